@@ -1,0 +1,111 @@
+/** CONFIG CHECKS: what one text of a config must look like, per kind. Each answer completes the sentence "VALUE …".
+ *  Owns the bounds of those texts. Pure; no positions, no files. */
+
+import { formatHostPort, parseHostPort } from './address.js';
+import type { AuthorizedKeyLine } from './config_keys.js';
+import type { Parsed } from './units.js';
+
+export function ok<T>(value: T): Parsed<T> {
+  return { ok: true, value };
+}
+
+export function wrong(error: string): { readonly ok: false; readonly error: string } {
+  return { ok: false, error };
+}
+
+/** Makes one printable line of a text. */
+export function escapeControls(text: string): string {
+  return [...text].map((character) => (hasControl(character) ? hexOf(character) : character)).join('');
+}
+
+function hexOf(character: string): string {
+  return `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`;
+}
+
+/** Control characters, C1 included, other than those in `except`. */
+export function hasControl(text: string, except = ''): boolean {
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    if ((code < 0x20 || (code >= 0x7f && code < 0xa0)) && !except.includes(character)) return true;
+  }
+  return false;
+}
+
+/** For a parser of which only the verdict is wanted here: the text travels, and each worker parses it for itself. */
+export function unchanged(
+  text: string,
+  parsed: { readonly ok: true } | { readonly ok: false; readonly error: string },
+): Parsed<string> {
+  return parsed.ok ? ok(text) : parsed;
+}
+
+export function oneOf(text: string, values: readonly string[]): Parsed<string> {
+  return values.includes(text) ? ok(text) : wrong('is not known');
+}
+
+export function checkText(text: string, maxCharacters: number): Parsed<string> {
+  if (text.length > maxCharacters) return wrong(`has ${text.length} characters`);
+  return hasControl(text, '\n\t') ? wrong('has control characters') : ok(text);
+}
+
+export function pathOf(text: string, resolvePath: (path: string) => string): Parsed<string> {
+  if (text === '') return wrong('is empty');
+  if (hasControl(text)) return wrong('has control characters');
+  if (text.startsWith('~')) return wrong('begins with ~, which only a shell understands');
+  return ok(resolvePath(text));
+}
+
+export function checkListener(text: string): Parsed<string> {
+  return parseHostPort(text) === null ? wrong('is not HOST:PORT') : ok(text);
+}
+
+export function canonicalListener(text: string): string {
+  const { host, port } = parseHostPort(text) ?? { host: text, port: 0 };
+  return formatHostPort(host, port);
+}
+
+/** Bounds on the cost: below them a guess is too cheap, above them a login takes the server down. */
+const MIN_HASH_KIB = 1024;
+const MAX_HASH_KIB = 2 ** 20;
+const MAX_HASH_PASSES = 64;
+const MAX_HASH_LANES = 16;
+
+/** PHC string format, `$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH` (RFC 9106 §3.1, unpadded base64). */
+export function checkPasswordHash(text: string): Parsed<string> {
+  const match = /^\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(
+    text,
+  );
+  if (match === null) {
+    if (text.startsWith('$')) return wrong('is a hash, but not a whole argon2id one');
+    return wrong('is not a hash; a password must never stand in a config');
+  }
+  const [, kib, passes, lanes, salt = '', hash = ''] = match;
+  if (Number(kib) < MIN_HASH_KIB || Number(kib) > MAX_HASH_KIB)
+    return wrong(`has m=${kib}, which is not from ${MIN_HASH_KIB} to ${MAX_HASH_KIB}`);
+  if (Number(passes) < 1 || Number(passes) > MAX_HASH_PASSES)
+    return wrong(`has t=${passes}, which is not from 1 to ${MAX_HASH_PASSES}`);
+  if (Number(lanes) < 1 || Number(lanes) > MAX_HASH_LANES)
+    return wrong(`has p=${lanes}, which is not from 1 to ${MAX_HASH_LANES}`);
+  // 8 bytes of salt, 16 of hash.
+  return salt.length < 11 || hash.length < 22 ? wrong('is cut short') : ok(text);
+}
+
+/** One line; whether it is a key is judged where keys are parsed, as for the lines of a file. */
+export function checkKeyLine(text: string): Parsed<string> {
+  const line = text.trim();
+  if (hasControl(line, '\t')) return wrong('has more than one line or control characters');
+  return ok(line);
+}
+
+export function carriesKey(line: string): boolean {
+  return line.trim() !== '' && !line.trimStart().startsWith('#');
+}
+
+/** The lines of an authorized_keys file that carry something, with their numbers. What they carry is judged where keys
+ *  are parsed: one bad line hides no other. */
+export function authorizedKeyLines(file: string, text: string): readonly AuthorizedKeyLine[] {
+  return text
+    .split(/\r?\n/)
+    .map((line, index) => ({ text: line.trim(), file, line: index + 1 }))
+    .filter((line) => carriesKey(line.text));
+}

@@ -1,0 +1,244 @@
+/** CONFIG FILE: a config's text, or a program's object, to a Config or to the list of everything that is wrong with it.
+ *  Owns the walk along the table: unknown keys, double keys, defaults, users. Pure: see `ConfigWorld`. */
+
+import { type Config, SERVER_KEYS, USER_KEYS, type UserConfig } from './config.js';
+import { escapeControls, hasControl } from './config_checks.js';
+import { isKey, type Key, type LiveKey, nameOf, type Table, type Values } from './config_keys.js';
+import { type Entry, type Located, type Place, readObject, readYaml, type Source } from './config_source.js';
+import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
+import { nearest } from './nearest.js';
+
+/** One finding. `key` is the path of the key, `yaml` for the text itself. */
+export interface ConfigIssue {
+  readonly file: string;
+  readonly at: Place;
+  readonly key: string;
+  readonly message: string;
+}
+
+/** All errors at once, in the order of the file. Warnings do not keep a server from starting. */
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigIssue[] }
+  | { readonly ok: false; readonly errors: readonly ConfigIssue[]; readonly warnings: readonly ConfigIssue[] };
+
+/** A security key that is skipped is worse than a server that does not start. */
+const NOT_YET = 'is not supported in this version yet: leave it out, and do not rely on it';
+
+/** `file:line:col: key: what is wrong, allowed: …`, on one line. */
+export function formatIssue(issue: ConfigIssue): string {
+  const place = issue.at === null ? '' : `${issue.at.line}:${issue.at.column}:`;
+  return `${issue.file}:${place} ${issue.key}: ${issue.message}`;
+}
+
+/** Reads a YAML config. `file` is the name that findings carry. */
+export function parseConfig(text: string, file: string, world: ConfigWorld): ConfigResult {
+  return readConfig(readYaml(text), file, world);
+}
+
+/** Reads a config that a program made: the file's keys and units as a plain object. */
+export function configFromObject(options: unknown, name: string, world: ConfigWorld): ConfigResult {
+  return readConfig({ ok: true, root: readObject(options ?? {}) }, name, world);
+}
+
+function readConfig(source: Source, file: string, world: ConfigWorld): ConfigResult {
+  const errors: ConfigIssue[] = [];
+  const warnings: ConfigIssue[] = [];
+  const findings = new Findings(file, errors, warnings);
+  if (!source.ok) {
+    for (const { at, message } of source.problems) findings.at('yaml').error(at, message, '');
+    return { ok: false, errors, warnings };
+  }
+  const walk = new Walk(world, findings);
+  const config = walk.config(source.root);
+  const inOrder = (a: ConfigIssue, b: ConfigIssue) =>
+    (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0);
+  errors.sort(inOrder);
+  warnings.sort(inOrder);
+  return errors.length > 0 || config === undefined ? { ok: false, errors, warnings } : { ok: true, config, warnings };
+}
+
+/** Gathers findings under the key that they belong to. */
+class Findings {
+  readonly file: string;
+  readonly #errors: ConfigIssue[];
+  readonly #warnings: ConfigIssue[];
+
+  constructor(file: string, errors: ConfigIssue[], warnings: ConfigIssue[]) {
+    this.file = file;
+    this.#errors = errors;
+    this.#warnings = warnings;
+  }
+
+  at(key: string): Report {
+    const { file } = this;
+    const add = (list: ConfigIssue[], at: Place, message: string, index?: number) =>
+      list.push({ file, at, key: index === undefined ? key : `${key}[${index}]`, message: escapeControls(message) });
+    return {
+      file,
+      error: (at, wrong, allowed, index) =>
+        add(this.#errors, at, allowed === '' ? wrong : `${wrong}, allowed: ${allowed}`, index),
+      warning: (at, message) => add(this.#warnings, at, message),
+    };
+  }
+}
+
+class Walk {
+  readonly #world: ConfigWorld;
+  readonly #findings: Findings;
+
+  constructor(world: ConfigWorld, findings: Findings) {
+    this.#world = world;
+    this.#findings = findings;
+  }
+
+  config(root: Located): Config | undefined {
+    const entries = this.#entries(root, '');
+    if (entries === undefined) return undefined;
+    const own = entries.filter(({ name }) => name !== 'defaults' && name !== 'users');
+    const server = this.#section(SERVER_KEYS, own, '', ['defaults', 'users']);
+    const forAll = entries.find(({ name }) => name === 'defaults')?.value;
+    const defaults = this.#section(USER_KEYS, this.#entriesOf(forAll, 'defaults'), 'defaults');
+    const listed = entries.find(({ name }) => name === 'users')?.value;
+    const users = this.#users(listed, defaults);
+    if (listed === undefined || isEmpty(listed))
+      this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
+    return isComplete(SERVER_KEYS, server) ? { ...server, users } : undefined;
+  }
+
+  #users(node: Located | undefined, defaults: Filled): readonly UserConfig[] {
+    const users: UserConfig[] = [];
+    for (const { name, at, value } of this.#entriesOf(node, 'users')) {
+      const path = `users.${shownName(name)}`;
+      const bytes = Buffer.byteLength(name);
+      if (bytes === 0 || bytes > 255 || hasControl(name))
+        this.#findings.at(path).error(at, 'is no user name', '1 to 255 bytes without control characters');
+      const filled = this.#section(USER_KEYS, this.#entriesOf(value, path), path, [], defaults);
+      if (!isComplete(USER_KEYS, filled)) continue;
+      if (filled.password === null && filled.authorizedKeys.length === 0)
+        this.#findings.at(path).warning(at, 'has neither a key nor a password: cannot log in');
+      users.push({ name, ...filled });
+    }
+    return users;
+  }
+
+  /** Reads one section. Absent keys take their value from `base`, and without one from the table. Keys that are wrong are
+   *  left out of the result: their errors are told already. */
+  #section(
+    table: Table,
+    entries: readonly Entry[],
+    path: string,
+    alsoKnown: readonly string[] = [],
+    base?: Filled,
+  ): Filled {
+    const filled: { [name: string]: unknown } = {};
+    for (const entry of entries) if (!Object.hasOwn(table, entry.name)) this.#unknown(entry, path, table, alsoKnown);
+    for (const [name, key] of Object.entries(table)) {
+      const node = entries.find((entry) => entry.name === name);
+      const here = join(path, name);
+      if (!isKey(key)) {
+        const inner = base?.[name];
+        filled[name] = this.#section(
+          key,
+          this.#entriesOf(node?.value, here),
+          here,
+          [],
+          isFilled(inner) ? inner : undefined,
+        );
+      } else if (key.kind === 'later') {
+        if (node !== undefined) this.#findings.at(here).error(node.at, NOT_YET, '');
+      } else {
+        const value = this.#value(key, node?.value, here, base?.[nameOf(name, key)]);
+        if (value !== undefined) filled[nameOf(name, key)] = value;
+      }
+    }
+    return filled;
+  }
+
+  #value(key: LiveKey, node: Located | undefined, path: string, inherited: unknown): unknown {
+    if (node !== undefined) return readValue(key, node, this.#world, this.#findings.at(path));
+    if (inherited !== undefined) return inherited;
+    if (key.default === null) return null;
+    return readValue(key, readObject(key.default), this.#world, this.#findings.at(path));
+  }
+
+  #unknown({ name, at }: Entry, path: string, table: Table, alsoKnown: readonly string[]): void {
+    const known = [...Object.keys(table).filter((key) => !isLater(table[key])), ...alsoKnown];
+    const close = nearest(name, known);
+    const elsewhere = close === undefined ? placesOf(name) : [];
+    const hint =
+      close !== undefined
+        ? ` (did you mean ${join(path, close)}?)`
+        : elsewhere.length > 0
+          ? ` (did you mean ${elsewhere.join(' or ')}?)`
+          : '';
+    this.#findings.at(join(path, shownName(name))).error(at, `unknown key${hint}`, known.join(', '));
+  }
+
+  /** An absent or empty section is an empty map. */
+  #entriesOf(node: Located | undefined, path: string): readonly Entry[] {
+    return node === undefined ? [] : (this.#entries(node, path) ?? []);
+  }
+
+  #entries(node: Located, path: string): readonly Entry[] | undefined {
+    if (node.type === 'scalar' && node.value === null) return [];
+    if (node.type !== 'map') {
+      this.#findings.at(path === '' ? 'yaml' : path).error(node.at, describe(node), 'keys and their values');
+      return undefined;
+    }
+    const seen = new Set<string>();
+    for (const { name, at } of node.entries) {
+      if (seen.has(name)) this.#findings.at(join(path, shownName(name))).error(at, 'stands twice', 'once');
+      seen.add(name);
+    }
+    return node.entries;
+  }
+}
+
+function isEmpty(node: Located): boolean {
+  return (node.type === 'scalar' && node.value === null) || (node.type === 'map' && node.entries.length === 0);
+}
+
+type Filled = { readonly [name: string]: unknown };
+
+function isFilled(value: unknown): value is Filled {
+  return typeof value === 'object' && value !== null;
+}
+
+/** True when every key of the table left its value, which is what the table's type promises. The values themselves were
+ *  made by `readValue`, kind by kind. */
+function isComplete<T extends Table>(table: T, filled: Filled): filled is Values<T> & Filled {
+  return Object.entries(table).every(([name, key]) => {
+    if (!isKey(key)) {
+      const inner = filled[name];
+      return isFilled(inner) && isComplete(key, inner);
+    }
+    return key.kind === 'later' || filled[nameOf(name, key)] !== undefined;
+  });
+}
+
+function isLater(entry: Key | Table | undefined): boolean {
+  return entry?.kind === 'later';
+}
+
+function join(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
+}
+
+/** Quoted where it would not read as one word of a path. */
+function shownName(name: string): string {
+  return /^[\w@-]+$/.test(name) ? name : show(name);
+}
+
+/** Where else a key of this name lives. */
+function placesOf(name: string): readonly string[] {
+  const found: string[] = [];
+  const look = (table: Table, path: string): void => {
+    for (const [own, entry] of Object.entries(table)) {
+      if (own === name && !isLater(entry)) found.push(join(path, own));
+      if (!isKey(entry)) look(entry, join(path, own));
+    }
+  };
+  look(SERVER_KEYS, '');
+  look(USER_KEYS, 'users.NAME');
+  return found;
+}

@@ -1,0 +1,109 @@
+/** CONFIG KEYS: what a key of the config can be, what it becomes when it is read, and under which name. Owns the kinds;
+ *  the keys themselves stand in config.ts. */
+
+import type { Startups } from './units.js';
+
+/** What every key tells its reader. */
+interface About {
+  /** What it does; one short sentence without a full stop. */
+  readonly does: string;
+  /** Why the default and the bounds are what they are, and what another value costs. */
+  readonly why: string;
+  /** Where the number or the form comes from. */
+  readonly source: string;
+}
+
+/** One key. Numbers with a unit stand as they are written in the file; lists and texts likewise. */
+export type Key =
+  | (About & Ranged<string> & { readonly kind: 'duration'; readonly off?: string })
+  | (About & Ranged<string> & { readonly kind: 'bytes' })
+  | (About & Ranged<number> & { readonly kind: 'count' })
+  | (About & { readonly kind: 'workers'; readonly default: 'auto'; readonly max: number })
+  | (About & { readonly kind: 'startups'; readonly default: string })
+  | (About & { readonly kind: 'text'; readonly default: string; readonly maxCharacters: number })
+  | (About & { readonly kind: 'choice'; readonly default: string; readonly values: readonly string[] })
+  | (About & { readonly kind: 'choices'; readonly default: readonly string[]; readonly values: readonly string[] })
+  | (About & { readonly kind: 'path'; readonly default: string })
+  | (About & { readonly kind: 'paths'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'listeners'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'openPatterns'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'listenPatterns'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'authorizedKeys'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'passwordHash'; readonly default: null })
+  | Later;
+
+/** A key of the contract that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
+ *  and gets a server that starts believes that revoked keys are refused. */
+export interface Later {
+  readonly kind: 'later';
+  readonly does: string;
+}
+
+/** A key that this version has. */
+export type LiveKey = Exclude<Key, Later>;
+
+/** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration `off` says what that word means (it is 0 in the
+ *  Config). */
+interface Ranged<T> {
+  readonly default: T;
+  readonly min: T;
+  readonly max: T;
+  readonly zero?: string;
+}
+
+export interface Table {
+  readonly [name: string]: Key | Table;
+}
+
+/** A line of an authorized_keys file, already read by the primary, with the file and line that it came from. */
+export interface AuthorizedKeyLine {
+  readonly text: string;
+  readonly file: string;
+  readonly line: number;
+}
+
+/** A value in the Config: durations in ms, sizes in bytes, `off` as 0. */
+type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'workers' }
+  ? number
+  : K extends { readonly kind: 'startups' }
+    ? Startups
+    : K extends { readonly kind: 'text' | 'path' }
+      ? string
+      : K extends { readonly kind: 'choice'; readonly values: readonly (infer V)[] }
+        ? V
+        : K extends { readonly kind: 'choices'; readonly values: readonly (infer V)[] }
+          ? readonly V[]
+          : K extends { readonly kind: 'authorizedKeys' }
+            ? readonly AuthorizedKeyLine[]
+            : K extends { readonly kind: 'passwordHash' }
+              ? string | null
+              : readonly string[];
+
+/** The unit becomes part of the name (`connect` -> `connectMs`), unless it already is the name (`bytes`). */
+type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }
+  ? `${N}Ms`
+  : K extends { readonly kind: 'bytes' }
+    ? N extends 'bytes'
+      ? N
+      : `${N}Bytes`
+    : N;
+
+/** What a table of keys becomes when it is read. Keys of later versions leave nothing. */
+export type Values<T> = {
+  readonly [N in keyof T & string as T[N] extends Later ? never : NameOf<N, T[N]>]: T[N] extends {
+    readonly kind: string;
+  }
+    ? ValueOf<T[N]>
+    : Values<T[N]>;
+};
+
+/** The name under which a key's value stands in the Config; the same rule as `NameOf`. */
+export function nameOf(name: string, key: Key): string {
+  if (key.kind === 'duration') return `${name}Ms`;
+  if (key.kind === 'bytes' && name !== 'bytes') return `${name}Bytes`;
+  return name;
+}
+
+export function isKey(entry: Key | Table): entry is Key {
+  return typeof entry.kind === 'string';
+}

@@ -1,0 +1,144 @@
+/** CONFIG SCHEMA: the table as a JSON Schema for editors and as a Markdown table for the README. Pure. */
+
+import { SERVER_KEYS, USER_KEYS } from './config.js';
+import { isKey, type LiveKey, type Table } from './config_keys.js';
+import { allowedFor } from './config_value.js';
+import { assertNever } from './errors.js';
+
+type JsonSchema = { readonly [keyword: string]: unknown };
+
+/** JSON Schema (draft 2020-12) of the config file. It knows forms and bounds of numbers; ranges of durations and sizes,
+ *  patterns and files are judged by `sallyport check`. */
+export function configSchema(): JsonSchema {
+  const user = sectionSchema(USER_KEYS);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Sallyport configuration',
+    ...sectionSchema(SERVER_KEYS, {
+      defaults: { ...user, description: 'What every user gets unless it says otherwise' },
+      users: {
+        type: ['object', 'null'],
+        description: 'Who may log in, by login name',
+        propertyNames: { minLength: 1, maxLength: 255 },
+        additionalProperties: user,
+      },
+    }),
+  };
+}
+
+/** The page docs/config.md: what a config looks like, and every key of it. */
+export function configPage(): string {
+  return `${[
+    '# Config',
+    '',
+    '<!-- Made by `npm run docs` from src/shared/config.ts; a test holds it to that. -->',
+    '',
+    'YAML, looked for at `--config FILE`, `./sallyport.yaml` and `/etc/sallyport/sallyport.yaml`. Unknown keys are errors,',
+    'and `sallyport check` prints all of them at once with file, line and column. Units are written: `30s`, `10m`, `64KiB`,',
+    '`1GiB`. Paths are relative to the file. `defaults:` takes the keys of a user and holds for every user that does not say',
+    'otherwise: a list replaces the default one, `limits` go key by key. `sallyport schema` prints a JSON Schema for editors.',
+    '',
+    'The last words of each row name where a value comes from.',
+    '',
+    configMarkdown(),
+  ].join('\n')}`;
+}
+
+/** One row per key that this version has. */
+export function configMarkdown(): string {
+  const rows = [...markdownRows(SERVER_KEYS, ''), ...markdownRows(USER_KEYS, 'users.NAME.')];
+  return ['| Key | Default | Allowed | What and why |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+/** A section may stand empty (`timeouts:` with nothing below it). */
+function sectionSchema(table: Table, more: JsonSchema = {}): JsonSchema {
+  const properties: { [name: string]: unknown } = {};
+  for (const [name, entry] of Object.entries(table)) {
+    if (!isKey(entry)) properties[name] = sectionSchema(entry);
+    else if (entry.kind !== 'later') properties[name] = { description: describeKey(entry), ...keySchema(entry) };
+  }
+  return { type: ['object', 'null'], properties: { ...properties, ...more }, additionalProperties: false };
+}
+
+function keySchema(key: LiveKey): JsonSchema {
+  switch (key.kind) {
+    case 'duration':
+      return text(key.default, `^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$${key.off === undefined ? '' : '|^off$'}`);
+    case 'bytes':
+      return text(key.default, '^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$');
+    case 'count':
+      return { type: 'integer', minimum: key.min, maximum: key.max, default: key.default };
+    case 'workers':
+      return { anyOf: [{ const: 'auto' }, { type: 'integer', minimum: 1, maximum: key.max }], default: key.default };
+    case 'startups':
+      return text(key.default, '^[0-9]+:[0-9]+:[0-9]+$');
+    case 'text':
+      return { type: 'string', maxLength: key.maxCharacters, default: key.default };
+    case 'choice':
+      return { type: 'string', enum: key.values, default: key.default };
+    case 'choices': {
+      const items = { type: 'string', enum: key.values };
+      return { type: 'array', items, minItems: 1, uniqueItems: true, default: key.default };
+    }
+    case 'path':
+      return { type: 'string', minLength: 1, default: key.default };
+    case 'paths':
+      return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
+    case 'listeners':
+      return { type: 'array', items: { type: 'string', pattern: ':[0-9]+$' }, minItems: 1, default: key.default };
+    case 'openPatterns':
+    case 'listenPatterns':
+      return { type: 'array', items: { type: 'string', pattern: '^/|:' }, default: key.default };
+    case 'authorizedKeys':
+      return {
+        anyOf: [
+          { type: 'string', minLength: 1 },
+          { type: 'array', items: { type: 'string' } },
+        ],
+      };
+    case 'passwordHash':
+      return { type: 'string', pattern: '^\\$argon2id\\$v=19\\$' };
+    default:
+      return assertNever(key);
+  }
+}
+
+function text(value: string, pattern: string): JsonSchema {
+  return { type: 'string', pattern, default: value };
+}
+
+function describeKey(key: LiveKey): string {
+  const special = specialValues(key);
+  return `${key.does}. Allowed: ${allowedFor(key)}.${special === '' ? '' : ` ${special}.`} Why: ${key.why}.`;
+}
+
+/** What 0 and `off` mean where they are allowed. */
+function specialValues(key: LiveKey): string {
+  const parts: string[] = [];
+  if ('zero' in key && key.zero !== undefined) parts.push(`0 means ${key.zero}`);
+  if ('off' in key && key.off !== undefined) parts.push(`off means ${key.off}`);
+  return parts.join('; ');
+}
+
+function markdownRows(table: Table, path: string): readonly string[] {
+  return Object.entries(table).flatMap(([name, entry]) => {
+    if (!isKey(entry)) return markdownRows(entry, `${path}${name}.`);
+    if (entry.kind === 'later') return [];
+    const special = specialValues(entry);
+    const what = `${entry.does}${special === '' ? '' : ` (${special})`}. ${capital(entry.why)}. *${entry.source}*`;
+    return [`| \`${path}${name}\` | ${shownDefault(entry)} | ${cell(allowedFor(entry))} | ${cell(what)} |`];
+  });
+}
+
+function shownDefault(key: LiveKey): string {
+  if (key.default === null) return 'none';
+  return `\`${cell(typeof key.default === 'object' ? JSON.stringify(key.default) : String(key.default))}\``;
+}
+
+function cell(value: string): string {
+  return value.replaceAll('|', '\\|');
+}
+
+function capital(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}

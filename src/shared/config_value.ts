@@ -1,0 +1,270 @@
+/** CONFIG VALUE: reads one value of the table, by its kind. Owns what each kind accepts and how a refusal is worded:
+ *  what is wrong, then what is allowed. Pure: files and paths are looked up through `ConfigWorld`. */
+
+import {
+  authorizedKeyLines,
+  canonicalListener,
+  carriesKey,
+  checkKeyLine,
+  checkListener,
+  checkPasswordHash,
+  checkText,
+  ok,
+  oneOf,
+  pathOf,
+  unchanged,
+  wrong,
+} from './config_checks.js';
+import type { AuthorizedKeyLine, LiveKey } from './config_keys.js';
+import type { Located, Place } from './config_source.js';
+import { assertNever } from './errors.js';
+import { parseListenPattern, parseOpenPattern } from './patterns.js';
+import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
+
+/** What a config means depends on the machine; the reader asks here and nowhere else. */
+export interface ConfigWorld {
+  /** Cores that `workers: auto` stands for. */
+  readonly parallelism: number;
+  /** Makes a path of the config absolute; relative ones start at the config file's folder. */
+  resolvePath(path: string): string;
+  /** A whole text file; `error` completes the sentence "FILE …". */
+  readFile(path: string): Parsed<string>;
+}
+
+/** Where findings about one key go. */
+export interface Report {
+  /** `index` is the place in a list. Both sentences are short and without a full stop. */
+  error(at: Place, wrong: string, allowed: string, index?: number): void;
+  warning(at: Place, message: string): void;
+  /** File name for lines that stand in the config itself. */
+  readonly file: string;
+}
+
+/** @returns the value for the Config, or undefined after at least one error was reported */
+export function readValue(key: LiveKey, node: Located, world: ConfigWorld, report: Report): unknown {
+  const allowed =
+    key.kind === 'duration' || key.kind === 'bytes' ? `${allowedFor(key)} (${formsOf(key)})` : allowedFor(key);
+  const one = <T>(parse: (text: string) => Parsed<T>): T | undefined => readText(node, allowed, report, parse);
+  const list = (parse: (text: string) => Parsed<string>): readonly string[] | undefined =>
+    readList(node, allowed, report, parse);
+  switch (key.kind) {
+    case 'duration':
+      return one((text) => (key.off !== undefined && text === 'off' ? ok(0) : parseWithin(text, key, parseDuration)));
+    case 'bytes':
+      return one((text) => parseWithin(text, key, parseBytes));
+    case 'count':
+      return readCount(node, key.min, key.max, allowed, report);
+    case 'workers':
+      if (node.type === 'scalar' && node.value === 'auto') return world.parallelism;
+      return readCount(node, 1, key.max, allowed, report);
+    case 'startups':
+      return one(parseStartups);
+    case 'text':
+      return one((text) => checkText(text, key.maxCharacters));
+    case 'choice':
+      return one((text) => oneOf(text, key.values));
+    case 'choices':
+      return distinct(
+        list((text) => oneOf(text, key.values)),
+        node,
+        allowed,
+        report,
+        String,
+      );
+    case 'path':
+      return one((text) => pathOf(text, world.resolvePath));
+    case 'paths':
+      return list((text) => pathOf(text, world.resolvePath));
+    case 'listeners':
+      return distinct(list(checkListener), node, allowed, report, canonicalListener);
+    case 'openPatterns':
+      // The patterns' own errors say what is allowed.
+      return readList(node, allowed, report, (text) => unchanged(text, parseOpenPattern(text)), { ownWords: true });
+    case 'listenPatterns':
+      return readList(node, allowed, report, (text) => unchanged(text, parseListenPattern(text)), { ownWords: true });
+    case 'authorizedKeys':
+      return readAuthorizedKeys(node, allowed, world, report);
+    case 'passwordHash':
+      return readText(node, allowed, report, checkPasswordHash, { secret: true });
+    default:
+      return assertNever(key);
+  }
+}
+
+/** What a key takes, in words; the second half of every error and a column of the README's table. */
+export function allowedFor(key: LiveKey): string {
+  switch (key.kind) {
+    case 'duration':
+      return `${key.min} to ${key.max}${key.off === undefined ? '' : ' or off'}`;
+    case 'bytes':
+      return `${key.min} to ${key.max}`;
+    case 'count':
+      return `a whole number from ${key.min} to ${key.max}`;
+    case 'workers':
+      return `auto or a whole number from 1 to ${key.max}`;
+    case 'startups':
+      return '"BEGIN:RATE:FULL" with BEGIN up to FULL and RATE from 1 to 100, such as "10:30:100"';
+    case 'text':
+      return `a text of at most ${key.maxCharacters} characters without control characters`;
+    case 'choice':
+      return key.values.join(', ');
+    case 'choices':
+      return `a list of at least one of ${key.values.join(', ')}`;
+    case 'path':
+      return 'a path';
+    case 'paths':
+      return 'a list of paths';
+    case 'listeners':
+      return 'a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once';
+    case 'openPatterns':
+      return 'a list of "HOST:PORTS" or absolute socket paths, such as "10.0.0.0/8:*" or "*.internal:443,8000-8999"';
+    case 'listenPatterns':
+      return 'a list of "HOST:PORTS" or absolute socket paths, such as "localhost:1024-65535"';
+    case 'authorizedKeys':
+      return 'a path or a list of authorized_keys lines';
+    case 'passwordHash':
+      return 'an argon2id hash in quotes; make one with `sallyport hash-password`';
+    default:
+      return assertNever(key);
+  }
+}
+
+/** A value as an error names it: one line, and short. Hashes and keys are never shown. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** For a value of the wrong shape. */
+export function describe(node: Located): string {
+  if (node.type !== 'scalar') return `is a ${node.type}`;
+  if (node.value === null || node.value === undefined) return 'has no value';
+  return typeof node.value === 'string' ? `${show(node.value)} is a text` : `is ${show(node.value)}`;
+}
+
+function formsOf(key: { readonly kind: 'duration' | 'bytes' }): string {
+  return key.kind === 'duration' ? DURATION_FORMS : BYTES_FORMS;
+}
+
+function parseWithin(
+  text: string,
+  range: { readonly min: string; readonly max: string },
+  parse: (text: string) => Parsed<number>,
+): Parsed<number> {
+  const bound = (written: string): number => {
+    const parsed = parse(written);
+    return parsed.ok ? parsed.value : Number.NaN; // never so: a test reads all bounds of the table
+  };
+  const parsed = parse(text);
+  if (!parsed.ok) return parsed;
+  if (parsed.value < bound(range.min)) return wrong('is too small');
+  if (parsed.value > bound(range.max)) return wrong('is too large');
+  return parsed;
+}
+
+interface About {
+  /** The value is never shown. */
+  readonly secret?: boolean;
+  /** The parser's error names the value and what is allowed. */
+  readonly ownWords?: boolean;
+  /** Place in a list. */
+  readonly index?: number;
+}
+
+function readText<T>(
+  node: Located,
+  allowed: string,
+  report: Report,
+  parse: (text: string) => Parsed<T>,
+  about: About = {},
+): T | undefined {
+  const value = node.type === 'scalar' ? node.value : undefined;
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    report.error(node.at, describe(node), allowed, about.index);
+    return undefined;
+  }
+  const parsed = parse(String(value));
+  if (parsed.ok && typeof value === 'string') return parsed.value;
+  // A number that would do as a text is refused all the same: YAML has already made 1.1 of 1.10.
+  const fault = parsed.ok ? 'is a number and not a text: put it in quotes' : parsed.error;
+  if (about.ownWords && !parsed.ok) report.error(node.at, fault, '', about.index);
+  else report.error(node.at, about.secret ? fault : `${show(value)} ${fault}`, allowed, about.index);
+  return undefined;
+}
+
+function readCount(node: Located, min: number, max: number, allowed: string, report: Report): number | undefined {
+  const value = node.type === 'scalar' ? node.value : undefined;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  const shown = typeof value === 'number' ? `${value} is out of range` : describe(node);
+  report.error(node.at, shown, allowed);
+  return undefined;
+}
+
+/** All items are read, so that all errors are told. */
+function readList(
+  node: Located,
+  allowed: string,
+  report: Report,
+  parse: (text: string) => Parsed<string>,
+  about: About = {},
+): readonly string[] | undefined {
+  if (node.type !== 'list') {
+    report.error(node.at, `${describe(node)} and not a list`, allowed);
+    return undefined;
+  }
+  const values = node.items.map((item, index) => readText(item, allowed, report, parse, { ...about, index }));
+  return values.some((value) => value === undefined) ? undefined : values.filter((value) => value !== undefined);
+}
+
+/** At least one, and none twice; `canonical` says which texts are the same. */
+function distinct(
+  values: readonly string[] | undefined,
+  node: Located,
+  allowed: string,
+  report: Report,
+  canonical: (text: string) => string,
+): readonly string[] | undefined {
+  if (values === undefined) return undefined;
+  if (values.length === 0) report.error(node.at, 'is empty', allowed);
+  const seen = new Map<string, number>();
+  let good = values.length > 0;
+  for (const [index, text] of values.entries()) {
+    const first = seen.get(canonical(text));
+    if (first === undefined) seen.set(canonical(text), index);
+    else {
+      const at = node.type === 'list' ? (node.items[index]?.at ?? null) : node.at;
+      report.error(at, `${show(text)} is there already, as [${first}]`, allowed, index);
+      good = false;
+    }
+  }
+  return good ? values : undefined;
+}
+
+function readAuthorizedKeys(
+  node: Located,
+  allowed: string,
+  world: ConfigWorld,
+  report: Report,
+): readonly AuthorizedKeyLine[] | undefined {
+  if (node.type === 'list') {
+    const lines = node.items.map((item, index) => {
+      const text = readText(item, allowed, report, checkKeyLine, { secret: true, index });
+      return text === undefined ? undefined : { text, file: report.file, line: item.at?.line ?? index + 1 };
+    });
+    return lines.some((line) => line === undefined)
+      ? undefined
+      : lines.filter((line) => line !== undefined).filter((line) => carriesKey(line.text));
+  }
+  const found = readText(node, allowed, report, (text) => {
+    if (text.includes('\n') || / AAAA/.test(text)) return wrong('is a key and not a path: put it in a list, as ["…"]');
+    const path = pathOf(text, world.resolvePath);
+    if (!path.ok) return path;
+    const file = world.readFile(path.value);
+    if (!file.ok) return wrong(`(${path.value}) ${file.error}`);
+    if (file.value === '') return wrong(`(${path.value}) is an empty file; write [] where no key is meant`);
+    if (file.value.includes('PRIVATE KEY-----')) return wrong('is a private key file; the public one ends in .pub');
+    return ok(authorizedKeyLines(path.value, file.value));
+  });
+  if (found?.length === 0) report.warning(node.at, 'the file has no key');
+  return found;
+}

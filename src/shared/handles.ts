@@ -1,0 +1,147 @@
+/** HANDLES: the one place that touches `socket._handle`, the raw TCP handle under a net.Socket.
+ *  Owns nothing. Takes a handle out of a socket that nobody has read, sends it to another process, and puts it into a
+ *  new socket there. We send raw handles ('net.Native'), since a net.Socket would build a list of sockets for each worker
+ *  inside Node (child_process.js SocketList). Price: `_handle` is not public; `requireHandles` checks its shape at start. */
+import net from 'node:net';
+import { TunnelError } from './errors.js';
+
+/** What we use of Node's internal TCP handle. Holds one file descriptor until it is closed. */
+export interface TcpHandle {
+  /** close(2) only: copies in other processes keep the connection open, and no FIN is sent for them. */
+  close(callback?: () => void): void;
+  readStart(): number;
+  readStop(): number;
+  onread: unknown;
+  /** Negative once closed. */
+  readonly fd: number;
+  readonly bytesRead: number;
+}
+
+/** Reads into memory of ours: the shape of net's OnReadOpts. A false result of `callback` pauses the socket. */
+export interface OnRead {
+  readonly buffer: Uint8Array | (() => Uint8Array);
+  readonly callback: (bytesRead: number, buffer: Uint8Array) => boolean;
+}
+
+export interface AdoptOptions {
+  /** Without it the socket emits 'data' like any other. */
+  readonly onread?: OnRead;
+  /** Default true: a FIN of the peer ends one direction only. */
+  readonly allowHalfOpen?: boolean;
+  /** Default false. True: nothing is read before `resume()`. */
+  readonly paused?: boolean;
+  readonly writableHighWaterMark?: number;
+}
+
+/** True for a raw TCP handle, such as comes with an IPC message. */
+export function isTcpHandle(value: unknown): value is TcpHandle {
+  return isStreamHandle(value) && 'getpeername' in value; // a pipe handle has none
+}
+
+/** True for the handle of a TCP or a Unix socket: both read and close alike. */
+function isStreamHandle(value: unknown): value is TcpHandle {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'close' in value &&
+    typeof value.close === 'function' &&
+    'readStart' in value &&
+    typeof value.readStart === 'function' &&
+    'readStop' in value &&
+    typeof value.readStop === 'function' &&
+    'fd' in value &&
+    typeof value.fd === 'number'
+  );
+}
+
+/** The handle under a TCP or Unix socket, which stays there; undefined when it is closed. */
+export function handleOf(socket: net.Socket): TcpHandle | undefined {
+  const handle: unknown = '_handle' in socket ? socket._handle : undefined;
+  return isStreamHandle(handle) ? handle : undefined;
+}
+
+/** Takes the handle out of a paused socket of which nothing was read, and disposes of the empty socket: its server
+ *  counts one connection less (`getConnections`, `maxConnections`, `close`). The caller closes the handle.
+ *  @returns undefined when the connection has gone already; then the socket is destroyed and nothing is left open. */
+export function takeHandle(socket: net.Socket): TcpHandle | undefined {
+  const handle = handleOf(socket);
+  if (handle !== undefined && '_handle' in socket) {
+    handle.readStop();
+    handle.onread = ignore;
+    socket._handle = null;
+  }
+  socket.destroy();
+  return handle;
+}
+
+/** Puts a handle into a new socket, which owns it from now on. Nagle's delay is off. Bytes arrive from the next turn of
+ *  the event loop, never within this call. */
+export function adoptHandle(handle: TcpHandle, options: AdoptOptions = {}): net.Socket {
+  const { onread, allowHalfOpen = true, paused = false, writableHighWaterMark } = options;
+  const construct = {
+    handle,
+    allowHalfOpen,
+    readable: true,
+    writable: true,
+    pauseOnCreate: paused,
+    ...(onread === undefined ? {} : { onread }),
+    ...(writableHighWaterMark === undefined ? {} : { writableHighWaterMark }),
+  };
+  const socket = new net.Socket(construct);
+  socket.setNoDelay(true);
+  return socket;
+}
+
+/** A socket that is still to be connected, reads into memory of ours, and reads nothing before `resume()`. */
+export function unconnectedSocket(onread: OnRead): net.Socket {
+  const construct = { allowHalfOpen: true, onread }; // the constructor takes `onread`; only the types know it of connect alone
+  return new net.Socket(construct).pause();
+}
+
+/** Bytes of the write under way that the kernel has not taken yet; shrinks while a slow peer reads a large write. */
+export function writeQueueBytes(socket: net.Socket): number {
+  const handle: unknown = '_handle' in socket ? socket._handle : undefined;
+  if (typeof handle !== 'object' || handle === null || !('writeQueueSize' in handle)) return 0;
+  return typeof handle.writeQueueSize === 'number' ? handle.writeQueueSize : 0;
+}
+
+/** Closes our copy of a handle. Other copies live on; may be called twice. */
+export function closeHandle(handle: TcpHandle): void {
+  if (handle.fd >= 0) handle.close();
+}
+
+/** Ends the connection itself: shutdown(2), which works through every copy of the handle, then close(2). For a socket
+ *  that nobody will serve while a copy may still lie in a stopped worker's mailbox: the peer sees the end at once. */
+export function endHandle(handle: TcpHandle): void {
+  if (handle.fd < 0) return;
+  const socket = adoptHandle(handle, { paused: true });
+  socket.on('error', ignore); // the peer may have gone first
+  socket.end(() => socket.destroy());
+}
+
+/** The side of a process that can carry a handle: `process`, a ChildProcess or a cluster.Worker. */
+export interface HandleChannel {
+  send(message: object, handle: unknown, callback: (error: Error | null) => void): boolean;
+}
+
+/** Sends a message with a copy of the handle; ours stays open. `done` is told an error where the channel refused it;
+ *  no error means that it was queued or written, not that it was received. */
+export function sendHandle(
+  channel: HandleChannel,
+  message: object,
+  handle: TcpHandle,
+  done: (error: Error | null) => void,
+): void {
+  channel.send(message, handle, done);
+}
+
+/** Fails at start, not at the first connection, on a Node whose sockets have another inside.
+ *  @throws TunnelError INTERNAL */
+export function requireHandles(): void {
+  const probe = new net.Socket();
+  const known = '_handle' in probe;
+  probe.destroy();
+  if (!known) throw new TunnelError('INTERNAL', `this Node (${process.version}) has no socket handles that we know`);
+}
+
+function ignore(): void {}

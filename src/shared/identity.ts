@@ -1,0 +1,51 @@
+/** IDENTITY: the nouns that hooks, policy and forwards speak in. Types only, so that every room means the same.
+ *  Owns nothing. */
+
+/** The TCP peer of an SSH connection. */
+export interface Peer {
+  /** IP literal, a v4-mapped address already written as IPv4. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Who logged in. Hooks may return one of their own; whatever else it carries reaches the later hooks untouched. */
+export interface Identity {
+  /** Name under which limits are counted and ports are leased; the same on every worker. */
+  readonly user: string;
+  /** `SHA256:…` of the key that signed, where one did. */
+  readonly fingerprint?: string;
+}
+
+/** A public key as it is offered or has signed (RFC 4253 §6.6). */
+export interface PublicKeyInfo {
+  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, … as the blob says. */
+  readonly type: string;
+  /** Signature algorithm asked for, e.g. `rsa-sha2-512` for an `ssh-rsa` key. */
+  readonly algorithm: string;
+  /** `SHA256:` and unpadded base64, as `ssh-keygen -l` prints it. */
+  readonly fingerprint: string;
+  /** The key blob, a copy of its own. */
+  readonly blob: Buffer;
+  /** `TYPE BASE64` without a comment. */
+  readonly line: string;
+  /** False for the query step (RFC 4252 §7), true when the peer has proved that it holds the private key. */
+  readonly verified: boolean;
+}
+
+/** Where a tunnel says that it comes from: the originator fields (RFC 4254 §7.2). Told by the peer, never trusted. */
+export interface Origin {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a direct-tcpip or direct-streamlocal@openssh.com channel wants to reach. */
+export type Destination =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** What a tcpip-forward or streamlocal-forward@openssh.com request wants to bind. */
+export type BindAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export type AuthMethod = 'publickey' | 'password' | 'keyboard-interactive';

@@ -1,0 +1,174 @@
+/** IPC: every message between the primary and its workers, as two discriminated unions, and nothing else.
+ *  Both sides compile against this file. Messages are small and rare: one per login, bind and hand-off, a summary each
+ *  second, never one per packet (a large message with a handle, and a queue behind each unanswered handle). */
+
+import type { Config } from './config.js';
+import type { CloseReason, RefuseReason } from './errors.js';
+import type { AuditEvent } from './log.js';
+
+/** Number of an SSH connection, unique for the life of the primary; given out by the primary at accept. */
+export type ConnId = number & { readonly __brand: 'ConnId' };
+/** Number of a question from a worker, unique per worker. */
+export type AskId = number & { readonly __brand: 'AskId' };
+
+/** What dispatch and the status page know of a worker. */
+export interface WorkerLoad {
+  readonly connections: number;
+  readonly channels: number;
+  /** Bytes queued towards peers and targets. */
+  readonly bufferedBytes: number;
+  /** Longest event-loop delay since the last report. */
+  readonly loopLagMs: number;
+}
+
+/** A right to bind, asked of the ledger before the worker binds. A TCP lease is by port across all address families and
+ *  addresses (127.0.0.1 and 127.0.0.2 could both be bound to one port by two tenants); a Unix lease is by path. */
+export type LeaseTarget =
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      /** 0 asks for any free port of `portRanges`. */
+      readonly port: number;
+      /** Ports that the identity may have, inclusive pairs; the choice for port 0 is made among them. */
+      readonly portRanges: ReadonlyArray<readonly [number, number]>;
+      /** Ports that the worker tried for this request and found taken by another program. */
+      readonly except: readonly number[];
+    }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** First message: the worker starts up with it and answers `ready` or `failed`. */
+export interface StartMessage {
+  readonly type: 'start';
+  readonly config: Config;
+  readonly hostKeys: readonly HostKeyFile[];
+  readonly ownListeners: readonly ListenerAddress[];
+  readonly workerId: number;
+  readonly handler: string | null;
+}
+
+/** One untouched socket on its way to a worker. */
+export type ConnectionMessage = Extract<ToWorker, { type: 'connection' }>;
+
+export type ToWorker =
+  | StartMessage
+  /** Comes with the socket's handle. `deadlineNs` is CLOCK_MONOTONIC (process.hrtime.bigint() is the same in all
+   *  processes of a host): a worker that reads this later closes its copy and answers `refused`, so that a socket
+   *  which went to another worker meanwhile is never served twice. */
+  | {
+      readonly type: 'connection';
+      readonly id: ConnId;
+      readonly peerAddress: string;
+      readonly peerPort: number;
+      readonly localAddress: string;
+      readonly localPort: number;
+      readonly deadlineNs: string;
+    }
+  /** The hand-off was given to somebody else: drop the connection if you have it. */
+  | { readonly type: 'revoke'; readonly id: ConnId }
+  | { readonly type: 'answer'; readonly ask: AskId; readonly answer: Answer }
+  /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
+  | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
+  | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
+  /** Heartbeat: answered by `pong` at once. */
+  | { readonly type: 'ping'; readonly seq: number }
+  /** No new channels' worth of work is lost: finish what runs, end everything by the deadline, then exit. */
+  | { readonly type: 'drain'; readonly deadlineMs: number };
+
+export type Answer =
+  | { readonly ok: true; readonly port: number }
+  | { readonly ok: false; readonly reason: 'LIMIT' | 'TAKEN' | 'NO_FREE_PORT' | 'DRAINING' };
+
+export type ToMaster =
+  /** First message: the worker listens. node:cluster drops what comes before an ES module has loaded, so `start` waits for it. */
+  | { readonly type: 'hello' }
+  | { readonly type: 'ready'; readonly pid: number; readonly nativeBinding: boolean }
+  | { readonly type: 'failed'; readonly message: string }
+  /** A fault that nobody caught: no more sockets, please; what runs is drained for some seconds, then the worker exits. */
+  | { readonly type: 'stopping'; readonly message: string }
+  | { readonly type: 'accepted'; readonly id: ConnId }
+  | { readonly type: 'refused'; readonly id: ConnId; readonly reason: RefuseReason }
+  /** The connection passed authentication: it leaves the start-up count (MaxStartups). */
+  | { readonly type: 'authenticated'; readonly id: ConnId; readonly user: string }
+  | { readonly type: 'closed'; readonly id: ConnId; readonly reason: CloseReason }
+  | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
+  | { readonly type: 'release'; readonly id: ConnId; readonly target: LeaseKey }
+  | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
+  | { readonly type: 'pong'; readonly seq: number }
+  | { readonly type: 'load'; readonly load: WorkerLoad }
+  /** An event for the log and the audit file; the primary writes it, so that one event is one line. */
+  | { readonly type: 'event'; readonly event: AuditEvent };
+
+/** What only the ledger can answer. */
+export type Question =
+  /** May `user` have one more connection? `ok` counts it until `closed`. */
+  | { readonly kind: 'login'; readonly id: ConnId; readonly user: string; readonly limit: number }
+  /** May the connection bind this? `ok` leases it until `release` or `closed`. */
+  | {
+      readonly kind: 'lease';
+      readonly id: ConnId;
+      readonly user: string;
+      readonly limit: number;
+      readonly target: LeaseTarget;
+    };
+
+export type LeaseKey =
+  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** A private host key as it travels to a worker: PEM text, never logged. */
+export interface HostKeyFile {
+  readonly path: string;
+  readonly pem: string;
+}
+
+/** An address on which the server itself listens; refused as a destination always. */
+export type ListenerAddress =
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Guards the border: what is no message of ours is dropped and counted. A handler module in the worker may call
+ *  `process.send` itself, so the fields that we count with are checked as well. */
+export function isToMaster(value: unknown): value is ToMaster {
+  return fits(value, TO_MASTER);
+}
+export function isToWorker(value: unknown): value is ToWorker {
+  return fits(value, TO_WORKER);
+}
+
+type Shape = Readonly<Record<string, 'number' | 'string' | 'boolean' | 'object'>>;
+
+const TO_MASTER: { readonly [type in ToMaster['type']]: Shape } = {
+  hello: {},
+  ready: { pid: 'number', nativeBinding: 'boolean' },
+  failed: { message: 'string' },
+  stopping: { message: 'string' },
+  accepted: { id: 'number' },
+  refused: { id: 'number', reason: 'string' },
+  authenticated: { id: 'number', user: 'string' },
+  closed: { id: 'number', reason: 'string' },
+  ask: { ask: 'number', question: 'object' },
+  release: { id: 'number', target: 'object' },
+  probed: { probe: 'number', alive: 'boolean' },
+  pong: { seq: 'number' },
+  load: { load: 'object' },
+  event: { event: 'object' },
+};
+
+const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
+  start: { config: 'object', hostKeys: 'object', ownListeners: 'object', workerId: 'number' },
+  connection: { id: 'number', peerAddress: 'string', peerPort: 'number', deadlineNs: 'string' },
+  revoke: { id: 'number' },
+  answer: { ask: 'number', answer: 'object' },
+  probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
+  close: { id: 'number', reason: 'string' },
+  ping: { seq: 'number' },
+  drain: { deadlineMs: 'number' },
+};
+
+function fits(value: unknown, shapes: Readonly<Record<string, Shape>>): boolean {
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') return false;
+  const shape = Object.hasOwn(shapes, value.type) ? shapes[value.type] : undefined;
+  if (shape === undefined) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  return Object.entries(shape).every(([name, type]) => typeof fields.get(name) === type && fields.get(name) !== null);
+}

@@ -1,0 +1,282 @@
+/** PATTERNS: the rights of a user as text, `HOST:PORTS` or a socket path, and what each of them covers.
+ *  Owns nothing. Pure, and total: every text gets an answer. Opens are matched on the address that will be dialled. */
+import {
+  type Address,
+  type Cidr,
+  inCidr,
+  isLoopback,
+  type ParsedHost,
+  type ProtectedRange,
+  parseCidr,
+  parseHost,
+  protectedRange,
+  protectedRangeOfBlock,
+  translatedIpv4,
+} from './address.js';
+import { matchesGlob } from './glob.js';
+import { socketPathError, splitPath } from './socket_path.js';
+
+/** Inclusive, 1..65535, from <= to. */
+export type PortRange = readonly [from: number, to: number];
+
+/** A path whose last part may hold `*`, which stands for any text without a `/`. */
+export interface PathPattern {
+  readonly kind: 'path';
+  readonly folder: string;
+  readonly file: string;
+}
+
+/** Hosts of a TCP pattern: `any` is `*`, `name` is a name or a glob in lower case, `block` an address or a CIDR. */
+type HostPattern =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'localhost' }
+  | { readonly kind: 'name'; readonly glob: string }
+  | { readonly kind: 'block'; readonly block: Cidr };
+
+/** `ports` are sorted and do not touch. */
+type TcpPattern = HostPattern & { readonly ports: readonly PortRange[] };
+
+/** One entry of permitOpen. */
+export type OpenPattern = TcpPattern | PathPattern;
+/** One entry of permitListen; a `block` in it is always a single address. */
+export type ListenPattern = TcpPattern | PathPattern;
+
+/** `error` says what is wrong and what is allowed. */
+export type ParsedPattern<Pattern> =
+  | { readonly ok: true; readonly pattern: Pattern }
+  | { readonly ok: false; readonly error: string };
+
+const MAX_PORT = 65_535;
+const FORM = 'write HOST:PORTS, such as "10.0.0.0/8:*", "*.internal:443,8000-8999" or "[::1]:22", or an absolute path';
+
+/** Reads an entry of permitOpen. HOST is `*`, `localhost`, a name, a glob, an address, `[v6]` or a CIDR. */
+export function parseOpenPattern(text: string): ParsedPattern<OpenPattern> {
+  return parsePattern(text, true);
+}
+
+/** Reads an entry of permitListen. HOST is the bind address that a client may ask for: `*` for every one, `localhost`, an
+ *  address, a name or a glob; a CIDR is refused, since 0.0.0.0/0 would mean something else than 0.0.0.0. */
+export function parseListenPattern(text: string): ParsedPattern<ListenPattern> {
+  return parsePattern(text, false);
+}
+
+/** Could any pattern match, whatever the name resolves to? Asked before the look-up, so that a name which can never be
+ *  allowed costs no DNS query and tells nobody outside that it was asked for. For an address the answer is final. */
+export function mayOpenName(patterns: readonly OpenPattern[], host: string, port: number): boolean {
+  const parsed = parseHost(host);
+  if (parsed.kind === 'invalid') return false;
+  if (parsed.kind === 'address') return coversOpen(patterns, host, parsed.address, port);
+  return patterns.some(
+    (pattern) =>
+      pattern.kind !== 'path' &&
+      hasPort(pattern.ports, port) &&
+      (pattern.kind !== 'name' || matchesGlob(pattern.glob, parsed.name)),
+  );
+}
+
+/** May `address`, which `host` led to, be dialled on `port`? A protected address needs a pattern that names it. */
+export function coversOpen(patterns: readonly OpenPattern[], host: string, address: Address, port: number): boolean {
+  const asked = parseHost(host);
+  if (asked.kind === 'invalid') return false;
+  const range = protectedRange(address);
+  return patterns.some(
+    (pattern) =>
+      pattern.kind !== 'path' && hasPort(pattern.ports, port) && coversAddress(pattern, asked, address, range),
+  );
+}
+
+function coversAddress(
+  pattern: HostPattern,
+  asked: ParsedHost,
+  address: Address,
+  range: ProtectedRange | null,
+): boolean {
+  switch (pattern.kind) {
+    case 'any':
+      return range === null;
+    case 'localhost':
+      return isLoopback(address);
+    case 'name':
+      return range === null && asked.kind === 'name' && matchesGlob(pattern.glob, asked.name);
+    case 'block': {
+      if (inCidr(address, pattern.block)) return range === null || protectedRangeOfBlock(pattern.block) === range;
+      // On a network with NAT64 an IPv4 host is reached by its translated address. Never for a protected one: 127.0.0.1
+      // behind a translator is the translator's loopback, not the one that the pattern speaks of.
+      const inner = range === null ? translatedIpv4(address) : null;
+      return inner !== null && inCidr(inner, pattern.block);
+    }
+  }
+}
+
+/** A bind address as a client asks for it (RFC 4254 §7.1): `all` is `''` or `*`, `all4` is 0.0.0.0, `all6` is ::.
+ *  OpenSSH sends `localhost` where `-R` names no bind address, and `''` for `-R :PORT:…` and `-R '*:PORT:…'`
+ *  (ssh(1), "-R"; channel_rfwd_bind_host in its channels.c). */
+export type BindHost =
+  | { readonly kind: 'all' | 'all4' | 'all6' | 'localhost' }
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'invalid'; readonly why: string };
+
+/** Never throws; `localhost` in any case, 0.0.0.0 and :: in any spelling. */
+export function parseBindHost(text: string): BindHost {
+  if (text === '' || text === '*') return { kind: 'all' };
+  const host = parseHost(text);
+  if (host.kind === 'name' && host.name === 'localhost') return { kind: 'localhost' };
+  if (host.kind === 'address' && host.address.bytes.every((byte) => byte === 0)) {
+    return { kind: host.address.family === 4 ? 'all4' : 'all6' };
+  }
+  return host;
+}
+
+/** Is the bind address covered exactly as it was asked for? Nothing is narrowed silently: who may have `localhost` and
+ *  asks for all addresses is refused. Port 0 asks for any port of the range (RFC 4254 §7.1). */
+export function coversListen(patterns: readonly ListenPattern[], host: string, port: number): boolean {
+  const asked = parseBindHost(host);
+  return patterns.some(
+    (pattern) => pattern.kind !== 'path' && (port === 0 || hasPort(pattern.ports, port)) && coversBind(pattern, asked),
+  );
+}
+
+/** The ports that may be had on this bind address: sorted, merged, empty where there are none. */
+export function listenPortRanges(patterns: readonly ListenPattern[], host: string): PortRange[] {
+  const asked = parseBindHost(host);
+  return mergeRanges(
+    patterns.flatMap((pattern) => (pattern.kind !== 'path' && coversBind(pattern, asked) ? pattern.ports : [])),
+  );
+}
+
+function coversBind(pattern: HostPattern, asked: BindHost): boolean {
+  if (asked.kind === 'invalid') return false;
+  switch (pattern.kind) {
+    case 'any':
+      return true;
+    case 'localhost':
+      return asked.kind === 'localhost' || (asked.kind === 'address' && LOCALHOST.includes(asked.address.text));
+    case 'name':
+      return asked.kind === 'name' && matchesGlob(pattern.glob, asked.name);
+    case 'block': {
+      const { base } = pattern.block;
+      if (asked.kind === 'address') return asked.address.text === base.text;
+      return (asked.kind === 'all4' && base.text === '0.0.0.0') || (asked.kind === 'all6' && base.text === '::');
+    }
+  }
+}
+
+/** What binding `localhost` means; 127.0.0.2 has to be named. */
+const LOCALHOST: readonly string[] = ['127.0.0.1', '::1'];
+
+/** Is the socket path covered? A path that `socketPathError` refuses never is. */
+export function coversPath(patterns: ReadonlyArray<OpenPattern | ListenPattern>, path: string): boolean {
+  if (socketPathError(path) !== null) return false;
+  const { folder, file } = splitPath(path);
+  return patterns.some(
+    (pattern) => pattern.kind === 'path' && pattern.folder === folder && matchesGlob(pattern.file, file),
+  );
+}
+
+// ---- reading ----
+
+function parsePattern(text: string, open: boolean): ParsedPattern<OpenPattern> {
+  if (text.startsWith('/')) return parsePath(text);
+  const parts = /^(\[[^\]]*\]|[^[\]]*):([^:]*)$/s.exec(text);
+  const hostText = parts?.[1];
+  const portsText = parts?.[2];
+  if (hostText === undefined || portsText === undefined) return wrong(text, `no host and ports; ${FORM}`);
+  const ports = parsePorts(portsText);
+  if (ports === null) {
+    return wrong(text, `bad ports "${portsText}"; allowed are *, N, N-M and comma lists of them, 1 to ${MAX_PORT}`);
+  }
+  const host = parseHostPattern(hostText, open);
+  return typeof host === 'string' ? wrong(text, host) : { ok: true, pattern: { ...host, ports } };
+}
+
+/** @returns the pattern, or what is wrong. */
+function parseHostPattern(text: string, open: boolean): HostPattern | string {
+  if (text === '*') return { kind: 'any' };
+  const bracketed = text.startsWith('[');
+  const bare = bracketed ? text.slice(1, -1) : text;
+  if (bracketed !== bare.includes(':')) return `an IPv6 address, and only that, stands in brackets; ${FORM}`;
+  if (bracketed || text.includes('/')) {
+    const block = parseCidr(bare);
+    if (block === null) return `"${bare}" is no address or CIDR, or has bits beyond its prefix; ${FORM}`;
+    return open || !bare.includes('/') ? { kind: 'block', block } : 'a CIDR; name each bind address, or write *';
+  }
+  return text.includes('*') ? parseGlob(text) : parseName(text);
+}
+
+function parseName(text: string): HostPattern | string {
+  const host = parseHost(text);
+  switch (host.kind) {
+    case 'invalid':
+      return `${host.why}; ${FORM}`;
+    case 'address':
+      return { kind: 'block', block: { base: host.address, prefixBits: host.address.bytes.length * 8 } };
+    case 'name':
+      if (host.name === 'localhost') return { kind: 'localhost' };
+      return underLocalhost(host.name) ? LOCALHOST_ONLY : { kind: 'name', glob: host.name };
+  }
+}
+
+function parseGlob(text: string): HostPattern | string {
+  // Somebody who writes 10.0.* means addresses; a glob matches names only and would silently deny them.
+  if (/^[\d.*]+$/.test(text)) return `"${text}" matches no name; write a CIDR such as 10.0.0.0/8 for addresses`;
+  const labels = text.split('.').map((label) => {
+    if (!label.includes('*')) return label;
+    return /^[a-z0-9_*-]+$/i.test(label) ? label.toLowerCase() : null;
+  });
+  // The stars become letters for the check, so that the rest of the glob is held to the rules of names (and IDN).
+  const probe = parseHost(labels.map((label) => label?.replaceAll('*', 'x') ?? '').join('.'));
+  if (probe.kind !== 'name') return `bad characters or labels in "${text}"; ${FORM}`;
+  const ascii = probe.name.split('.');
+  const glob = labels.map((label, at) => (label?.includes('*') ? label : ascii[at])).join('.');
+  // An IDN label may hold a dot of another script, and then the labels no longer pair up.
+  if (ascii.length !== labels.length) return `write "${text}" with plain dots, and none at its end`;
+  return underLocalhost(glob) ? LOCALHOST_ONLY : { kind: 'name', glob };
+}
+
+const LOCALHOST_ONLY = 'names under localhost are the loopback, which no name or glob covers; write localhost';
+
+/** RFC 6761 §6.3: these resolve to the loopback, so that such a pattern could never match. */
+function underLocalhost(name: string): boolean {
+  return name.endsWith('.localhost');
+}
+
+function parsePath(text: string): ParsedPattern<PathPattern> {
+  const error = socketPathError(text);
+  if (error !== null) return wrong(text, `${error}; an absolute path of a socket is allowed, * in its last part`);
+  const { folder, file } = splitPath(text);
+  if (folder.includes('*')) return wrong(text, '* is allowed in the last part of a path only');
+  return { ok: true, pattern: { kind: 'path', folder, file } };
+}
+
+function parsePorts(text: string): PortRange[] | null {
+  if (text === '*') return [[1, MAX_PORT]];
+  const ranges: PortRange[] = [];
+  for (const item of text.split(',')) {
+    const parts = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(item);
+    if (parts === null) return null;
+    const from = Number(parts[1]);
+    const to = Number(parts[2] ?? parts[1]);
+    if (from < 1 || to > MAX_PORT || from > to) return null;
+    ranges.push([from, to]);
+  }
+  return mergeRanges(ranges);
+}
+
+function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
+  const merged: PortRange[] = [];
+  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
+    const last = merged.at(-1);
+    if (last !== undefined && from <= last[1] + 1) merged[merged.length - 1] = [last[0], Math.max(last[1], to)];
+    else merged.push([from, to]);
+  }
+  return merged;
+}
+
+function hasPort(ranges: readonly PortRange[], port: number): boolean {
+  return ranges.some(([from, to]) => port >= from && port <= to);
+}
+
+function wrong(text: string, what: string): { readonly ok: false; readonly error: string } {
+  return { ok: false, error: `"${text}": ${what}` };
+}
