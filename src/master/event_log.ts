@@ -1,0 +1,118 @@
+/** EVENT LOG: one event, one line, with its time, on stderr; stdout stays free for what a command prints.
+ *  Owns the line sink and the level of each event. Pretty on a terminal, JSON elsewhere (contract, `log`). A line may be
+ *  lost but never waited for; how many were lost is said in the log as soon as a line gets through again. */
+import { type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import type { AuditEvent, EventName, EventSink, LogLevel } from '../shared/log.js';
+import { type Clock, systemClock } from './clock.js';
+import { LineSink, type WriteBytes, writerTo } from './line_sink.js';
+
+/** What the primary's rooms write to. */
+export interface Log {
+  readonly event: EventSink;
+  info(text: string): void;
+  warn(text: string): void;
+  error(text: string): void;
+}
+
+export interface EventLogOptions {
+  readonly level: LogLevel;
+  readonly format: 'auto' | 'pretty' | 'json';
+  /** Is the log read on a terminal? Decides `auto`. */
+  readonly terminal: boolean;
+  /** Default: stderr. */
+  readonly write?: WriteBytes;
+  readonly clock?: Clock;
+}
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** Refusals are warnings, since an operator looks for them; the everyday life of channels is for `debug`. */
+const LEVELS: { readonly [event in EventName]: Level } = {
+  'server.listening': 'info',
+  'server.draining': 'info',
+  'server.stopped': 'info',
+  'worker.started': 'info',
+  'worker.exited': 'warn',
+  'config.reloaded': 'info',
+  'config.rejected': 'error',
+  'connection.accepted': 'info',
+  'connection.refused': 'warn',
+  'connection.closed': 'info',
+  'auth.succeeded': 'info',
+  'auth.failed': 'warn',
+  'channel.opened': 'debug',
+  'channel.refused': 'warn',
+  'channel.closed': 'debug',
+  'forward.bound': 'info',
+  'forward.refused': 'warn',
+  'forward.released': 'info',
+};
+
+function levelOf(event: AuditEvent): Level {
+  if (event.event === 'worker.exited' && event.reason === 'DRAINED') return 'info'; // as it was told to
+  return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
+}
+
+const STDERR = 2;
+
+export class EventLog implements Log {
+  readonly #sink: LineSink;
+  readonly #logger: Logger;
+  #reported = 0;
+
+  constructor(options: EventLogOptions) {
+    const sink = new LineSink({
+      write: options.write ?? writerTo(STDERR),
+      clock: options.clock ?? systemClock,
+    });
+    const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);
+    const format = pretty ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss' }) : undefined;
+    this.#sink = sink;
+    this.#logger = pino(
+      {
+        level: options.level,
+        base: null, // pid and host name: the journal knows them
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      { write: (line: string) => sink.write(format === undefined ? line : (format(line) ?? '')) },
+    );
+  }
+
+  /** Lines lost since the start. */
+  get dropped(): number {
+    return this.#sink.dropped;
+  }
+
+  readonly event: EventSink = (event: AuditEvent) => {
+    this.#confess();
+    const level = levelOf(event);
+    if (this.#logger.isLevelEnabled(level)) this.#logger[level](event);
+  };
+  info(text: string): void {
+    this.#confess();
+    this.#logger.info(text);
+  }
+  warn(text: string): void {
+    this.#confess();
+    this.#logger.warn(text);
+  }
+  error(text: string): void {
+    this.#confess();
+    this.#logger.error(text);
+  }
+
+  /** Writes what waits, but not for longer than `deadlineMs`. */
+  flush(deadlineMs: number): Promise<void> {
+    return this.#sink.flush(deadlineMs);
+  }
+
+  #confess(): void {
+    const dropped = this.#sink.dropped;
+    if (dropped === this.#reported) return;
+    const lost = dropped - this.#reported;
+    this.#reported = dropped;
+    this.#logger.warn({ dropped }, `${lost} log lines were lost: the log's reader is too slow or gone`);
+  }
+}

@@ -1,0 +1,129 @@
+/** HOST KEYS: finds the server's private keys, or makes them where they are missing.
+ *  Owns the two files under stateDir. Promises files 0600 that are whole or not there, and never writes over a key: two
+ *  servers that start at once end up with the same one. A key that others can read stops the start. Workers parse the
+ *  keys; here it is seen only that each looks like one. */
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
+import type { HostKeyFile } from '../shared/ipc.js';
+import { type HostKeyType, newKeyPair } from './openssh_key.js';
+
+/** ed25519 for everybody, ecdsa for clients that are older. No RSA: its SHA-1 signatures would come with it. */
+const DEFAULT_KEYS: ReadonlyArray<readonly [HostKeyType, string]> = [
+  ['ed25519', 'ssh_host_ed25519_key'],
+  ['ecdsa', 'ssh_host_ecdsa_key'],
+];
+
+const OTHERS_MAY = 0o077;
+const OTHERS_MAY_WRITE = 0o002;
+/** An RSA key of 16,384 bits is 13 KB; what is larger is no key. */
+const MAX_KEY_BYTES = 64 * 1024;
+
+/** @param files from the config; when there are none, the two of stateDir, made where missing
+ *  @throws TunnelError HOST_KEY_INVALID that names the file and what to do */
+export async function loadHostKeys(files: readonly string[], stateDir: string): Promise<HostKeyFile[]> {
+  if (files.length > 0) return Promise.all(files.map((file) => readKey(path.resolve(file))));
+  const directory = path.resolve(stateDir);
+  await makeDirectory(directory);
+  const keys: HostKeyFile[] = [];
+  for (const [type, name] of DEFAULT_KEYS) {
+    const file = path.join(directory, name);
+    if (!(await exists(file))) await makeKey(type, file);
+    keys.push(await readKey(file));
+  }
+  return keys;
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const { mode } = await stat(directory);
+    if ((mode & OTHERS_MAY_WRITE) !== 0)
+      throw invalid(directory, 'others may write in it, so they could change the host key: chmod o-w it');
+  } catch (error) {
+    throw asInvalid(directory, error);
+  }
+}
+
+/** Written aside, synced, and linked into place: `link` fails where a key has appeared meanwhile, and that one is used. */
+async function makeKey(type: HostKeyType, file: string): Promise<void> {
+  const { privateKey, publicKey } = newKeyPair(type, `sallyport@${hostname()}`);
+  const aside = `${file}.${randomBytes(6).toString('hex')}.new`;
+  try {
+    await writeSynced(aside, privateKey, 0o600);
+    try {
+      await link(aside, file);
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return;
+      throw error;
+    } finally {
+      await unlink(aside);
+    }
+    const publicAside = `${aside}.pub`;
+    await writeSynced(publicAside, publicKey, 0o644);
+    await rename(publicAside, `${file}.pub`);
+  } catch (error) {
+    throw asInvalid(file, error);
+  }
+}
+
+async function writeSynced(file: string, text: string, mode: number): Promise<void> {
+  const handle = await open(file, 'wx', mode);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readKey(file: string): Promise<HostKeyFile> {
+  try {
+    const { mode, size } = await stat(file);
+    if ((mode & OTHERS_MAY) !== 0)
+      throw invalid(file, `others may read this private key (mode ${(mode & 0o777).toString(8)}): chmod 600 it`);
+    if (size > MAX_KEY_BYTES) throw invalid(file, 'too large for a private key');
+    const pem = await readFile(file, 'latin1');
+    const wrong = whatIsWrong(pem);
+    if (wrong !== undefined) throw invalid(file, wrong);
+    return { path: file, pem };
+  } catch (error) {
+    throw asInvalid(file, error);
+  }
+}
+
+/** A first look at the text. Never repeats any of it: it may be a secret. */
+function whatIsWrong(pem: string): string | undefined {
+  if (/^(ssh-|ecdsa-|sk-)/.test(pem)) return 'this is a public key; the private one is wanted';
+  const body = /-----BEGIN ((?:[A-Z]+ )*)PRIVATE KEY-----([\s\S]+?)-----END \1PRIVATE KEY-----/.exec(pem);
+  if (body === null) return 'this is no private key';
+  if (body[1]?.includes('ENCRYPTED') || body[2]?.includes('ENCRYPTED')) return ENCRYPTED;
+  if (body[1] !== 'OPENSSH ') return undefined;
+  const bytes = Buffer.from(body[2] ?? '', 'base64').toString('latin1');
+  if (!bytes.startsWith('openssh-key-v1\0')) return 'this private key is damaged';
+  return bytes.startsWith('openssh-key-v1\0\0\0\0\x04none') ? undefined : ENCRYPTED;
+}
+
+const ENCRYPTED = 'this private key has a passphrase, which a server cannot type: take it off with ssh-keygen -p';
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await stat(file);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw asInvalid(file, error);
+  }
+}
+
+function invalid(file: string, what: string, cause?: unknown): TunnelError {
+  return new TunnelError('HOST_KEY_INVALID', `${file}: ${what}`, { cause });
+}
+
+function asInvalid(file: string, error: unknown): TunnelError {
+  if (error instanceof TunnelError) return error;
+  const what = errnoOf(error) === 'ENOENT' ? 'no such file' : reasonOf(error);
+  return invalid(file, what, error);
+}

@@ -1,0 +1,244 @@
+/** LEDGER: who holds which connection, which port or path, and how much of each user's budget is used.
+ *  Owns those tables for all workers, so that a user's limits hold across them (design, decision 10). A state machine: no
+ *  socket, no timer, no message. All keys are in Maps: `__proto__` is a user like any other. What a lease is a right to
+ *  is known to `keyText` alone, so that names may join ports and paths there. */
+import type { Peer } from '../shared/identity.js';
+import type { Answer, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
+import { choosePort, type PortRange } from './port_choice.js';
+
+/** A connection as status pages and logs may see it. */
+export interface LedgerConnection {
+  readonly id: ConnId;
+  readonly peer: Peer;
+  /** Milliseconds on the primary's clock. */
+  readonly sinceMs: number;
+  /** null while the socket is on its way to a worker. */
+  readonly worker: number | null;
+  /** Counted for this user from the login on. */
+  readonly user: string | null;
+  readonly authenticated: boolean;
+}
+
+export interface Lease {
+  readonly key: LeaseKey;
+  readonly holder: ConnId;
+  readonly user: string;
+}
+
+/** What a closed connection gave back. */
+export interface Freed {
+  readonly connection: LedgerConnection;
+  readonly leases: readonly Lease[];
+}
+
+export type LeaseOutcome =
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  /** The same user holds it on another connection, which may be dead without our knowing: ask its worker. */
+  | { readonly kind: 'probe'; readonly holder: ConnId; readonly worker: number };
+
+export interface LedgerOptions {
+  /** From 0 up to but not including 1. */
+  readonly random: () => number;
+  readonly ephemeralPorts?: PortRange;
+}
+
+interface Entry extends LedgerConnection {
+  worker: number | null;
+  user: string | null;
+  authenticated: boolean;
+  readonly leases: Map<string, Lease>;
+}
+
+interface Usage {
+  connections: number;
+  forwards: number;
+}
+
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #connections = new Map<ConnId, Entry>();
+  readonly #leases = new Map<string, Lease>();
+  readonly #usage = new Map<string, Usage>();
+  readonly #perWorker = new Map<number, number>();
+  #unauthenticated = 0;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** Connections, those on their way to a worker included. */
+  get size(): number {
+    return this.#connections.size;
+  }
+  /** Those that have not logged in (MaxStartups counts them). */
+  get unauthenticated(): number {
+    return this.#unauthenticated;
+  }
+
+  /** A socket was let in; no worker has it yet. */
+  accept(id: ConnId, peer: Peer, nowMs: number): void {
+    const entry: Entry = {
+      id,
+      peer,
+      sinceMs: nowMs,
+      worker: null,
+      user: null,
+      authenticated: false,
+      leases: new Map(),
+    };
+    this.#connections.set(id, entry);
+    this.#unauthenticated++;
+  }
+
+  /** A worker took the socket. @returns false when the connection is unknown or has a worker already */
+  assign(id: ConnId, worker: number): boolean {
+    const entry = this.#connections.get(id);
+    if (entry === undefined || entry.worker !== null) return false;
+    entry.worker = worker;
+    this.#perWorker.set(worker, this.held(worker) + 1);
+    return true;
+  }
+
+  /** Connections that a worker holds. */
+  held(worker: number): number {
+    return this.#perWorker.get(worker) ?? 0;
+  }
+
+  connection(id: ConnId): LedgerConnection | undefined {
+    return this.#connections.get(id);
+  }
+  connections(): Iterable<LedgerConnection> {
+    return this.#connections.values();
+  }
+  leases(): Iterable<Lease> {
+    return this.#leases.values();
+  }
+  usage(user: string): Readonly<Usage> {
+    return this.#usage.get(user) ?? NOTHING_USED;
+  }
+
+  /** May `user` have one more connection? Asking again for the same one costs nothing; another user's name on it moves
+   *  the count (RFC 4252 §5 lets a client change the name until it is in). */
+  login(id: ConnId, user: string, limit: number): Answer {
+    const entry = this.#connections.get(id);
+    if (entry === undefined) return GONE;
+    if (entry.user === user) return OK;
+    if (this.usage(user).connections >= limit) return LIMIT;
+    if (entry.user !== null) this.#count(entry.user, 'connections', -1);
+    entry.user = user;
+    this.#count(user, 'connections', 1);
+    return OK;
+  }
+
+  /** The login is complete: the connection leaves the start-up count. */
+  authenticated(id: ConnId): void {
+    const entry = this.#connections.get(id);
+    if (entry === undefined || entry.authenticated) return;
+    entry.authenticated = true;
+    this.#unauthenticated--;
+  }
+
+  /** May the connection bind this? The holder is looked at before the limit, since a stale holder counts for it. */
+  lease(id: ConnId, user: string, limit: number, target: LeaseTarget): LeaseOutcome {
+    const entry = this.#connections.get(id);
+    if (entry === undefined) return answer(GONE);
+    const key = this.#keyFor(target);
+    if (key === undefined) return answer(NO_FREE_PORT);
+    const text = keyText(key);
+    const held = this.#leases.get(text);
+    if (held !== undefined) {
+      const holder = this.#connections.get(held.holder);
+      if (held.user !== user || held.holder === id || holder === undefined || holder.worker === null)
+        return answer(TAKEN);
+      return { kind: 'probe', holder: held.holder, worker: holder.worker };
+    }
+    if (this.usage(user).forwards >= limit) return answer(LIMIT);
+    const lease: Lease = { key, holder: id, user };
+    this.#leases.set(text, lease);
+    entry.leases.set(text, lease);
+    this.#count(user, 'forwards', 1);
+    return answer({ ok: true, port: key.kind === 'tcp' ? key.port : 0 });
+  }
+
+  /** Gives one lease back. @returns it, or undefined when this connection does not hold it */
+  release(id: ConnId, key: LeaseKey): Lease | undefined {
+    const entry = this.#connections.get(id);
+    const lease = entry?.leases.get(keyText(key));
+    if (entry === undefined || lease === undefined) return undefined;
+    this.#drop(entry, lease);
+    return lease;
+  }
+
+  /** Forgets a connection and all that it held. @returns undefined when it was unknown */
+  closed(id: ConnId): Freed | undefined {
+    const entry = this.#connections.get(id);
+    if (entry === undefined) return undefined;
+    const leases = [...entry.leases.values()];
+    for (const lease of leases) this.#drop(entry, lease);
+    this.#connections.delete(id);
+    if (!entry.authenticated) this.#unauthenticated--;
+    if (entry.user !== null) this.#count(entry.user, 'connections', -1);
+    if (entry.worker !== null) {
+      const left = this.held(entry.worker) - 1;
+      if (left > 0) this.#perWorker.set(entry.worker, left);
+      else this.#perWorker.delete(entry.worker);
+    }
+    return { connection: entry, leases };
+  }
+
+  /** A worker died: its connections died with it, and the kernel has freed its ports. */
+  workerLost(worker: number): Freed[] {
+    const freed: Freed[] = [];
+    for (const entry of [...this.#connections.values()]) {
+      if (entry.worker !== worker) continue;
+      const gone = this.closed(entry.id);
+      if (gone !== undefined) freed.push(gone);
+    }
+    return freed;
+  }
+
+  #keyFor(target: LeaseTarget): LeaseKey | undefined {
+    if (target.kind === 'unix') return { kind: 'unix', path: target.path };
+    if (target.port !== 0) return { kind: 'tcp', port: target.port };
+    const except = new Set(target.except);
+    const port = choosePort({
+      ranges: target.portRanges,
+      isFree: (candidate) => !except.has(candidate) && !this.#leases.has(keyText({ kind: 'tcp', port: candidate })),
+      random: this.#options.random(),
+      ...(this.#options.ephemeralPorts === undefined ? {} : { ephemeral: this.#options.ephemeralPorts }),
+    });
+    return port === undefined ? undefined : { kind: 'tcp', port };
+  }
+
+  #drop(entry: Entry, lease: Lease): void {
+    const text = keyText(lease.key);
+    entry.leases.delete(text);
+    this.#leases.delete(text);
+    this.#count(lease.user, 'forwards', -1);
+  }
+
+  /** A user who uses nothing has no record: names tried by strangers leave nothing behind. */
+  #count(user: string, what: keyof Usage, change: 1 | -1): void {
+    const usage = this.#usage.get(user) ?? { connections: 0, forwards: 0 };
+    usage[what] += change;
+    if (usage.connections === 0 && usage.forwards === 0) this.#usage.delete(user);
+    else this.#usage.set(user, usage);
+  }
+}
+
+/** By port, whatever the address: 127.0.0.1 and 127.0.0.2 could both be bound to one port by two tenants. */
+export function keyText(key: LeaseKey): string {
+  return key.kind === 'tcp' ? `tcp:${key.port}` : `unix:${key.path}`;
+}
+
+const NOTHING_USED: Readonly<Usage> = { connections: 0, forwards: 0 };
+const OK: Answer = { ok: true, port: 0 };
+const LIMIT: Answer = { ok: false, reason: 'LIMIT' };
+const TAKEN: Answer = { ok: false, reason: 'TAKEN' };
+const NO_FREE_PORT: Answer = { ok: false, reason: 'NO_FREE_PORT' };
+/** Nobody waits for this answer any more, but every question gets one. */
+const GONE: Answer = { ok: false, reason: 'DRAINING' };
+
+function answer(value: Answer): LeaseOutcome {
+  return { kind: 'answer', answer: value };
+}

@@ -1,0 +1,122 @@
+/** LINE SINK: carries lines to a file descriptor without ever holding up the server.
+ *  Owns a bounded queue. A reader that is slow or gone, or a full disk, costs lines, which are counted exactly, and
+ *  nothing else. Pipes and terminals are opened anew and non-blocking: a write that blocks would hold a thread of the
+ *  pool, and at exit the whole process, until somebody reads. */
+import fs from 'node:fs';
+import { errnoOf } from '../shared/errors.js';
+import type { Clock } from './clock.js';
+
+/** Lines of about ten seconds of a flood. */
+export const LINE_SINK_BYTES = 8 * 1024 * 1024;
+const WRITE_BYTES = 64 * 1024;
+const RETRY_MS = 50;
+
+/** What the sink asks of the descriptor: the way of `fs.write`. */
+export type WriteBytes = (data: Buffer, done: (error: unknown, written: number) => void) => void;
+
+export interface LineSinkOptions {
+  readonly write: WriteBytes;
+  readonly clock: Clock;
+  /** Bytes that may wait; default LINE_SINK_BYTES. */
+  readonly maxBytes?: number;
+}
+
+export class LineSink {
+  readonly #write: WriteBytes;
+  readonly #clock: Clock;
+  readonly #maxBytes: number;
+  #lines: Buffer[] = [];
+  #queuedBytes = 0;
+  #current: Buffer | undefined;
+  #currentLines = 0;
+  #dropped = 0;
+  #whenEmpty: (() => void)[] = [];
+
+  constructor(options: LineSinkOptions) {
+    this.#write = options.write;
+    this.#clock = options.clock;
+    this.#maxBytes = options.maxBytes ?? LINE_SINK_BYTES;
+  }
+
+  /** Lines lost since the start: the queue was full, or the write failed. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Takes one line with its newline. Never throws and never blocks. */
+  write(line: string): void {
+    const bytes = Buffer.from(line, 'utf8');
+    if (this.#queuedBytes + bytes.length > this.#maxBytes) {
+      this.#dropped++;
+      return;
+    }
+    this.#lines.push(bytes);
+    this.#queuedBytes += bytes.length;
+    if (this.#current === undefined) this.#next();
+  }
+
+  /** Resolves when all is written or `deadlineMs` has passed. */
+  flush(deadlineMs: number): Promise<void> {
+    if (this.#current === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(deadlineMs, resolve);
+      this.#whenEmpty.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  #next(): void {
+    let bytes = 0;
+    let count = 0;
+    for (const line of this.#lines) {
+      if (count > 0 && bytes + line.length > WRITE_BYTES) break;
+      bytes += line.length;
+      count++;
+    }
+    if (count === 0) {
+      this.#current = undefined;
+      for (const wake of this.#whenEmpty.splice(0)) wake();
+      return;
+    }
+    this.#currentLines = count;
+    this.#current = Buffer.concat(this.#lines.splice(0, count), bytes);
+    this.#put(this.#current);
+  }
+
+  #put(data: Buffer): void {
+    this.#write(data, (error, written) => {
+      if (error === null || error === undefined) {
+        this.#queuedBytes -= written;
+        if (written < data.length) this.#put(data.subarray(written));
+        else this.#next();
+      } else if (errnoOf(error) === 'EAGAIN') {
+        this.#clock.after(RETRY_MS, () => this.#put(data));
+      } else {
+        this.#dropped += this.#currentLines;
+        this.#queuedBytes -= data.length;
+        this.#next();
+      }
+    });
+  }
+}
+
+/** Writes to a descriptor of this process. */
+export function writerTo(fd: number): WriteBytes {
+  const own = unblocked(fd) ?? fd;
+  return (data, done) => fs.write(own, data, 0, data.length, null, done);
+}
+
+/** A descriptor of our own for the same pipe or terminal: O_NONBLOCK on the given one would hold for its other users
+ *  too. undefined for files and sockets, and where /proc is missing or not ours. */
+function unblocked(fd: number): number | undefined {
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFIFO() && !stat.isCharacterDevice()) return undefined;
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
+    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    return undefined;
+  }
+}

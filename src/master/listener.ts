@@ -1,0 +1,163 @@
+/** LISTENER: takes TCP connections and passes each on, untouched.
+ *  Owns the listening sockets. Never reads a byte (design, decision 2) and never dies of a failed accept. IPv6 listeners
+ *  are IPv6 only, so that `0.0.0.0` and `[::]` can stand side by side, as with sshd. */
+import net from 'node:net';
+import { formatHostPort, normalisePeerAddress, parseHostPort } from '../shared/address.js';
+import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
+import { takeHandle } from '../shared/handles.js';
+import type { Peer } from '../shared/identity.js';
+import type { ListenerAddress } from '../shared/ipc.js';
+import type { Clock } from './clock.js';
+import type { Arrival } from './handoff.js';
+
+/** A socket with no byte read, and no number yet. */
+export type Untouched = Omit<Arrival, 'id'>;
+
+export interface ListenerEvents {
+  arrived(socket: Untouched): void;
+  /** In words, for the log; at most one a second for each listener. */
+  trouble(text: string): void;
+}
+
+export interface ListenerOptions {
+  /** `HOST:PORT` texts. */
+  readonly listen: readonly string[];
+  /** Inherited listening sockets (systemd); when there are any, `listen` is not used. */
+  readonly fds: readonly number[];
+  readonly clock: Clock;
+  readonly events: ListenerEvents;
+}
+
+/** Room for a burst while all workers are busy; the kernel cuts it to net.core.somaxconn. */
+const BACKLOG = 4_096;
+const TROUBLE_EVERY_MS = 1_000;
+
+/** All addresses listen, or none does.
+ *  @throws TunnelError LISTEN_FAILED that says which address and what to do */
+export async function openListeners(options: ListenerOptions): Promise<Listeners> {
+  const listeners = new Listeners();
+  try {
+    for (const fd of options.fds) await listeners.open({ fd }, `file descriptor ${fd}`, options);
+    if (options.fds.length === 0) for (const text of options.listen) await openOne(listeners, text, options);
+    if (listeners.addresses.length === 0) throw new TunnelError('LISTEN_FAILED', 'there is no address to listen on');
+    return listeners;
+  } catch (error) {
+    await listeners.close();
+    throw error;
+  }
+}
+
+async function openOne(listeners: Listeners, text: string, options: ListenerOptions): Promise<void> {
+  const address = parseHostPort(text);
+  if (address === null) throw new TunnelError('LISTEN_FAILED', `"${text}" is no HOST:PORT to listen on`);
+  const { host, port } = address;
+  const ipv6 = net.isIPv6(host);
+  try {
+    await listeners.open({ host, port, ipv6Only: ipv6, backlog: BACKLOG }, text, options);
+  } catch (error) {
+    // `[::]` is in the default config; a machine without IPv6 serves without it.
+    if (host !== '::' || !(error instanceof TunnelError) || !NO_IPV6.has(errnoOf(error.cause) ?? '')) throw error;
+    options.events.trouble(`${text}: this machine has no IPv6, going on without`);
+  }
+}
+
+const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
+
+export class Listeners {
+  readonly #servers = new Set<net.Server>();
+  readonly #addresses: ListenerAddress[] = [];
+
+  /** With the ports that port 0 became. */
+  get addresses(): readonly ListenerAddress[] {
+    return this.#addresses;
+  }
+
+  /** No new connections from the call on; resolves when the ports are free. */
+  async close(): Promise<void> {
+    const closing = [...this.#servers].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    this.#servers.clear();
+    await Promise.all(closing);
+  }
+
+  async open(
+    where: net.ListenOptions & { readonly fd?: number },
+    name: string,
+    options: ListenerOptions,
+  ): Promise<void> {
+    // allowHalfOpen: a FIN that arrives early must not end the socket before the worker has it.
+    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true });
+    await listening(server, where, name);
+    this.#servers.add(server);
+    serve(server, name, options);
+    const address = server.address();
+    if (address === null || typeof address === 'string')
+      throw new TunnelError('LISTEN_FAILED', `${name} is no TCP socket`);
+    this.#addresses.push({ kind: 'tcp', address: address.address, port: address.port });
+  }
+}
+
+function listening(
+  server: net.Server,
+  where: net.ListenOptions & { readonly fd?: number },
+  name: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (cause: Error): void => {
+      reject(new TunnelError('LISTEN_FAILED', explain(name, cause), { cause }));
+    };
+    server.once('error', failed);
+    server.listen(where, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}
+
+function explain(name: string, cause: Error): string {
+  switch (errnoOf(cause)) {
+    case 'EADDRINUSE':
+      return `${name} is taken: another program listens there; stop it or choose another port with --listen`;
+    case 'EACCES':
+      return `${name} is not allowed: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE or socket activation)`;
+    case 'EADDRNOTAVAIL':
+      return `${name} is no address of this machine`;
+    case 'ENOTFOUND':
+      return `${name}: no such host`;
+    default:
+      return `${name}: cannot listen (${reasonOf(cause)})`;
+  }
+}
+
+function serve(server: net.Server, name: string, options: ListenerOptions): void {
+  const { clock, events } = options;
+  let quietUntilMs = 0;
+  let unsaid = 0;
+  // A failed accept is an 'error' on the server, which without a listener would end this process.
+  server.on('error', (error) => {
+    if (clock.nowMs() < quietUntilMs) {
+      unsaid++;
+      return;
+    }
+    quietUntilMs = clock.nowMs() + TROUBLE_EVERY_MS;
+    events.trouble(`${name}: accept failed (${reasonOf(error)})${unsaid > 0 ? `, ${unsaid} times more before` : ''}`);
+    unsaid = 0;
+  });
+  server.on('connection', (socket) => {
+    const peer = peerOf(socket.remoteAddress, socket.remotePort);
+    const local = peerOf(socket.localAddress, socket.localPort);
+    const handle = takeHandle(socket);
+    if (handle === undefined) return;
+    // Without a peer it was reset before we looked: nobody to serve.
+    if (peer === undefined || local === undefined) handle.close();
+    else events.arrived({ handle, peer, local });
+  });
+}
+
+function peerOf(address: string | undefined, port: number | undefined): Peer | undefined {
+  return address === undefined || port === undefined ? undefined : { address: normalisePeerAddress(address), port };
+}
+
+/** `host:port` as events write a peer. */
+export function peerText(peer: Peer): string {
+  return formatHostPort(peer.address, peer.port);
+}

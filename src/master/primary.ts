@@ -1,0 +1,293 @@
+/** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
+ *  Owns the rooms and joins them; no process signal and no environment in here. */
+import type { Config } from '../shared/config.js';
+import type { RefuseReason } from '../shared/errors.js';
+import { requireHandles } from '../shared/handles.js';
+import type { ConnId, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
+import { decide } from './admission.js';
+import type { Clock } from './clock.js';
+import { type DispatchRules, pick } from './dispatch.js';
+import type { Log } from './event_log.js';
+import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } from './handoff.js';
+import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
+import { type Freed, keyText, Ledger } from './ledger.js';
+import { type Listeners, openListeners, peerText, type Untouched } from './listener.js';
+import { type RouterRooms, route } from './router.js';
+import { Supervisor } from './supervisor.js';
+import type { ExitText, Fork } from './worker_process.js';
+import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerEnd, type WorkerStatus } from './worker_status.js';
+
+export interface PrimaryTiming {
+  readonly handoff: HandoffTiming;
+  readonly supervisor: SupervisorTiming;
+  readonly leaseDesk: LeaseDeskTiming;
+}
+
+export const PRIMARY_TIMING: PrimaryTiming = {
+  handoff: HANDOFF_TIMING,
+  supervisor: SUPERVISOR_TIMING,
+  leaseDesk: LEASE_DESK_TIMING,
+};
+
+/** One socket on its way to each worker: Node sends the next one only after the last was acknowledged anyhow, and what
+ *  waits here instead of there can still go to another worker. */
+const IN_FLIGHT = 1;
+
+export interface PrimaryOptions {
+  readonly config: Config;
+  readonly hostKeys: readonly HostKeyFile[];
+  /** The module that workers load, or null. */
+  readonly handler: string | null;
+  readonly fork: Fork;
+  /** Inherited listening sockets. */
+  readonly fds: readonly number[];
+  /** Sockets that may wait for a worker. */
+  readonly maxWaiting: number;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** From 0 up to but not including 1. */
+  readonly random: () => number;
+  readonly timing?: PrimaryTiming;
+}
+
+/** Numbers for status pages and tests. */
+export interface PrimaryStatus {
+  readonly connections: number;
+  readonly unauthenticated: number;
+  /** Sockets that no worker has acknowledged. */
+  readonly waiting: number;
+  readonly handoff: Readonly<HandoffCounters>;
+  readonly refused: { readonly [reason in RefuseReason]: number };
+  readonly workers: readonly WorkerStatus[];
+}
+
+export class Primary {
+  readonly #options: PrimaryOptions;
+  readonly #ledger: Ledger;
+  readonly #desk: LeaseDesk;
+  readonly #handoff: Handoff;
+  readonly #supervisor: Supervisor;
+  readonly #rooms: RouterRooms;
+  readonly #rules: DispatchRules;
+  readonly #refused = { AT_CAPACITY: 0, STARTUPS: 0, NO_WORKER: 0, HANDOFF_FAILED: 0, DRAINING: 0 };
+  #listeners: Listeners | undefined;
+  #lastId = 0;
+  #draining = false;
+
+  constructor(options: PrimaryOptions) {
+    const { clock, config, hostKeys, handler, timing = PRIMARY_TIMING } = options;
+    this.#options = options;
+    this.#rules = { lateMs: timing.supervisor.lateMs, inFlight: IN_FLIGHT };
+    this.#ledger = new Ledger({ random: options.random });
+    this.#supervisor = new Supervisor({
+      workers: config.workers,
+      fork: options.fork,
+      startMessage: (workerId) => ({
+        type: 'start',
+        config,
+        hostKeys,
+        ownListeners: this.#listeners?.addresses ?? [],
+        workerId,
+        handler,
+      }),
+      clock,
+      timing: timing.supervisor,
+      events: {
+        message: (worker, message) => route(this.#rooms, worker, message),
+        started: (worker, nativeBinding) => this.#workerStarted(worker, nativeBinding),
+        lost: (worker, end, how) => this.#workerLost(worker, end, how),
+        available: () => this.#handoff.pump(),
+        trouble: (text) => options.log.error(text),
+      },
+    });
+    this.#handoff = new Handoff(
+      {
+        pick: (tried) => this.#pick(tried),
+        give: (worker, message, handle, failed) => this.#supervisor.give(worker, message, handle, failed),
+        tell: (worker, message) => this.#supervisor.tell(worker, message),
+      },
+      {
+        accepted: (id, worker) => this.#handedOver(id, worker),
+        refused: (id, reason) => this.#turnedAway(id, reason),
+      },
+      clock,
+      timing.handoff,
+    );
+    this.#desk = new LeaseDesk(
+      this.#ledger,
+      {
+        probe: (worker, probe, id, timeoutMs) => this.#supervisor.tell(worker, { type: 'probe', probe, id, timeoutMs }),
+        close: (worker, id, reason) => this.#supervisor.tell(worker, { type: 'close', id, reason }),
+      },
+      clock,
+      timing.leaseDesk,
+    );
+    this.#rooms = {
+      ledger: this.#ledger,
+      desk: this.#desk,
+      handoff: this.#handoff,
+      event: options.log.event,
+      tell: (worker, message) => this.#supervisor.tell(worker, message),
+    };
+  }
+
+  /** Listens, then starts the workers; peers that come in between wait.
+   *  @returns the addresses, with the ports that port 0 became
+   *  @throws TunnelError LISTEN_FAILED or WORKER_START_FAILED; then nothing is left running */
+  async start(): Promise<readonly ListenerAddress[]> {
+    requireHandles();
+    const { config, fds, clock, log } = this.#options;
+    const listeners = await openListeners({
+      listen: config.listen,
+      fds,
+      clock,
+      events: {
+        arrived: (socket) => this.#arrived(socket),
+        trouble: (text) => log.warn(text),
+      },
+    });
+    this.#listeners = listeners;
+    if (this.#draining) {
+      await listeners.close(); // told to stop meanwhile
+      return [];
+    }
+    try {
+      await this.#supervisor.start();
+    } catch (error) {
+      await this.kill();
+      throw error;
+    }
+    for (const address of listeners.addresses)
+      if (address.kind === 'tcp')
+        log.event({ event: 'server.listening', address: peerText({ address: address.address, port: address.port }) });
+    return listeners.addresses;
+  }
+
+  /** Nothing new comes in; what runs may end until `timeouts.drain`. @returns true when all workers went by themselves */
+  async drain(): Promise<boolean> {
+    const { config, log } = this.#options;
+    if (!this.#draining) log.event({ event: 'server.draining' });
+    this.#draining = true;
+    const closed = this.#listeners?.close();
+    this.#handoff.drain();
+    const clean = await this.#supervisor.drain(config.timeouts.drainMs);
+    this.#handoff.close();
+    await closed;
+    return clean;
+  }
+
+  /** Ends everything at once. */
+  async kill(): Promise<void> {
+    this.#draining = true;
+    const closed = this.#listeners?.close();
+    this.#handoff.close();
+    this.#supervisor.kill();
+    await this.#supervisor.drain(0);
+    await closed;
+  }
+
+  status(): PrimaryStatus {
+    return {
+      connections: this.#ledger.size,
+      unauthenticated: this.#ledger.unauthenticated,
+      waiting: this.#handoff.size,
+      handoff: { ...this.#handoff.counters },
+      refused: { ...this.#refused },
+      workers: this.#supervisor.workers(),
+    };
+  }
+
+  // ---- a connection's way in ----
+
+  #arrived(socket: Untouched): void {
+    const { config, clock, random, maxWaiting } = this.#options;
+    const state = {
+      draining: this.#draining,
+      open: this.#ledger.size,
+      unauthenticated: this.#ledger.unauthenticated,
+      waiting: this.#handoff.size,
+    };
+    const admission = decide(state, { ...config.limits, waiting: maxWaiting }, random());
+    if (!admission.admit) {
+      socket.handle.close(); // the only copy: the peer sees the end
+      this.#refuse(admission.reason, peerText(socket.peer));
+      return;
+    }
+    const id = connId(++this.#lastId);
+    this.#ledger.accept(id, socket.peer, clock.nowMs());
+    this.#handoff.offer({ ...socket, id });
+  }
+
+  #pick(tried: ReadonlySet<number>): ReturnType<typeof pick> {
+    const candidates = this.#supervisor
+      .workers()
+      .filter((worker) => worker.state === 'ready' || worker.state === 'starting')
+      .map((worker) => ({
+        id: worker.id,
+        ready: worker.state === 'ready',
+        connections: this.#ledger.held(worker.id),
+        inFlight: this.#handoff.inFlight(worker.id),
+        bufferedBytes: worker.load.bufferedBytes,
+        loopLagMs: worker.load.loopLagMs,
+        silentMs: worker.state === 'ready' ? worker.silentMs : 0,
+      }));
+    return pick(candidates, tried, this.#rules);
+  }
+
+  #handedOver(id: ConnId, worker: number): void {
+    this.#ledger.assign(id, worker);
+    const connection = this.#ledger.connection(id);
+    if (connection !== undefined)
+      this.#options.log.event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
+  }
+
+  #turnedAway(id: ConnId, reason: RefuseReason): void {
+    const freed = this.#ledger.closed(id);
+    this.#refuse(reason, freed === undefined ? undefined : peerText(freed.connection.peer), id);
+  }
+
+  #refuse(reason: RefuseReason, peer: string | undefined, conn?: ConnId): void {
+    this.#refused[reason]++;
+    this.#options.log.event({
+      event: 'connection.refused',
+      ...(conn === undefined ? {} : { conn }),
+      ...(peer === undefined ? {} : { peer }),
+      reason,
+    });
+  }
+
+  // ---- the workers themselves ----
+
+  #workerStarted(worker: WorkerStatus, nativeBinding: boolean): void {
+    const { log } = this.#options;
+    log.event({ event: 'worker.started', worker: worker.id, pid: worker.pid, durationMs: Math.round(worker.upMs) });
+    if (!nativeBinding)
+      log.warn(`worker ${worker.id}: ssh2's native binding is missing; tunnels work, but several times slower`);
+  }
+
+  #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
+    const { log } = this.#options;
+    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason: end, detail: how });
+    for (const freed of this.#ledger.workerLost(worker.id)) this.#lostWithWorker(freed);
+    this.#handoff.workerLost(worker.id);
+  }
+
+  /** The worker cannot say it any more. */
+  #lostWithWorker({ connection, leases }: Freed): void {
+    const { log, clock } = this.#options;
+    const common = {
+      conn: connection.id,
+      peer: peerText(connection.peer),
+      ...(connection.user === null ? {} : { user: connection.user }),
+      reason: 'WORKER_LOST',
+    };
+    for (const lease of leases) log.event({ ...common, event: 'forward.released', address: keyText(lease.key) });
+    const durationMs = Math.round(clock.nowMs() - connection.sinceMs);
+    log.event({ ...common, event: 'connection.closed', durationMs });
+    this.#desk.released(connection.id);
+  }
+}
+
+function connId(value: number): ConnId {
+  return value as ConnId; // the one place that gives them out
+}

@@ -1,0 +1,70 @@
+/** ROUTER: what workers say, brought to the room that it concerns.
+ *  Owns nothing. What a worker says of a connection counts only while the ledger has that connection with that worker:
+ *  one whose hand-off was revoked may still talk of it. */
+import { assertNever } from '../shared/errors.js';
+import type { Answer, ConnId, ToMaster, ToWorker } from '../shared/ipc.js';
+import type { EventSink } from '../shared/log.js';
+import type { Handoff } from './handoff.js';
+import type { LeaseDesk } from './lease_desk.js';
+import type { Ledger } from './ledger.js';
+
+export interface RouterRooms {
+  readonly ledger: Ledger;
+  readonly desk: LeaseDesk;
+  readonly handoff: Handoff;
+  readonly event: EventSink;
+  tell(worker: number, message: ToWorker): void;
+}
+
+const NOT_YOURS: Answer = { ok: false, reason: 'DRAINING' };
+
+/** @param worker who says it */
+export function route(rooms: RouterRooms, worker: number, message: ToMaster): void {
+  const { ledger, desk, handoff } = rooms;
+  const holds = (id: ConnId): boolean => ledger.connection(id)?.worker === worker;
+  switch (message.type) {
+    case 'accepted':
+      handoff.accepted(worker, message.id);
+      return;
+    case 'refused':
+      handoff.refused(worker, message.id, message.reason);
+      return;
+    case 'authenticated':
+      if (holds(message.id)) ledger.authenticated(message.id);
+      return;
+    case 'closed':
+      if (holds(message.id) && ledger.closed(message.id) !== undefined) desk.released(message.id);
+      return;
+    case 'release':
+      if (holds(message.id) && ledger.release(message.id, message.target) !== undefined) desk.released(message.id);
+      return;
+    case 'ask':
+      void answer(rooms, worker, message, holds(message.question.id));
+      return;
+    case 'probed':
+      desk.probed(worker, message.probe, message.alive);
+      return;
+    case 'event':
+      rooms.event(message.event);
+      return;
+    case 'hello':
+    case 'ready':
+    case 'failed':
+    case 'stopping':
+    case 'pong':
+    case 'load':
+      return; // the supervisor's own
+    default:
+      assertNever(message);
+  }
+}
+
+/** Every question is answered, also that of a worker which lost the connection meanwhile. */
+async function answer(
+  { desk, tell }: RouterRooms,
+  worker: number,
+  { ask, question }: Extract<ToMaster, { type: 'ask' }>,
+  holds: boolean,
+): Promise<void> {
+  tell(worker, { type: 'answer', ask, answer: holds ? await desk.answer(question) : NOT_YOURS });
+}

@@ -1,0 +1,70 @@
+/** WORKER STATUS: the words of the worker table: states, ends, times, and what the supervisor tells the other rooms.
+ *  Owns nothing but the default times. */
+import type { StartMessage, ToMaster, WorkerLoad } from '../shared/ipc.js';
+import type { Clock } from './clock.js';
+import type { ExitText, Fork } from './worker_process.js';
+
+export type WorkerState = 'starting' | 'ready' | 'draining' | 'dead';
+
+/** Why a worker ended, as its event says it. */
+export type WorkerEnd = 'START_FAILED' | 'CRASHED' | 'UNRESPONSIVE' | 'FAULT' | 'DRAINED' | 'KILLED';
+
+/** A worker as dispatch, logs and status pages see it. */
+export interface WorkerStatus {
+  readonly id: number;
+  readonly pid: number;
+  readonly state: WorkerState;
+  readonly load: WorkerLoad;
+  /** Since the last sign of life. */
+  readonly silentMs: number;
+  readonly upMs: number;
+}
+
+export interface SupervisorTiming {
+  /** From the fork to `ready`. */
+  readonly readyMs: number;
+  readonly pingMs: number;
+  /** Silent for longer: dispatch leaves it out. */
+  readonly lateMs: number;
+  /** Silent for longer: killed and replaced. */
+  readonly killMs: number;
+  readonly backoffMinMs: number;
+  readonly backoffMaxMs: number;
+  /** A worker that lived longer starts the pauses anew. */
+  readonly stableMs: number;
+  /** What a worker may take beyond a drain's deadline. */
+  readonly drainMarginMs: number;
+}
+
+/** Half a second between pings and one until a worker counts as late: no socket waits on a dead worker for longer. */
+export const SUPERVISOR_TIMING: SupervisorTiming = {
+  readyMs: 20_000,
+  pingMs: 500,
+  lateMs: 1_000,
+  killMs: 5_000,
+  backoffMinMs: 250,
+  backoffMaxMs: 30_000,
+  stableMs: 60_000,
+  drainMarginMs: 2_000,
+};
+
+export interface SupervisorEvents {
+  /** Whatever is not the supervisor's own: hand-offs, logins, leases, events. */
+  message(worker: number, message: ToMaster): void;
+  started(worker: WorkerStatus, nativeBinding: boolean): void;
+  /** After its last message; what it held is free. */
+  lost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void;
+  /** A worker may take sockets (again). */
+  available(): void;
+  /** In words, for the log. */
+  trouble(text: string): void;
+}
+
+export interface SupervisorOptions {
+  readonly workers: number;
+  readonly fork: Fork;
+  readonly startMessage: (worker: number) => StartMessage;
+  readonly events: SupervisorEvents;
+  readonly clock: Clock;
+  readonly timing?: SupervisorTiming;
+}
