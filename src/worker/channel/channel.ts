@@ -1,0 +1,258 @@
+/** CHANNEL: one channel of RFC 4254 §5, whatever it carries.
+ *  Owns the state of its two directions (window, EOF, CLOSE). Promises its user: data in order, nothing after `onClose`,
+ *  and that `onClose` comes exactly once; promises the peer: never more than its window, EOF before CLOSE, one of each. */
+import { MSG, message } from '../../shared/protocol.js';
+import type { ReadLease } from '../transport/buffers.js';
+import { ReceiveWindow, SendWindow } from './window.js';
+
+/** What a channel needs of the transport. */
+export interface ChannelPort {
+  readonly writable: boolean;
+  send(payload: Uint8Array): void;
+  sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void;
+}
+
+/** Who uses the channel: a relay, a session. */
+export interface ChannelUser {
+  /** Bytes from the peer, valid during the call (longer with `lease`). Call `channel.delivered` once they are gone. */
+  onData(bytes: Buffer, lease: ReadLease | null): void;
+  onEof(): void;
+  /** More may be written: the window grew or the socket drained. */
+  onWritable(): void;
+  /** All packets of one read have been handed over. */
+  onReadEnd(): void;
+  /** Stop reading sources until the next `onWritable`: too much waits for the transport already. */
+  onHold(): void;
+  /** A channel request (RFC 4254 §5.4). @returns true for CHANNEL_SUCCESS; may send before it answers */
+  onRequest(name: string, details: Buffer): boolean;
+  /** The channel is gone: closed by the peer, or with its connection. */
+  onClose(): void;
+}
+
+/** What the channel tells the table that holds it. */
+export interface ChannelHolder {
+  /** Wants `onWritable` when the transport can take more. */
+  block(channel: Channel): void;
+  /** Has read `bytes` more (or less, when negative) of its source than it could send. */
+  hold(bytes: number): void;
+  /** Got data within this read: wants `onReadEnd`. */
+  touch(channel: Channel): void;
+  /** CLOSE has gone both ways: the number is free again. */
+  release(channel: Channel): void;
+  /** The peer broke the protocol: the connection ends. */
+  violated(what: string): void;
+}
+
+export interface ChannelParameters {
+  readonly id: number;
+  readonly peerId: number;
+  readonly sendWindowBytes: number;
+  readonly peerMaxPacketBytes: number;
+  readonly receiveWindowBytes: number;
+}
+
+export class Channel {
+  /** Our number; the peer addresses the channel by it. */
+  readonly id: number;
+  readonly #peerId: number;
+  readonly #port: ChannelPort;
+  readonly #holder: ChannelHolder;
+  readonly #send: SendWindow;
+  readonly #receive: ReceiveWindow;
+  readonly #maxPacketBytes: number;
+  #user: ChannelUser | null = null;
+  #eofSent = false;
+  #eofReceived = false;
+  #closeSent = false;
+  #closeReceived = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(port: ChannelPort, holder: ChannelHolder, parameters: ChannelParameters) {
+    this.id = parameters.id;
+    this.#peerId = parameters.peerId;
+    this.#port = port;
+    this.#holder = holder;
+    this.#send = new SendWindow(parameters.sendWindowBytes);
+    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes);
+    this.#maxPacketBytes = parameters.peerMaxPacketBytes;
+  }
+
+  /** Data bytes from the peer and to it. */
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+  get receiveWindowBytes(): number {
+    return this.#receive.sizeBytes;
+  }
+  /** How much `write` could take as far as the peer's window goes. */
+  get sendWindowBytes(): number {
+    return this.#send.bytes;
+  }
+  /** Could `write` take at least one byte now? */
+  get writable(): boolean {
+    return this.#send.bytes > 0 && this.#port.writable && !this.#eofSent && !this.#closeSent;
+  }
+
+  /** Gives the channel its user; before that no data may come in (the open has not been confirmed). */
+  attach(user: ChannelUser): void {
+    this.#user = user;
+  }
+
+  // --- what the user does ------------------------------------------------------------------------------------------
+
+  /** Sends as much of `source[start..end)` as window and socket allow. The bytes are copied before it returns.
+   *  @returns the offset behind the last byte taken; when that is less than `end`, `onWritable` follows later */
+  write(source: Uint8Array, start: number, end: number): number {
+    let at = start;
+    while (at < end && this.writable) {
+      const bytes = Math.min(end - at, this.#send.bytes, this.#maxPacketBytes);
+      this.#port.sendData(this.#peerId, source, at, at + bytes);
+      this.#send.take(bytes);
+      this.#bytesOut += bytes;
+      at += bytes;
+    }
+    this.awaitWritable();
+    return at;
+  }
+
+  /** Asks for `onWritable` where the transport takes nothing now. (A window that is used up asks by itself.) */
+  awaitWritable(): void {
+    if (!this.#port.writable) this.#holder.block(this);
+  }
+
+  /** Accounts for source bytes that `write` could not take and that the user keeps; negative when it has sent them. */
+  hold(bytes: number): void {
+    this.#holder.hold(bytes);
+  }
+
+  /** `bytes` of what `onData` gave have been taken by the other side: only now the peer gets new credit for them. */
+  delivered(bytes: number): void {
+    const adjust = this.#receive.deliver(bytes);
+    if (adjust > 0 && !this.#eofReceived && !this.#closeSent && !this.#closeReceived)
+      this.#port.send(message(MSG.CHANNEL_WINDOW_ADJUST, this.#peerId, adjust));
+  }
+
+  /** No more data from us (RFC 4254 §5.3). The other direction goes on. */
+  eof(): void {
+    if (this.#eofSent || this.#closeSent) return;
+    this.#eofSent = true;
+    this.#port.send(message(MSG.CHANNEL_EOF, this.#peerId));
+  }
+
+  /** Ends the channel: CLOSE, preceded by nothing that was not sent already. `onClose` comes when the peer agrees. */
+  close(): void {
+    if (this.#closeSent) return;
+    this.#closeSent = true;
+    this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId));
+  }
+
+  /** Text for the peer's stderr (RFC 4254 §5.2), as much of it as the window takes: a courtesy, not part of a stream. */
+  writeStderr(text: string): void {
+    const bytes = Buffer.from(text).subarray(0, Math.min(this.#send.bytes, this.#maxPacketBytes));
+    if (bytes.length === 0 || this.#closeSent) return;
+    this.#send.take(bytes.length);
+    this.#port.send(message(MSG.CHANNEL_EXTENDED_DATA, this.#peerId, EXTENDED_DATA_STDERR, bytes));
+  }
+
+  /** A request without reply wanted, e.g. exit-status (RFC 4254 §6.10). */
+  request(name: string, ...fields: ReadonlyArray<number | string>): void {
+    if (!this.#closeSent) this.#port.send(message(MSG.CHANNEL_REQUEST, this.#peerId, name, false, ...fields));
+  }
+
+  // --- what the peer does (called by the connection) -----------------------------------------------------------------
+
+  onData(bytes: Buffer, lease: ReadLease | null): void {
+    if (!this.#mayReceive(bytes.length)) return;
+    if (this.#closeSent || this.#user === null) return; // was under way when we closed
+    this.#bytesIn += bytes.length;
+    this.#holder.touch(this);
+    this.#user.onData(bytes, lease);
+  }
+
+  /** Stderr-like data (RFC 4254 §5.2): nobody in a tunnel takes it, so it is dropped and its credit given back. */
+  onExtendedData(bytes: Buffer): void {
+    if (this.#mayReceive(bytes.length)) this.delivered(bytes.length);
+  }
+
+  onWindowAdjust(bytes: number): void {
+    if (!this.#send.add(bytes)) {
+      this.#holder.violated('window adjust past 2^32-1');
+      return;
+    }
+    if (this.#closeReceived || this.#closeSent) return;
+    if (this.#port.writable) this.#user?.onWritable();
+    else this.#holder.block(this);
+  }
+
+  onEof(): void {
+    if (this.#eofReceived || this.#closeReceived) return;
+    this.#eofReceived = true;
+    if (!this.#closeSent) this.#user?.onEof();
+  }
+
+  onPeerClose(): void {
+    if (this.#closeReceived) return;
+    this.#closeReceived = true;
+    const user = this.#user;
+    this.#user = null;
+    if (!this.#closeSent) {
+      this.#closeSent = true;
+      this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId)); // RFC 4254 §5.3: answered at once
+    }
+    this.#holder.release(this);
+    user?.onClose();
+  }
+
+  onRequest(name: string, wantReply: boolean, details: Buffer): void {
+    if (this.#closeReceived || this.#closeSent) return;
+    const granted = this.#user?.onRequest(name, details) ?? false;
+    if (wantReply && !this.#closeReceived)
+      this.#port.send(message(granted ? MSG.CHANNEL_SUCCESS : MSG.CHANNEL_FAILURE, this.#peerId));
+  }
+
+  onWritable(): void {
+    if (!this.#closeReceived) this.#user?.onWritable();
+  }
+
+  onReadEnd(): void {
+    this.#user?.onReadEnd();
+  }
+
+  onHold(): void {
+    if (this.#user === null) return;
+    this.#holder.block(this);
+    this.#user.onHold();
+  }
+
+  /** The connection is gone. */
+  onConnectionLost(): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#closeReceived = true;
+    this.#closeSent = true;
+    user?.onClose();
+  }
+
+  /** Counts data against the window. False when it must not be looked at. */
+  #mayReceive(bytes: number): boolean {
+    if (this.#closeReceived) {
+      this.#holder.violated('data after CLOSE');
+      return false;
+    }
+    if (!this.#receive.consume(bytes)) {
+      this.#holder.violated('data beyond the window');
+      return false;
+    }
+    if (this.#eofReceived) {
+      this.close(); // RFC 4254 §5.3: there is no data behind EOF; this channel cannot be trusted any more
+      return false;
+    }
+    return true;
+  }
+}
+
+const EXTENDED_DATA_STDERR = 1;

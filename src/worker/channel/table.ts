@@ -1,0 +1,140 @@
+/** CHANNEL TABLE: the channels of one connection by our number.
+ *  Owns the numbers, the cap, and the turn order of channels that wait for the transport. */
+import { Channel, type ChannelHolder, type ChannelParameters, type ChannelPort } from './channel.js';
+import { WindowBudget } from './window.js';
+
+/** What the peer said of its side of a channel: in its open, or in its confirmation of ours. */
+export interface PeerSide {
+  readonly id: number;
+  readonly windowBytes: number;
+  readonly maxPacketBytes: number;
+}
+
+/** A number and a receive window set aside for a channel that is about to be opened. */
+export interface Reservation {
+  readonly id: number;
+  readonly windowBytes: number;
+}
+
+export class ChannelTable implements ChannelHolder {
+  readonly #port: ChannelPort;
+  readonly #maxChannels: number;
+  readonly #maxHeldBytes: number;
+  readonly #violated: (what: string) => void;
+  readonly #budget: WindowBudget;
+  readonly #channels = new Map<number, Channel>();
+  readonly #reserved = new Map<number, number>();
+  readonly #free: number[] = [];
+  #next = 0;
+  /** In the order in which they were blocked, so that each gets its turn. */
+  readonly #blocked = new Set<Channel>();
+  readonly #touched = new Set<Channel>();
+  #heldBytes = 0;
+
+  constructor(port: ChannelPort, options: { maxChannels: number; memoryBytes: number; violated(what: string): void }) {
+    this.#port = port;
+    this.#maxChannels = options.maxChannels;
+    this.#maxHeldBytes = options.memoryBytes / 4;
+    this.#violated = options.violated;
+    this.#budget = new WindowBudget(options.memoryBytes);
+  }
+
+  get size(): number {
+    return this.#channels.size + this.#reserved.size;
+  }
+  /** Bytes read from sources that wait for the transport. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+  get(id: number): Channel | undefined {
+    return this.#channels.get(id);
+  }
+
+  /** @returns null when the connection has all the channels that it may have */
+  reserve(): Reservation | null {
+    if (this.size >= this.#maxChannels) return null;
+    const id = this.#free.pop() ?? this.#next++;
+    const windowBytes = this.#budget.grant();
+    this.#reserved.set(id, windowBytes);
+    return { id, windowBytes };
+  }
+
+  /** The open failed: the number is free again. */
+  cancel(reservation: Reservation): void {
+    if (!this.#reserved.delete(reservation.id)) return;
+    this.#forget(reservation.id, reservation.windowBytes);
+  }
+
+  /** The open succeeded. */
+  open(reservation: Reservation, peer: PeerSide): Channel {
+    this.#reserved.delete(reservation.id);
+    const parameters: ChannelParameters = {
+      id: reservation.id,
+      peerId: peer.id,
+      sendWindowBytes: peer.windowBytes,
+      peerMaxPacketBytes: Math.min(peer.maxPacketBytes, MAX_SEND_PACKET_BYTES),
+      receiveWindowBytes: reservation.windowBytes,
+    };
+    const channel = new Channel(this.#port, this, parameters);
+    this.#channels.set(channel.id, channel);
+    return channel;
+  }
+
+  /** The transport takes data again: each waiting channel gets its turn, the one that waited longest first. */
+  wake(): void {
+    for (const channel of [...this.#blocked]) {
+      if (!this.#port.writable) return;
+      this.#blocked.delete(channel);
+      channel.onWritable();
+    }
+  }
+
+  /** All packets of one read have been handed over. */
+  readEnd(): void {
+    for (const channel of this.#touched) channel.onReadEnd();
+    this.#touched.clear();
+  }
+
+  /** The connection is gone, and every channel with it. */
+  loseAll(): void {
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    this.#blocked.clear();
+    this.#touched.clear();
+    for (const channel of channels) channel.onConnectionLost();
+  }
+
+  // --- ChannelHolder -----------------------------------------------------------------------------------------------
+
+  block(channel: Channel): void {
+    this.#blocked.add(channel);
+  }
+  /** A source is read before it is known whether the transport takes the bytes. With many bulk sources and a peer that
+   *  stops reading, each would leave one read's worth here: past a quarter of the budget all of them pause. */
+  hold(bytes: number): void {
+    const wasOver = this.#heldBytes > this.#maxHeldBytes;
+    this.#heldBytes += bytes;
+    if (!wasOver && this.#heldBytes > this.#maxHeldBytes)
+      for (const channel of this.#channels.values()) channel.onHold();
+  }
+  touch(channel: Channel): void {
+    this.#touched.add(channel);
+  }
+  release(channel: Channel): void {
+    if (!this.#channels.delete(channel.id)) return;
+    this.#blocked.delete(channel);
+    this.#touched.delete(channel);
+    this.#forget(channel.id, channel.receiveWindowBytes);
+  }
+  violated(what: string): void {
+    this.#violated(what);
+  }
+
+  #forget(id: number, windowBytes: number): void {
+    this.#free.push(id);
+    this.#budget.release(windowBytes);
+  }
+}
+
+/** Data per packet towards the peer: what every implementation takes (RFC 4253 §6.1), however much more it announces. */
+const MAX_SEND_PACKET_BYTES = 32 * 1024;

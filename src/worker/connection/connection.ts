@@ -1,0 +1,365 @@
+/** CONNECTION: RFC 4254 for one authenticated peer. Routes channel messages to their channels, opens to their kinds and
+ *  global requests to their forwards.
+ *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
+ *  refused; whatever is under way when the peer goes is undone. */
+import { setMaxListeners } from 'node:events';
+import { type CloseReason, REFUSALS, type RefusalCode } from '../../shared/errors.js';
+import { unconnectedSocket } from '../../shared/handles.js';
+import type { Destination, Identity, Origin } from '../../shared/identity.js';
+import { type AuditEvent, safeText } from '../../shared/log.js';
+import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
+import type { Channel } from '../channel/channel.js';
+import { ChannelTable, type PeerSide } from '../channel/table.js';
+import { MAX_PACKET_BYTES, MIN_PEER_PACKET_BYTES } from '../channel/window.js';
+import { type DirectPolicy, openDirect } from '../forward/direct.js';
+import type { RelayTimeouts } from '../forward/relay.js';
+import { type Inbound, type Leases, type ListenPolicy, RemoteForwards } from '../forward/remote.js';
+import type { Resolver } from '../forward/resolve.js';
+import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
+import type { Buffers, ReadLease } from '../transport/buffers.js';
+import { GlobalRequests } from './global_requests.js';
+import { Liveness, type LivenessLimits } from './liveness.js';
+import { nameOfBind, nameOfDestination } from './names.js';
+import { InboundOpens, type OpenFailed } from './opens.js';
+import { NoShellSession } from './session.js';
+
+/** What the connection needs of the transport below it. */
+export interface ConnectionTransport {
+  readonly writable: boolean;
+  readonly queuedBytes: number;
+  readonly writeProgress: number;
+  send(payload: Uint8Array): void;
+  sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void;
+  sendUnimplemented(): void;
+  rekeyIfDue(): void;
+  disconnect(reason: DisconnectReason, text: string, closeReason: CloseReason): void;
+  abort(reason: CloseReason): void;
+}
+
+export interface ConnectionLimits extends RelayTimeouts, LivenessLimits {
+  readonly maxChannels: number;
+  readonly maxForwards: number;
+  readonly memoryBytes: number;
+  readonly connectMs: number;
+}
+
+export interface ConnectionOptions {
+  readonly transport: ConnectionTransport;
+  readonly identity: Identity;
+  readonly policy: DirectPolicy & ListenPolicy;
+  readonly leases: Leases;
+  readonly resolver: Resolver;
+  readonly buffers: Buffers;
+  readonly limits: ConnectionLimits;
+  readonly noShell: string;
+  /** Events of channels and forwards; the server adds the connection's own fields. */
+  readonly onEvent: (event: AuditEvent) => void;
+  /** Monotonic milliseconds. */
+  now(): number;
+}
+
+/** Messages of unknown types that are answered with UNIMPLEMENTED before the peer is taken for a fuzzer. */
+const MAX_UNIMPLEMENTED = 32;
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #transport: ConnectionTransport;
+  readonly #channels: ChannelTable;
+  readonly #inbound: InboundOpens;
+  readonly #forwards: RemoteForwards;
+  readonly #requests: GlobalRequests;
+  readonly #tunnelOptions: TunnelOptions;
+  readonly #liveness: Liveness;
+  readonly #ending = new AbortController();
+  #noMoreSessions = false;
+  #draining = false;
+  #unimplemented = 0;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { transport, limits } = options;
+    this.#transport = transport;
+    this.#tunnelOptions = { buffers: options.buffers, timeouts: limits, onEvent: options.onEvent, now: options.now };
+    setMaxListeners(0, this.#ending.signal); // one per open under way
+    this.#channels = new ChannelTable(transport, {
+      maxChannels: limits.maxChannels,
+      memoryBytes: limits.memoryBytes,
+      violated: (what) => this.#violated(what),
+    });
+    this.#inbound = new InboundOpens(this.#channels, transport);
+    this.#forwards = new RemoteForwards({
+      policy: options.policy,
+      leases: options.leases,
+      maxForwards: limits.maxForwards,
+      signal: this.#ending.signal,
+      makeTunnel: (bind) => new Tunnel(nameOfBind(bind), this.#tunnelOptions),
+      onReleased: (bind) => options.onEvent({ event: 'forward.released', destination: nameOfBind(bind) }),
+      onInbound: (inbound) => this.#openInbound(inbound),
+    });
+    this.#requests = new GlobalRequests({
+      forwards: this.#forwards,
+      send: (payload) => transport.send(payload),
+      onEvent: options.onEvent,
+      onNoMoreSessions: () => {
+        this.#noMoreSessions = true;
+      },
+      violated: (what) => this.#violated(what),
+    });
+    this.#liveness = new Liveness(
+      {
+        sendKeepalive: () => transport.send(KEEPALIVE),
+        get queuedBytes() {
+          return transport.queuedBytes;
+        },
+        get writeProgress() {
+          return transport.writeProgress;
+        },
+        onTick: () => transport.rekeyIfDue(),
+        onDead: (reason) => transport.abort(reason),
+        now: options.now,
+      },
+      limits,
+    );
+  }
+
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+  get bufferedBytes(): number {
+    return this.#transport.queuedBytes + this.#channels.heldBytes;
+  }
+
+  /** Is the peer there? Asks it, and answers within the time. */
+  probe(timeoutMs: number): Promise<boolean> {
+    return this.#liveness.probe(timeoutMs);
+  }
+
+  /** Refuses what is new; what runs goes on. */
+  drain(): void {
+    this.#draining = true;
+    this.#requests.drain();
+  }
+
+  onWritable(): void {
+    this.#channels.wake();
+  }
+
+  onReadEnd(): void {
+    this.#channels.readEnd();
+  }
+
+  /** The transport is gone. */
+  close(): void {
+    this.#ending.abort();
+    this.#liveness.stop();
+    this.#requests.close();
+    this.#forwards.close();
+    this.#inbound.close();
+    this.#channels.loseAll();
+  }
+
+  onPayload(payload: Buffer, lease: ReadLease | null): void {
+    this.#liveness.heard();
+    switch (payload[0]) {
+      case MSG.CHANNEL_DATA:
+        return this.#onData(payload, lease);
+      case MSG.CHANNEL_WINDOW_ADJUST:
+        return this.#onWindowAdjust(payload);
+      case MSG.CHANNEL_EXTENDED_DATA:
+        return this.#onExtendedData(payload);
+      case MSG.CHANNEL_EOF:
+      case MSG.CHANNEL_CLOSE:
+        return this.#onEnd(payload);
+      case MSG.CHANNEL_REQUEST:
+        return this.#onChannelRequest(payload);
+      case MSG.CHANNEL_OPEN:
+        return this.#onOpen(payload);
+      case MSG.CHANNEL_OPEN_CONFIRMATION:
+        return this.#onConfirmation(payload);
+      case MSG.CHANNEL_OPEN_FAILURE:
+        return this.#onOpenFailure(payload);
+      case MSG.GLOBAL_REQUEST:
+        return this.#requests.onRequest(payload);
+      case MSG.REQUEST_SUCCESS: // of our keepalives; that something came is all we wanted
+      case MSG.REQUEST_FAILURE:
+      case MSG.CHANNEL_SUCCESS: // we send no channel request that wants a reply
+      case MSG.CHANNEL_FAILURE:
+      case MSG.USERAUTH_REQUEST: // RFC 4252 §5.1: silently ignored after success
+        return;
+      default:
+        if (++this.#unimplemented > MAX_UNIMPLEMENTED) this.#violated('unknown messages');
+        else this.#transport.sendUnimplemented();
+    }
+  }
+
+  // --- channels: RFC 4254 §5 ---------------------------------------------------------------------------------------
+
+  /** The hot path: one message, one look-up, no copy. */
+  #onData(payload: Buffer, lease: ReadLease | null): void {
+    if (payload.length < 9 || payload.readUInt32BE(5) !== payload.length - 9) return this.#violated('malformed data');
+    const channel = this.#channels.get(payload.readUInt32BE(1));
+    if (channel === undefined) return this.#violated('data for no channel');
+    if (payload.length - 9 > MAX_PACKET_BYTES) return this.#violated('packet too large');
+    channel.onData(payload.subarray(9), lease);
+  }
+
+  #onWindowAdjust(payload: Buffer): void {
+    if (payload.length !== 9) return this.#violated('malformed window adjust');
+    this.#channels.get(payload.readUInt32BE(1))?.onWindowAdjust(payload.readUInt32BE(5));
+  }
+
+  #onExtendedData(payload: Buffer): void {
+    const reader = new WireReader(payload, 1);
+    const channel = this.#channels.get(reader.uint32());
+    reader.uint32(); // data type code
+    const data = reader.bytes();
+    if (!reader.atEnd) return this.#violated('malformed extended data');
+    if (channel === undefined) return this.#violated('data for no channel');
+    channel.onExtendedData(data);
+  }
+
+  /** A number that is not (or no longer) in use is passed over: the peer may not have seen our CLOSE yet. */
+  #onEnd(payload: Buffer): void {
+    if (payload.length !== 5) return this.#violated('malformed channel message');
+    const channel = this.#channels.get(payload.readUInt32BE(1));
+    if (payload[0] === MSG.CHANNEL_EOF) channel?.onEof();
+    else channel?.onPeerClose();
+  }
+
+  #onChannelRequest(payload: Buffer): void {
+    const reader = new WireReader(payload, 1);
+    const id = reader.uint32();
+    const name = reader.text();
+    const wantReply = reader.boolean();
+    if (!reader.ok) return this.#violated('malformed channel request');
+    this.#channels.get(id)?.onRequest(name, wantReply, reader.rest());
+  }
+
+  #onOpen(payload: Buffer): void {
+    const reader = new WireReader(payload, 1);
+    const type = reader.text();
+    const peer: PeerSide = { id: reader.uint32(), windowBytes: reader.uint32(), maxPacketBytes: reader.uint32() };
+    if (!reader.ok) return this.#violated('malformed channel open');
+    // A packet size of 0 has sent servers into endless loops; a few bytes cost more CPU than they carry.
+    if (peer.maxPacketBytes < MIN_PEER_PACKET_BYTES) return this.#refuseOpen(peer.id, 'RESOURCE_SHORTAGE', type);
+    switch (type) {
+      case 'session':
+        return this.#openSession(peer);
+      case 'direct-tcpip': {
+        const destination: Destination = { kind: 'tcp', host: reader.text(), port: reader.uint32() };
+        const origin: Origin = { host: reader.text(), port: reader.uint32() };
+        if (!reader.ok) return this.#violated('malformed direct-tcpip');
+        void this.#openDirect(peer, origin, destination);
+        return;
+      }
+      case 'direct-streamlocal@openssh.com': {
+        const destination: Destination = { kind: 'unix', path: reader.text() };
+        if (!reader.ok) return this.#violated('malformed direct-streamlocal');
+        void this.#openDirect(peer, { host: '', port: 0 }, destination);
+        return;
+      }
+      default:
+        return this.#refuseOpen(peer.id, 'UNKNOWN_TYPE', type);
+    }
+  }
+
+  #openSession(peer: PeerSide): void {
+    if (this.#noMoreSessions) return this.#refuseOpen(peer.id, 'POLICY_DENIED', 'session');
+    const reservation = this.#channels.reserve();
+    if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', 'session');
+    this.#confirmOpen(peer.id, reservation);
+    const channel = this.#channels.open(reservation, peer);
+    const openedMs = this.#options.now();
+    this.#options.onEvent({ event: 'channel.opened', destination: 'session' });
+    new NoShellSession(channel, this.#options.noShell, () => {
+      const { bytesIn, bytesOut } = channel;
+      const durationMs = Math.round(this.#options.now() - openedMs);
+      this.#options.onEvent({
+        event: 'channel.closed',
+        destination: 'session',
+        reason: 'COMPLETE',
+        bytesIn,
+        bytesOut,
+        durationMs,
+      });
+    });
+  }
+
+  async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {
+    const name = nameOfDestination(destination);
+    if (this.#draining) return this.#refuseOpen(peer.id, 'DRAINING', name);
+    const reservation = this.#channels.reserve();
+    if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', name);
+    const { policy, resolver, identity, limits } = this.#options;
+    const tunnel = new Tunnel(name, this.#tunnelOptions);
+    const outcome = await openDirect(origin, destination, {
+      policy,
+      resolver,
+      owner: identity.user,
+      connectTimeoutMs: limits.connectMs,
+      signal: this.#ending.signal,
+      createSocket: () => unconnectedSocket(tunnel.onread),
+    });
+    // Everything may have changed during the await: the peer may be gone, the target may have hung up already.
+    if (this.#ending.signal.aborted) {
+      if (outcome.ok) outcome.socket.destroy();
+      return;
+    }
+    if (!outcome.ok) {
+      this.#channels.cancel(reservation);
+      return this.#refuseOpen(peer.id, outcome.code, name);
+    }
+    this.#confirmOpen(peer.id, reservation);
+    tunnel.start(this.#channels.open(reservation, peer), outcome.socket);
+  }
+
+  #confirmOpen(peerId: number, reservation: { readonly id: number; readonly windowBytes: number }): void {
+    const { id, windowBytes } = reservation;
+    this.#transport.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
+  }
+
+  #refuseOpen(peerId: number, code: RefusalCode, destination: string): void {
+    const { reason, text } = REFUSALS[code];
+    this.#transport.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, reason, text, ''));
+    this.#options.onEvent({ event: 'channel.refused', destination: safeText(destination), reason: code });
+  }
+
+  // --- forwarded channels: RFC 4254 §7.2 ---------------------------------------------------------------------------
+
+  #openInbound({ bind, originator, tunnel, socket }: Inbound): void {
+    socket.on('error', ignore); // until the relay listens
+    const name = nameOfBind(bind);
+    const settle = (channel: Channel | null, why?: OpenFailed): void => {
+      if (channel !== null) return tunnel.start(channel, socket);
+      socket.destroy();
+      this.#options.onEvent({ event: 'channel.refused', destination: name, reason: why ?? 'PEER_REFUSED' });
+    };
+    // The address exactly as it was asked for: OpenSSH finds its forward by it.
+    if (bind.kind === 'tcp')
+      this.#inbound.open('forwarded-tcpip', [bind.host, bind.port, originator.host, originator.port], settle);
+    else this.#inbound.open('forwarded-streamlocal@openssh.com', [bind.path, ''], settle);
+  }
+
+  #onConfirmation(payload: Buffer): void {
+    const reader = new WireReader(payload, 1);
+    const id = reader.uint32();
+    const peer: PeerSide = { id: reader.uint32(), windowBytes: reader.uint32(), maxPacketBytes: reader.uint32() };
+    if (!reader.ok) return this.#violated('malformed open confirmation');
+    this.#inbound.onConfirmation(id, peer);
+  }
+
+  #onOpenFailure(payload: Buffer): void {
+    const reader = new WireReader(payload, 1);
+    const id = reader.uint32();
+    if (!reader.ok) return this.#violated('malformed open failure');
+    this.#inbound.onFailure(id);
+  }
+
+  #violated(what: string): void {
+    this.#transport.disconnect(DISCONNECT.PROTOCOL_ERROR, what, 'PROTOCOL_ERROR');
+  }
+}
+
+function ignore(): void {}
+
+const KEEPALIVE = message(MSG.GLOBAL_REQUEST, 'keepalive@openssh.com', true);

@@ -1,0 +1,103 @@
+/** GLOBAL REQUESTS of one connection (RFC 4254 §4): forwards and their cancel (§7.1, OpenSSH PROTOCOL 2.4), and the few
+ *  others that clients send.
+ *  Owns the order of the replies. Every request that wants a reply gets one, in the order of the requests. */
+
+import type { BindAddress } from '../../shared/identity.js';
+import type { AuditEvent } from '../../shared/log.js';
+import { MSG, message, WireReader } from '../../shared/protocol.js';
+import type { ForwardOutcome, RemoteForwards } from '../forward/remote.js';
+import { nameOfBind } from './names.js';
+import { OrderedReplies } from './replies.js';
+
+export interface GlobalRequestOptions {
+  readonly forwards: RemoteForwards;
+  readonly send: (payload: Buffer) => void;
+  readonly onEvent: (event: AuditEvent) => void;
+  readonly onNoMoreSessions: () => void;
+  readonly violated: (what: string) => void;
+}
+
+/** Requests that may wait for their answer (binding takes a round trip to the primary). */
+const MAX_OPEN_REPLIES = 64;
+
+export class GlobalRequests {
+  readonly #options: GlobalRequestOptions;
+  readonly #replies: OrderedReplies;
+  #draining = false;
+  #closed = false;
+
+  constructor(options: GlobalRequestOptions) {
+    this.#options = options;
+    this.#replies = new OrderedReplies(options.send);
+  }
+
+  /** No new forwards from now on. */
+  drain(): void {
+    this.#draining = true;
+  }
+  close(): void {
+    this.#closed = true;
+  }
+
+  onRequest(payload: Buffer): void {
+    const { violated } = this.#options;
+    const reader = new WireReader(payload, 1);
+    const name = reader.text();
+    const wantReply = reader.boolean();
+    if (!reader.ok) return violated('malformed global request');
+    if (this.#replies.open >= MAX_OPEN_REPLIES) return violated('too many requests at once');
+    const reply = wantReply ? this.#replies.reserve() : ignore;
+    switch (name) {
+      case 'tcpip-forward':
+      case 'cancel-tcpip-forward': {
+        const bind: BindAddress = { kind: 'tcp', host: reader.text(), port: reader.uint32() };
+        if (!reader.ok) return violated(`malformed ${name}`);
+        if (name === 'tcpip-forward') void this.#bind(bind, reply);
+        else this.#cancel(bind, reply);
+        return;
+      }
+      case 'streamlocal-forward@openssh.com':
+      case 'cancel-streamlocal-forward@openssh.com': {
+        const bind: BindAddress = { kind: 'unix', path: reader.text() };
+        if (!reader.ok) return violated(`malformed ${name}`);
+        if (name === 'streamlocal-forward@openssh.com') void this.#bind(bind, reply);
+        else this.#cancel(bind, reply);
+        return;
+      }
+      case 'no-more-sessions@openssh.com':
+        this.#options.onNoMoreSessions();
+        return reply(SUCCESS);
+      default: // keepalive@openssh.com among them: any answer shows that we are there
+        return reply(FAILURE);
+    }
+  }
+
+  /** Never rejects: nobody waits for it. */
+  async #bind(bind: BindAddress, reply: (payload: Buffer) => void): Promise<void> {
+    const { forwards, onEvent } = this.#options;
+    const outcome: ForwardOutcome = this.#draining
+      ? { ok: false, code: 'DRAINING' }
+      : await forwards.request(bind).catch(() => ({ ok: false, code: 'BIND_FAILED' }));
+    if (this.#closed) return;
+    if (!outcome.ok) {
+      onEvent({ event: 'forward.refused', destination: nameOfBind(bind), reason: outcome.code });
+      return reply(FAILURE);
+    }
+    onEvent({ event: 'forward.bound', destination: nameOfBind(boundAs(bind, outcome.port)) });
+    // §7.1: the reply carries the port only where we were asked to choose it.
+    reply(bind.kind === 'tcp' && bind.port === 0 ? message(MSG.REQUEST_SUCCESS, outcome.port) : SUCCESS);
+  }
+
+  #cancel(bind: BindAddress, reply: (payload: Buffer) => void): void {
+    reply(this.#options.forwards.cancel(bind) ? SUCCESS : FAILURE);
+  }
+}
+
+function boundAs(bind: BindAddress, port: number): BindAddress {
+  return bind.kind === 'tcp' ? { ...bind, port } : bind;
+}
+
+function ignore(): void {}
+
+const SUCCESS = message(MSG.REQUEST_SUCCESS);
+const FAILURE = message(MSG.REQUEST_FAILURE);

@@ -1,0 +1,13 @@
+/** NAMES: how events write destinations and binds. Owns nothing; a peer's text comes out safe for one line of a log. */
+import { formatHostPort } from '../../shared/address.js';
+import type { BindAddress, Destination } from '../../shared/identity.js';
+import { safeText } from '../../shared/log.js';
+
+export function nameOfDestination(destination: Destination): string {
+  if (destination.kind === 'unix') return safeText(destination.path);
+  return formatHostPort(safeText(destination.host), destination.port);
+}
+
+export function nameOfBind(bind: BindAddress): string {
+  return nameOfDestination(bind);
+}

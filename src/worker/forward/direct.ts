@@ -1,0 +1,84 @@
+/** DIRECT: from a direct-tcpip or direct-streamlocal@openssh.com open (what `-L`, `-D`, `-W` and `-J` ask for) to one
+ *  connected socket: policy, name, policy again on each address, dial.
+ *  Owns nothing beyond the call. A refusal is a value; the connection turns it into CHANNEL_OPEN_FAILURE. */
+import { realpath } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import type { Address } from '../../shared/address.js';
+import { errnoOf, type RefusalCode, type Verdict } from '../../shared/errors.js';
+import type { Destination, Origin } from '../../shared/identity.js';
+import { dial, dialUnix } from './dial.js';
+import type { Resolver } from './resolve.js';
+
+/** What a direct open asks of the policy. */
+export interface DirectPolicy {
+  /** Before any look-up: may this identity ask for that destination at all? */
+  checkDirect(origin: Origin, destination: Destination, signal: AbortSignal): Promise<Verdict>;
+  /** For each address that the host resolved to; the very literal is dialled if it passes. */
+  checkDial(destination: TcpDestination, candidate: Address): Verdict;
+  /** For a Unix socket's path with every symbolic link resolved. */
+  checkDialPath(realPath: string): Verdict;
+}
+
+export type TcpDestination = Extract<Destination, { readonly kind: 'tcp' }>;
+
+export interface DirectOptions {
+  readonly policy: DirectPolicy;
+  readonly resolver: Resolver;
+  /** Whose share of look-ups this counts against. */
+  readonly owner: string;
+  readonly connectTimeoutMs: number;
+  /** Makes the unconnected, paused socket of the relay that will take it. */
+  readonly createSocket: () => Socket;
+  /** Fires when the connection ends. */
+  readonly signal: AbortSignal;
+}
+
+export type DirectOutcome =
+  | { readonly ok: true; readonly socket: Socket }
+  | { readonly ok: false; readonly code: RefusalCode };
+
+/** The socket is connected and the caller's: it looks at `destroyed` and adds its listeners in the step after its `await`. */
+export async function openDirect(
+  origin: Origin,
+  destination: Destination,
+  options: DirectOptions,
+): Promise<DirectOutcome> {
+  const verdict = await options.policy.checkDirect(origin, destination, options.signal);
+  if (!verdict.allow) return refused(verdict.code);
+  return destination.kind === 'tcp' ? openTcp(destination, options) : openUnix(destination.path, options);
+}
+
+async function openTcp(destination: TcpDestination, options: DirectOptions): Promise<DirectOutcome> {
+  const { policy, resolver, owner, signal, createSocket, connectTimeoutMs } = options;
+  const resolution = await resolver.resolve(destination.host, { owner, signal });
+  if (!resolution.ok) return refused(resolution.code);
+  const allowed: Address[] = [];
+  let firstRefusal: RefusalCode = 'NAME_NOT_FOUND';
+  for (const candidate of resolution.addresses) {
+    const verdict = policy.checkDial(destination, candidate);
+    if (verdict.allow) allowed.push(candidate);
+    else if (firstRefusal === 'NAME_NOT_FOUND') firstRefusal = verdict.code;
+  }
+  if (allowed.length === 0) return refused(firstRefusal);
+  return dial({ addresses: allowed, port: destination.port, timeoutMs: connectTimeoutMs, createSocket, signal });
+}
+
+async function openUnix(path: string, options: DirectOptions): Promise<DirectOutcome> {
+  let real: string;
+  try {
+    real = await realpath(path);
+  } catch (error) {
+    return refused(errnoOf(error) === 'ENOENT' ? 'CONNECT_REFUSED' : 'CONNECT_FAILED');
+  }
+  const verdict = options.policy.checkDialPath(real);
+  if (!verdict.allow) return refused(verdict.code);
+  return dialUnix(real, {
+    timeoutMs: options.connectTimeoutMs,
+    createSocket: options.createSocket,
+    signal: options.signal,
+  });
+}
+
+function refused(code: RefusalCode): DirectOutcome {
+  return { ok: false, code };
+}

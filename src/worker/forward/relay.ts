@@ -1,0 +1,236 @@
+/** RELAY: joins one channel and one socket until both directions have ended.
+ *  Owns both ends from `start` on and closes both. All pressure is decided here: the socket is read only while the channel
+ *  can take it, the peer gets credit only for what the socket took. Promises `onEnd` exactly once. */
+import type { Socket } from 'node:net';
+import type { OnRead } from '../../shared/handles.js';
+import type { Channel, ChannelUser } from '../channel/channel.js';
+import type { Buffers, ReadLease } from '../transport/buffers.js';
+
+/** Why a relay ended; stable, for the `reason` of `channel.closed`. */
+export type RelayEnd =
+  | 'COMPLETE' // both directions ended and everything was delivered
+  | 'PEER_CLOSED' // the SSH side closed the channel early
+  | 'TARGET_ERROR' // reset or error on the socket
+  | 'IDLE_TIMEOUT'; // half-closed or idle for too long
+
+export interface RelayTimeouts {
+  /** A channel of which one direction has ended may rest this long; 0 = for ever. */
+  readonly halfCloseMs: number;
+  /** An open channel may rest this long; 0 = for ever. */
+  readonly idleChannelMs: number;
+}
+
+/** First read of a source, and the least: most tunnels carry little, and what is read must be kept if it cannot be sent. */
+const MIN_READ_BYTES = 16 * 1024;
+/** Below this, data for the socket is copied rather than pinning a large read buffer for it. */
+const MIN_PIN_BYTES = 16 * 1024;
+
+export class Relay implements ChannelUser {
+  /** For the socket that is to be joined: it must be made with these. */
+  readonly onread: OnRead;
+  readonly #buffers: Buffers;
+  readonly #timeouts: RelayTimeouts;
+  readonly #onEnd: (end: RelayEnd) => void;
+  #channel: Channel | null = null;
+  #socket: Socket | null = null;
+  #ended = false;
+
+  // Socket to channel.
+  #readBytes = MIN_READ_BYTES;
+  /** Read but not yet sent. */
+  #pending: Buffer | null = null;
+  #paused = false;
+  #targetEnded = false;
+
+  // Channel to socket.
+  #peerEnded = false;
+  #corked = false;
+  /** The lease under this read's bytes if they may be written without a copy. */
+  #pinnable: ReadLease | null = null;
+  /** Lengths of the writes that the socket has not taken yet. */
+  readonly #unwritten: number[] = [];
+  #pinned: ReadLease | null = null;
+  #pinnedWrites = 0;
+
+  constructor(buffers: Buffers, timeouts: RelayTimeouts, onEnd: (end: RelayEnd) => void) {
+    this.#buffers = buffers;
+    this.#timeouts = timeouts;
+    this.#onEnd = onEnd;
+    this.onread = {
+      buffer: () => this.#buffers.targetRead.subarray(0, this.#readBytes),
+      callback: (bytes, buffer) => this.#onTargetData(bytes, buffer),
+    };
+  }
+
+  /** Begins to move data. The socket is connected, paused and was made with `onread`; the channel is open. */
+  start(channel: Channel, socket: Socket): void {
+    this.#channel = channel;
+    this.#socket = socket;
+    socket.on('end', () => this.#onTargetEnd());
+    socket.on('error', () => this.#finish('TARGET_ERROR'));
+    socket.on('close', () => this.#onSocketClosed());
+    socket.on('timeout', () => this.#finish('IDLE_TIMEOUT'));
+    if (this.#timeouts.idleChannelMs > 0) socket.setTimeout(this.#timeouts.idleChannelMs);
+    channel.attach(this);
+    if (socket.destroyed) this.#finish('TARGET_ERROR');
+    else if (channel.writable) socket.resume();
+    else {
+      this.#paused = true;
+      channel.awaitWritable();
+    }
+  }
+
+  // --- socket to channel -------------------------------------------------------------------------------------------
+
+  #onTargetData(bytes: number, buffer: Uint8Array): boolean {
+    const channel = this.#channel;
+    if (channel === null || this.#ended) return false;
+    const sent = channel.write(buffer, 0, bytes);
+    if (sent < bytes) {
+      this.#pending = Buffer.from(buffer.subarray(sent, bytes));
+      channel.hold(bytes - sent);
+    }
+    this.#readBytes = this.#nextReadBytes(bytes, channel.sendWindowBytes);
+    this.#paused = sent < bytes || !channel.writable;
+    return !this.#paused;
+  }
+
+  /** Doubles while reads come full, halves while they come nearly empty, and never asks for more than the peer's window
+   *  takes: a channel whose peer stalls then keeps no bytes at all. */
+  #nextReadBytes(bytes: number, windowBytes: number): number {
+    let next = this.#readBytes;
+    if (bytes === this.#readBytes) next *= 2;
+    else if (bytes < this.#readBytes / 4) next /= 2;
+    const most = Math.min(this.#buffers.targetRead.length, windowBytes);
+    return Math.max(MIN_READ_BYTES, Math.min(next, most));
+  }
+
+  onWritable(): void {
+    const channel = this.#channel;
+    if (channel === null || !this.#paused) return;
+    if (this.#pending !== null) {
+      const sent = channel.write(this.#pending, 0, this.#pending.length);
+      channel.hold(-sent);
+      this.#pending = sent < this.#pending.length ? this.#pending.subarray(sent) : null;
+      if (this.#pending !== null) return;
+      if (this.#targetEnded) {
+        this.#sendEof();
+        return;
+      }
+    }
+    if (!channel.writable) return;
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+
+  onHold(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  #onTargetEnd(): void {
+    this.#targetEnded = true;
+    if (this.#pending === null) this.#sendEof();
+  }
+
+  #sendEof(): void {
+    this.#channel?.eof();
+    if (this.#timeouts.halfCloseMs > 0) this.#socket?.setTimeout(this.#timeouts.halfCloseMs);
+    if (this.#socket?.destroyed) this.#onSocketClosed();
+  }
+
+  // --- channel to socket -------------------------------------------------------------------------------------------
+
+  onData(bytes: Buffer, lease: ReadLease | null): void {
+    const socket = this.#socket;
+    if (socket === null || this.#ended) return;
+    if (!this.#corked) {
+      // One writev for all packets of this read. Only an empty socket may borrow the read buffer: what it cannot take at
+      // once keeps the buffer from being re-used, and a slow target would pin one with each of its bytes.
+      this.#pinnable = lease !== null && this.#pinned === null && socket.writableLength === 0 ? lease : null;
+      this.#corked = true;
+      socket.cork();
+    }
+    const pin = this.#pinnable !== null && bytes.length >= MIN_PIN_BYTES;
+    this.#unwritten.push(bytes.length);
+    if (pin) this.#pinnedWrites = this.#unwritten.length;
+    socket.write(pin ? bytes : Buffer.from(bytes), this.#onWritten);
+  }
+
+  onReadEnd(): void {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket?.uncork();
+    if (this.#pinnedWrites > 0 && this.#pinnable !== null) {
+      if (this.#socket !== null && this.#socket.writableLength > 0) {
+        this.#pinned = this.#pinnable;
+        this.#pinned.retain();
+      } else this.#pinnedWrites = 0; // the kernel has it all
+    }
+    this.#pinnable = null;
+  }
+
+  readonly #onWritten = (error?: Error | null): void => {
+    const bytes = this.#unwritten.shift() ?? 0;
+    if (this.#pinned !== null && --this.#pinnedWrites <= 0) this.#unpin();
+    if (!error && !this.#ended) this.#channel?.delivered(bytes);
+  };
+
+  #unpin(): void {
+    this.#pinned?.release();
+    this.#pinned = null;
+    this.#pinnedWrites = 0;
+  }
+
+  onEof(): void {
+    this.#peerEnded = true;
+    this.#socket?.end(); // when the target has ended too, 'close' follows and ends the relay
+    if (this.#timeouts.halfCloseMs > 0) this.#socket?.setTimeout(this.#timeouts.halfCloseMs);
+  }
+
+  onRequest(): boolean {
+    return false; // RFC 4254 §5.4: forwarded connections know no channel requests
+  }
+
+  // --- the end -----------------------------------------------------------------------------------------------------
+
+  /** The SSH side is gone. A target that did not hear an EOF must not take what it has for the whole: it gets a reset. */
+  onClose(): void {
+    const socket = this.#socket;
+    if (socket === null || this.#ended) return;
+    this.onReadEnd();
+    if (this.#peerEnded) {
+      // RFC 4254 §5.3: what was sent before EOF and CLOSE still reaches the target; what it answers has no taker.
+      this.#settle('PEER_CLOSED');
+      if (socket.writableLength === 0) socket.destroy();
+      else socket.once('finish', () => socket.destroy());
+      return;
+    }
+    this.#settle('PEER_CLOSED');
+    if ('remoteAddress' in socket && socket.remoteAddress !== undefined) socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  #onSocketClosed(): void {
+    this.#unpin();
+    if (!this.#targetEnded || !this.#peerEnded) this.#finish('TARGET_ERROR');
+    else if (this.#pending === null) this.#finish('COMPLETE'); // else the channel takes the rest first
+  }
+
+  #finish(end: RelayEnd): void {
+    if (this.#ended) return;
+    const socket = this.#socket;
+    const channel = this.#channel;
+    this.#settle(end);
+    socket?.destroy();
+    channel?.close();
+  }
+
+  #settle(end: RelayEnd): void {
+    this.#ended = true;
+    if (this.#pending !== null) this.#channel?.hold(-this.#pending.length);
+    this.#pending = null;
+    this.#onEnd(end); // what a write still refers to stays pinned until it is done or the socket is closed
+  }
+}

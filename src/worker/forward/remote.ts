@@ -1,0 +1,199 @@
+/** REMOTE: tcpip-forward and streamlocal-forward@openssh.com of one connection (what `-R` asks for), their cancel, and
+ *  the forwarded-* channels that they bring.
+ *  Owns the connection's forwards. The right to bind is leased from the primary's ledger, so that two workers never serve
+ *  one port; the listener itself is this worker's alone. Promises that all is freed by `close`. */
+import type { Socket } from 'node:net';
+import { normalisePeerAddress } from '../../shared/address.js';
+import type { RefusalCode, Verdict } from '../../shared/errors.js';
+import { adoptHandle, takeHandle } from '../../shared/handles.js';
+import type { BindAddress } from '../../shared/identity.js';
+import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
+import { type PortRange, parseBindHost } from '../../shared/patterns.js';
+import { bindTcp, bindUnix, type Listeners, listenAddresses, realBindPath } from './bind.js';
+import type { Tunnel } from './tunnel.js';
+
+/** What a forward asks of the policy. */
+export interface ListenPolicy {
+  checkForward(bind: BindAddress, signal: AbortSignal): Promise<Verdict>;
+  /** Ports that port 0 may become on this bind address. */
+  portRanges(host: string): readonly PortRange[];
+}
+
+/** What a forward asks of the ledger, already bound to this connection and its user. */
+export interface Leases {
+  lease(target: LeaseTarget): Promise<Answer>;
+  release(key: LeaseKey): void;
+}
+
+/** An inbound connection on a forward, on its way to the peer. */
+export interface Inbound {
+  readonly bind: BindAddress;
+  /** RFC 4254 §7.2: originator address and port; empty for Unix sockets. */
+  readonly originator: { readonly host: string; readonly port: number };
+  readonly tunnel: Tunnel;
+  /** Paused, made for `tunnel`; has no listeners yet. */
+  readonly socket: Socket;
+}
+
+export interface RemoteOptions {
+  readonly policy: ListenPolicy;
+  readonly leases: Leases;
+  readonly maxForwards: number;
+  readonly signal: AbortSignal;
+  makeTunnel(bind: BindAddress): Tunnel;
+  /** A forward was cancelled, or ended with its connection. */
+  onReleased(bind: BindAddress): void;
+  /** Opens a forwarded-tcpip or forwarded-streamlocal@openssh.com channel and takes the socket over. */
+  onInbound(inbound: Inbound): void;
+}
+
+export type ForwardOutcome =
+  | { readonly ok: true; readonly port: number }
+  | { readonly ok: false; readonly code: RefusalCode };
+
+interface Forward {
+  readonly bind: BindAddress;
+  readonly key: LeaseKey;
+  readonly listeners: Listeners;
+}
+
+/** Ports of the permitted range that other programs may hold before we give up on a request for port 0. */
+const MAX_PORT_TRIES = 16;
+
+export class RemoteForwards {
+  readonly #options: RemoteOptions;
+  /** By what the peer asked for (RFC 4254 §7.1: the cancel names the same address and port). */
+  readonly #forwards = new Map<string, Forward>();
+  #pending = 0;
+
+  constructor(options: RemoteOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#forwards.size;
+  }
+  binds(): BindAddress[] {
+    return [...this.#forwards.values()].map(({ bind }) => bind);
+  }
+
+  /** Port 0 asks us to choose; the outcome carries the port. For a Unix socket the port is 0. */
+  async request(bind: BindAddress): Promise<ForwardOutcome> {
+    if (this.#forwards.size + this.#pending >= this.#options.maxForwards) return refused('FORWARD_LIMIT');
+    if (this.#forwards.has(keyOf(bind))) return refused('PORT_TAKEN');
+    this.#pending++;
+    try {
+      const verdict = await this.#options.policy.checkForward(bind, this.#options.signal);
+      if (!verdict.allow) return refused(verdict.code);
+      return bind.kind === 'tcp' ? await this.#requestTcp(bind.host, bind.port) : await this.#requestUnix(bind.path);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  /** @returns false when this connection has no such forward. Connections that came through it go on. */
+  cancel(bind: BindAddress): boolean {
+    const id = keyOf(bind);
+    const forward = this.#forwards.get(id);
+    if (forward === undefined) return false;
+    this.#forwards.delete(id);
+    this.#end(forward);
+    return true;
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    for (const forward of this.#forwards.values()) this.#end(forward);
+    this.#forwards.clear();
+  }
+
+  async #requestTcp(host: string, port: number): Promise<ForwardOutcome> {
+    const addresses = listenAddresses(parseBindHost(host));
+    if (addresses === null) return refused('BAD_ADDRESS');
+    const portRanges = this.#options.policy.portRanges(host);
+    const except: number[] = [];
+    for (let tries = 0; tries < MAX_PORT_TRIES; tries++) {
+      const answer = await this.#options.leases.lease({ kind: 'tcp', host, port, portRanges, except });
+      if (!answer.ok) return refused(codeOf(answer.reason));
+      const key: LeaseKey = { kind: 'tcp', port: answer.port };
+      const bind: BindAddress = { kind: 'tcp', host, port: answer.port };
+      const bound = await bindTcp(addresses, answer.port, (socket) => this.#onAccept(bind, socket));
+      if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners });
+      this.#options.leases.release(key);
+      if (port !== 0 || bound.code !== 'PORT_TAKEN') return refused(bound.code);
+      except.push(answer.port); // another program has it: ask for the next one
+    }
+    return refused('PORT_TAKEN');
+  }
+
+  async #requestUnix(path: string): Promise<ForwardOutcome> {
+    const real = await realBindPath(path);
+    if (real === null) return refused('BIND_FAILED');
+    if (real !== path) {
+      // A link in the way may lead out of what the user may bind: the real path has to be permitted as well.
+      const verdict = await this.#options.policy.checkForward({ kind: 'unix', path: real }, this.#options.signal);
+      if (!verdict.allow) return refused(verdict.code);
+    }
+    const answer = await this.#options.leases.lease({ kind: 'unix', path: real });
+    if (!answer.ok) return refused(codeOf(answer.reason));
+    const key: LeaseKey = { kind: 'unix', path: real };
+    const bind: BindAddress = { kind: 'unix', path };
+    const bound = await bindUnix(real, (socket) => this.#onAccept(bind, socket));
+    if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners });
+    this.#options.leases.release(key);
+    return refused(bound.code);
+  }
+
+  /** The peer may have gone while we asked and bound: then nothing must be left. */
+  #keep(forward: Forward): ForwardOutcome {
+    if (this.#options.signal.aborted) {
+      this.#free(forward);
+      return refused('BIND_FAILED');
+    }
+    this.#forwards.set(keyOf(forward.bind), forward);
+    return { ok: true, port: forward.key.kind === 'tcp' ? forward.key.port : 0 };
+  }
+
+  #free(forward: Forward): void {
+    forward.listeners.close();
+    this.#options.leases.release(forward.key);
+  }
+
+  #end(forward: Forward): void {
+    this.#free(forward);
+    this.#options.onReleased(forward.bind);
+  }
+
+  /** Takes the handle out of the accepted socket and puts it into one whose reads go where the relay wants them. */
+  #onAccept(bind: BindAddress, accepted: Socket): void {
+    const originator = {
+      host: normalisePeerAddress(accepted.remoteAddress ?? ''),
+      port: accepted.remotePort ?? 0,
+    };
+    const handle = takeHandle(accepted);
+    if (handle === undefined) return; // gone already
+    const tunnel = this.#options.makeTunnel(bind);
+    const socket = adoptHandle(handle, { allowHalfOpen: true, paused: true, onread: tunnel.onread });
+    this.#options.onInbound({ bind, originator, tunnel, socket });
+  }
+}
+
+function keyOf(bind: BindAddress): string {
+  return bind.kind === 'tcp' ? `tcp ${bind.port} ${bind.host}` : `unix ${bind.path}`;
+}
+
+function codeOf(reason: Extract<Answer, { ok: false }>['reason']): RefusalCode {
+  switch (reason) {
+    case 'LIMIT':
+      return 'FORWARD_LIMIT';
+    case 'TAKEN':
+    case 'NO_FREE_PORT':
+      return 'PORT_TAKEN';
+    case 'DRAINING':
+      return 'DRAINING';
+  }
+}
+
+function refused(code: RefusalCode): ForwardOutcome {
+  return { ok: false, code };
+}

@@ -1,0 +1,256 @@
+/** LIFE: one SSH connection from the accepted socket to its end: intake, transport, auth, connection, in this order.
+ *  Owns which of them is in charge, and the grace time. Promises `onEnd` exactly once, after everything that the
+ *  connection held is free. */
+
+import { formatHostPort } from '../shared/address.js';
+import type { CloseReason } from '../shared/errors.js';
+import type { Identity, Peer } from '../shared/identity.js';
+import type { ConnId } from '../shared/ipc.js';
+import { type AuditEvent, safeText } from '../shared/log.js';
+import { DISCONNECT } from '../shared/protocol.js';
+import { type AuthFailureEvent, UserAuth } from './auth/userauth.js';
+import { Connection, type ConnectionLimits } from './connection/connection.js';
+import type { Resolver } from './forward/resolve.js';
+import { GuardedPolicy } from './guarded.js';
+import { Intake } from './intake.js';
+import type { HandedOver, Primary } from './primary_link.js';
+import type { ServerHooks } from './server.js';
+import { SocketReader } from './transport/reader.js';
+import { Transport, type TransportOptions } from './transport/transport.js';
+
+/** What all connections of a worker share. */
+export interface LifeContext {
+  readonly hooks: ServerHooks;
+  readonly primary: Primary;
+  readonly transport: TransportOptions;
+  readonly resolver: Resolver;
+  readonly limits: ConnectionLimits;
+  readonly auth: { readonly maxTries: number; readonly loginGraceTimeMs: number };
+  readonly hookTimeoutMs: number;
+  /** Monotonic milliseconds. */
+  now(): number;
+}
+
+type Stage =
+  | { readonly name: 'ident'; readonly intake: Intake }
+  | { readonly name: 'kex'; readonly transport: Transport }
+  | { readonly name: 'auth'; readonly transport: Transport; readonly auth: UserAuth }
+  | { readonly name: 'serving'; readonly transport: Transport; readonly connection: Connection; readonly user: string }
+  | { readonly name: 'ended' };
+
+/** What the peer reads when we end its connection. */
+const FAREWELLS: { readonly [reason in CloseReason]?: string } = {
+  LOGIN_TIMEOUT: 'login took too long',
+  USER_LIMIT: 'too many connections of this user',
+  REPLACED: 'replaced by a newer connection',
+  KILLED: 'ended by the administrator',
+  DRAINED: 'server is shutting down',
+};
+
+export class Life {
+  readonly id: ConnId;
+  readonly #context: LifeContext;
+  readonly #peer: Peer;
+  readonly #reader: SocketReader;
+  readonly #startedMs: number;
+  readonly #graceTimer: NodeJS.Timeout;
+  readonly #onEnd: (life: Life) => void;
+  #stage: Stage;
+  #draining = false;
+  #authEnd: CloseReason = 'PROTOCOL_ERROR';
+  #identity: Identity | null = null;
+  #fingerprint: string | undefined;
+
+  constructor(handedOver: HandedOver, context: LifeContext, onEnd: (life: Life) => void) {
+    this.id = handedOver.id;
+    this.#context = context;
+    this.#peer = handedOver.peer;
+    this.#onEnd = onEnd;
+    this.#startedMs = context.now();
+    this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => {});
+    const intake = new Intake(this.#reader, {
+      onIdent: (line, rest) => this.#startTransport(line, rest),
+      onRefused: (reason) => this.#end(reason, ''),
+    });
+    this.#stage = { name: 'ident', intake };
+    this.#graceTimer = setTimeout(() => this.close('LOGIN_TIMEOUT'), context.auth.loginGraceTimeMs);
+  }
+
+  get channels(): number {
+    return this.#stage.name === 'serving' ? this.#stage.connection.channelCount : 0;
+  }
+  get bufferedBytes(): number {
+    return this.#stage.name === 'serving' ? this.#stage.connection.bufferedBytes : 0;
+  }
+
+  probe(timeoutMs: number): Promise<boolean> {
+    return this.#stage.name === 'serving' ? this.#stage.connection.probe(timeoutMs) : Promise.resolve(false);
+  }
+
+  /** Ends it now, and tells the peer why where there is a way to. REVOKED closes our copy of the descriptor and nothing
+   *  else: another worker serves this very TCP connection, and a byte or a FIN of ours would fall into its stream. */
+  close(reason: CloseReason): void {
+    const stage = this.#stage;
+    if (reason === 'REVOKED') {
+      if (stage.name === 'ident') stage.intake.cancel();
+      this.#end(reason, '');
+      this.#reader.socket.destroy();
+      return;
+    }
+    switch (stage.name) {
+      case 'ident':
+        stage.intake.cancel();
+        this.#end(reason, '');
+        return;
+      case 'kex':
+      case 'auth':
+      case 'serving':
+        stage.transport.disconnect(DISCONNECT.BY_APPLICATION, FAREWELLS[reason] ?? 'connection closed', reason);
+        return;
+      case 'ended':
+        return;
+    }
+  }
+
+  /** Refuses what is new; ends as soon as no channel is open. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#stage.name === 'serving') this.#stage.connection.drain();
+    this.#endIfDrained();
+  }
+
+  #endIfDrained(): void {
+    if (this.#draining && this.channels === 0) this.close('DRAINED');
+  }
+
+  // --- the way -----------------------------------------------------------------------------------------------------
+
+  #startTransport(line: Buffer, rest: Buffer): void {
+    const transport: Transport = new Transport(this.#reader, this.#context.transport, {
+      onReady: () => this.#startAuth(transport),
+      onPayload: (payload, lease) => {
+        const stage = this.#stage;
+        if (stage.name === 'serving') stage.connection.onPayload(payload, lease);
+        else if (stage.name === 'auth') stage.auth.onMessage(payload);
+      },
+      onReadEnd: () => {
+        if (this.#stage.name === 'serving') this.#stage.connection.onReadEnd();
+      },
+      onWritable: () => {
+        if (this.#stage.name === 'serving') this.#stage.connection.onWritable();
+      },
+      onClose: (reason, detail) => this.#end(reason, detail),
+    });
+    this.#stage = { name: 'kex', transport };
+    transport.start(line, rest);
+  }
+
+  #startAuth(transport: Transport): void {
+    const { hooks, auth, hookTimeoutMs } = this.#context;
+    const userAuth = new UserAuth({
+      transport: {
+        sessionId: transport.sessionId,
+        send: (payload) => transport.send(payload),
+        disconnect: (reason, text) => transport.disconnect(reason, text, this.#authEnd),
+      },
+      hooks,
+      peer: this.#peer,
+      maxTries: auth.maxTries,
+      hookTimeoutMs,
+      onSuccess: (identity, method, fingerprint) => this.#startConnection(transport, identity, method, fingerprint),
+      onFailure: (failure) => this.#onAuthFailure(failure),
+      onEnd: (why) => {
+        this.#authEnd = why;
+      },
+    });
+    this.#stage = { name: 'auth', transport, auth: userAuth };
+  }
+
+  #onAuthFailure({ user, method, code, fingerprint, detail }: AuthFailureEvent): void {
+    this.#event({
+      event: 'auth.failed',
+      user,
+      method,
+      reason: code,
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+
+  #startConnection(transport: Transport, identity: Identity, method: string, fingerprint: string | undefined): void {
+    const { hooks, primary, limits, resolver, hookTimeoutMs, now } = this.#context;
+    clearTimeout(this.#graceTimer);
+    transport.setAuthenticated();
+    this.#identity = identity;
+    this.#fingerprint = fingerprint;
+    const own = hooks.limits(identity);
+    const { user } = identity;
+    const connection = new Connection({
+      transport,
+      identity,
+      policy: new GuardedPolicy({
+        hooks,
+        identity,
+        timeoutMs: hookTimeoutMs,
+        onFault: (detail) => this.#event({ event: 'channel.refused', reason: 'HOOK_FAILED', detail }),
+      }),
+      leases: {
+        lease: (target) => primary.lease(this.id, user, own.forwards, target),
+        release: (key) => primary.release(this.id, key),
+      },
+      resolver,
+      buffers: this.#context.transport.buffers,
+      limits: { ...limits, maxChannels: Math.min(limits.maxChannels, own.channels) },
+      noShell: hooks.noShell,
+      onEvent: (event) => {
+        this.#event(event);
+        // The channel is still in its table while its end is told.
+        if (event.event === 'channel.closed' && this.#draining) setImmediate(() => this.#endIfDrained());
+      },
+      now,
+    });
+    this.#stage = { name: 'serving', transport, connection, user };
+    this.#event({ event: 'auth.succeeded', method });
+    primary.authenticated(this.id, user);
+    // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
+    // connection too many in that time is what it may do with the others.
+    void primary.login(this.id, user, own.connections).then((answer) => {
+      if (!answer.ok) this.close(answer.reason === 'DRAINING' ? 'DRAINED' : 'USER_LIMIT');
+    });
+    if (this.#draining) this.drain();
+  }
+
+  // --- the end -----------------------------------------------------------------------------------------------------
+
+  #end(reason: CloseReason, detail: string): void {
+    const stage = this.#stage;
+    if (stage.name === 'ended') return;
+    this.#stage = { name: 'ended' };
+    clearTimeout(this.#graceTimer);
+    if (stage.name === 'auth') stage.auth.close();
+    if (stage.name === 'serving') stage.connection.close();
+    const { socket } = this.#reader;
+    if (reason !== 'REVOKED')
+      // its end is told by the worker that has it
+      this.#event({
+        event: 'connection.closed',
+        reason,
+        bytesIn: socket.bytesRead,
+        bytesOut: socket.bytesWritten,
+        durationMs: Math.round(this.#context.now() - this.#startedMs),
+        ...(detail === '' ? {} : { detail: safeText(detail) }),
+      });
+    this.#context.primary.closed(this.id, reason);
+    this.#onEnd(this);
+  }
+
+  #event(event: AuditEvent): void {
+    this.#context.primary.event({
+      conn: this.id,
+      peer: formatHostPort(this.#peer.address, this.#peer.port),
+      ...(this.#identity === null ? {} : { user: safeText(this.#identity.user) }),
+      ...(this.#fingerprint === undefined ? {} : { fingerprint: this.#fingerprint }),
+      ...event,
+    });
+  }
+}

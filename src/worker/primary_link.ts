@@ -1,0 +1,245 @@
+/** PRIMARY LINK: the worker's end of the channel to the primary.
+ *  Owns the questions that wait for an answer. Every question gets one, also when the primary is gone. Sorts what comes
+ *  in; decides only one thing itself: a socket that comes too late or without its handle is refused, so that none is
+ *  ever served twice. */
+import { assertNever, type CloseReason, type RefuseReason } from '../shared/errors.js';
+import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
+import type { Peer } from '../shared/identity.js';
+import {
+  type Answer,
+  type AskId,
+  type ConnectionMessage,
+  type ConnId,
+  isToWorker,
+  type LeaseKey,
+  type LeaseTarget,
+  type Question,
+  type StartMessage,
+  type ToMaster,
+} from '../shared/ipc.js';
+import type { AuditEvent } from '../shared/log.js';
+
+/** A socket that the primary handed over. */
+export interface HandedOver {
+  readonly id: ConnId;
+  readonly handle: TcpHandle;
+  readonly peer: Peer;
+  /** The listener's side. */
+  readonly local: Peer;
+}
+
+/** The SSH server as the worker's main drives it. */
+export interface WorkerServer {
+  /** False: ssh2 runs without its native binding. Default true. */
+  readonly nativeBinding?: boolean;
+  /** Takes ownership of the handle. Sync; returns false when it cannot take one more (then nothing was read). */
+  accept(connection: HandedOver): boolean;
+  /** Ends one connection. For `REVOKED` not a byte may be written and nothing shut down, only our copy destroyed:
+   *  another worker may be serving the same TCP connection. Unknown ids are none of our business. */
+  close(id: ConnId, reason: CloseReason): void;
+  /** Is the peer alive? Settles within `timeoutMs`; an unknown connection is not. */
+  probe(id: ConnId, timeoutMs: number): Promise<boolean>;
+  /** Resolves when every connection has ended, at the deadline by force. May be called again; the earlier deadline
+   *  holds. */
+  drain(deadlineMs: number): Promise<void>;
+  load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
+}
+
+/** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
+export interface Primary {
+  /** May `user` have one more connection? `ok` counts it until `closed`. Never rejects. */
+  login(id: ConnId, user: string, limit: number): Promise<Answer>;
+  /** May the connection bind this? `ok` leases it until `release` or `closed`. Never rejects. */
+  lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer>;
+  release(id: ConnId, key: LeaseKey): void;
+  authenticated(id: ConnId, user: string): void;
+  /** Said last, when the connection's listeners are closed: its ports go to others from here on. */
+  closed(id: ConnId, reason: CloseReason): void;
+  event(event: AuditEvent): void;
+}
+
+/** The process's end of the channel. */
+export interface Channel {
+  readonly connected: boolean;
+  /** `done` is called when the message is written or lost. */
+  send(message: ToMaster, done: () => void): void;
+  onMessage(listener: (message: unknown, handle: unknown) => void): void;
+  onDisconnect(listener: () => void): void;
+}
+
+/** What the worker's main does with what comes in. */
+export interface LinkHandler {
+  start(message: StartMessage): void;
+  /** Takes ownership of the handle when it returns true. */
+  connection(connection: HandedOver): true | RefuseReason;
+  close(id: ConnId, reason: CloseReason): void;
+  probe(id: ConnId, timeoutMs: number): Promise<boolean>;
+  drain(deadlineMs: number): void;
+  /** The primary is dead. */
+  orphaned(): void;
+}
+
+const GONE: Answer = { ok: false, reason: 'DRAINING' };
+
+export class PrimaryLink implements Primary {
+  readonly #channel: Channel;
+  readonly #nowNs: () => bigint;
+  readonly #asked = new Map<AskId, (answer: Answer) => void>();
+  #lastAsk = 0;
+  #unsent = 0;
+  #whenSent: (() => void)[] = [];
+  #dropped = 0;
+
+  /** @param nowNs CLOCK_MONOTONIC, the primary's clock too */
+  constructor(channel: Channel, nowNs: () => bigint) {
+    this.#channel = channel;
+    this.#nowNs = nowNs;
+  }
+
+  /** Messages that were none of ours. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  listen(handler: LinkHandler): void {
+    this.#channel.onMessage((message, handle) => this.#message(message, handle, handler));
+    this.#channel.onDisconnect(() => {
+      for (const settle of this.#asked.values()) settle(GONE);
+      this.#asked.clear();
+      handler.orphaned();
+    });
+    this.send({ type: 'hello' });
+  }
+
+  /** Lost without a sound when the primary is gone. */
+  send(message: ToMaster): void {
+    if (!this.#channel.connected) return;
+    this.#unsent++;
+    this.#channel.send(message, () => {
+      this.#unsent--;
+      if (this.#unsent === 0) for (const resolve of this.#whenSent.splice(0)) resolve();
+    });
+  }
+
+  /** Resolves when nothing waits to be written; exiting earlier would lose it. */
+  flushed(): Promise<void> {
+    if (this.#unsent === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenSent.push(resolve);
+    });
+  }
+
+  /** Never rejects; `DRAINING` when the primary is gone. */
+  ask(question: Question): Promise<Answer> {
+    if (!this.#channel.connected) return Promise.resolve(GONE);
+    const ask = askId(++this.#lastAsk);
+    return new Promise((resolve) => {
+      this.#asked.set(ask, resolve);
+      this.send({ type: 'ask', ask, question });
+    });
+  }
+
+  login(id: ConnId, user: string, limit: number): Promise<Answer> {
+    return this.ask({ kind: 'login', id, user, limit });
+  }
+  lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer> {
+    return this.ask({ kind: 'lease', id, user, limit, target });
+  }
+  release(id: ConnId, key: LeaseKey): void {
+    this.send({ type: 'release', id, target: key });
+  }
+  authenticated(id: ConnId, user: string): void {
+    this.send({ type: 'authenticated', id, user });
+  }
+  closed(id: ConnId, reason: CloseReason): void {
+    this.send({ type: 'closed', id, reason });
+  }
+  event(event: AuditEvent): void {
+    this.send({ type: 'event', event });
+  }
+
+  #message(message: unknown, handle: unknown, handler: LinkHandler): void {
+    if (!isToWorker(message)) {
+      this.#dropped++;
+      if (isTcpHandle(handle)) closeHandle(handle);
+      return;
+    }
+    switch (message.type) {
+      case 'start':
+        handler.start(message);
+        return;
+      case 'connection':
+        this.#connection(message, handle, handler);
+        return;
+      case 'revoke':
+        handler.close(message.id, 'REVOKED');
+        return;
+      case 'answer':
+        this.#asked.get(message.ask)?.(message.answer);
+        this.#asked.delete(message.ask);
+        return;
+      case 'probe':
+        void this.#probe(message.probe, handler.probe(message.id, message.timeoutMs));
+        return;
+      case 'close':
+        handler.close(message.id, message.reason);
+        return;
+      case 'ping':
+        this.send({ type: 'pong', seq: message.seq });
+        return;
+      case 'drain':
+        handler.drain(message.deadlineMs);
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  /** Answered in this very turn, before a byte is read: what the primary gets no answer to is untouched. */
+  #connection(message: ConnectionMessage, handle: unknown, handler: LinkHandler): void {
+    const { id } = message;
+    // The descriptor did not fit into this process's limit (MSG_CTRUNC), or the primary has given up waiting.
+    if (!isTcpHandle(handle)) return this.send({ type: 'refused', id, reason: 'HANDOFF_FAILED' });
+    if (this.#nowNs() > BigInt(message.deadlineNs)) return this.#refuse(handle, id, 'HANDOFF_FAILED');
+    const taken = this.#taken(handler, {
+      id,
+      handle,
+      peer: { address: message.peerAddress, port: message.peerPort },
+      local: { address: message.localAddress, port: message.localPort },
+    });
+    if (taken === true) this.send({ type: 'accepted', id });
+    else this.#refuse(handle, id, taken);
+  }
+
+  /** A throw is a fault of ours and must still be answered. */
+  #taken(handler: LinkHandler, connection: HandedOver): true | RefuseReason {
+    try {
+      return handler.connection(connection);
+    } catch (error) {
+      this.send({ type: 'stopping', message: `fault at accept: ${stackOf(error)}` });
+      return 'HANDOFF_FAILED';
+    }
+  }
+
+  #refuse(handle: TcpHandle, id: ConnId, reason: RefuseReason): void {
+    closeHandle(handle);
+    this.send({ type: 'refused', id, reason });
+  }
+
+  async #probe(probe: number, asked: Promise<boolean>): Promise<void> {
+    const alive = await asked.catch(() => true); // in doubt nobody loses a port
+    this.send({ type: 'probed', probe, alive });
+  }
+}
+
+/** The stack of anything that was thrown, short enough for a message. */
+export function stackOf(thrown: unknown): string {
+  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  return text.slice(0, MAX_STACK);
+}
+
+const MAX_STACK = 4_000;
+
+function askId(value: number): AskId {
+  return value as AskId; // the one place that gives them out
+}

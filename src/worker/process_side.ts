@@ -1,0 +1,47 @@
+/** PROCESS SIDE: what a worker has of its process: the channel to the primary, signals, the event loop's delay.
+ *  Owns the signal handlers. Signals are the primary's affair: Ctrl-C and `systemctl stop` reach the whole group, and a
+ *  worker that obeyed them would cut the tunnels that the primary means to drain. */
+import cluster from 'node:cluster';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { WorkerProcessSide } from './run.js';
+
+const IGNORED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
+const RESOLUTION_MS = 20;
+
+/** Takes hold of this process; for a worker's entry, before anything else. */
+export function takeProcess(): WorkerProcessSide {
+  for (const signal of IGNORED) process.on(signal, ignore);
+  // Else node:cluster ends this process in the moment in which the primary dies.
+  if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
+  const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  lag.enable();
+  return {
+    pid: process.pid,
+    nowNs: () => process.hrtime.bigint(),
+    loopLagMs() {
+      const longestMs = Math.max(0, lag.max / 1e6 - RESOLUTION_MS); // the histogram holds the whole interval
+      lag.reset();
+      return Math.round(longestMs);
+    },
+    exit: (code) => process.exit(code),
+    channel: {
+      get connected() {
+        return process.connected;
+      },
+      send: (message, done) => process.send?.(message, undefined, undefined, done),
+      onMessage: (listener) => process.on('message', listener),
+      onDisconnect: (listener) => process.once('disconnect', listener),
+    },
+  };
+}
+
+/** A fault that nobody caught ends the worker in order, and counts as a defect. Unhandled rejections arrive
+ *  here too. Without a primary the text goes to stderr. */
+export function onFault(handle: (thrown: unknown) => void): void {
+  process.on('uncaughtException', (thrown) => {
+    if (!process.connected) console.error(thrown);
+    handle(thrown);
+  });
+}
+
+function ignore(): void {}

@@ -1,0 +1,98 @@
+/** RUN: a worker's life: start, serve, drain, exit.
+ *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes nothing new, keeps the
+ *  tunnels it has and ends with them or at the drain's deadline. */
+import { type RefuseReason, reasonOf } from '../shared/errors.js';
+import type { StartMessage } from '../shared/ipc.js';
+import { type Channel, type Primary, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
+
+export type ServerFactory = (start: StartMessage, primary: Primary) => Promise<WorkerServer>;
+
+/** What a worker needs of its process. */
+export interface WorkerProcessSide {
+  readonly channel: Channel;
+  readonly pid: number;
+  /** CLOCK_MONOTONIC. */
+  nowNs(): bigint;
+  /** Longest event-loop delay since the last call, in milliseconds. */
+  loopLagMs(): number;
+  exit(code: number): void;
+}
+
+export interface RunningWorker {
+  /** For what nobody caught: tells the primary, gives what runs some seconds, exits 1. */
+  fault(thrown: unknown): void;
+}
+
+const LOAD_EVERY_MS = 1_000;
+/** What tunnels get after a fault: the process may be in any state. */
+const FAULT_DRAIN_MS = 5_000;
+/** For the last messages to be written. */
+const FLUSH_MS = 500;
+
+export function runWorker(side: WorkerProcessSide, createServer: ServerFactory): RunningWorker {
+  const link = new PrimaryLink(side.channel, () => side.nowNs());
+  let server: WorkerServer | undefined;
+  let orphanDrainMs = 0;
+  /** The reason why nothing new is taken. */
+  let closing: RefuseReason | undefined;
+  let faulty = false;
+
+  const exit = async (code: number): Promise<void> => {
+    await Promise.race([link.flushed(), delay(FLUSH_MS)]);
+    side.exit(code);
+  };
+  const drain = async (deadlineMs: number): Promise<void> => {
+    closing = 'DRAINING';
+    try {
+      await server?.drain(deadlineMs);
+    } catch (error) {
+      link.send({ type: 'stopping', message: `fault in drain: ${stackOf(error)}` });
+      faulty = true;
+    }
+    await exit(faulty ? 1 : 0);
+  };
+  const start = async (message: StartMessage): Promise<void> => {
+    orphanDrainMs = message.config.timeouts.drainMs;
+    try {
+      server = await createServer(message, link);
+    } catch (error) {
+      link.send({ type: 'failed', message: reasonOf(error) });
+      await exit(1);
+      return;
+    }
+    side.loopLagMs(); // loading the modules took its time, which says nothing of the load
+    link.send({ type: 'ready', pid: side.pid, nativeBinding: server.nativeBinding ?? true });
+  };
+
+  link.listen({
+    start: (message) => void start(message),
+    connection(connection) {
+      if (closing !== undefined || server === undefined) return closing ?? 'NO_WORKER';
+      return server.accept(connection) || 'AT_CAPACITY';
+    },
+    close: (id, reason) => server?.close(id, reason),
+    probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
+    drain: (deadlineMs) => void drain(deadlineMs),
+    orphaned: () => void drain(orphanDrainMs),
+  });
+
+  setInterval(() => {
+    if (server === undefined) return;
+    link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
+  }, LOAD_EVERY_MS).unref();
+
+  return {
+    fault(thrown) {
+      if (faulty) return; // one is enough to go
+      faulty = true;
+      link.send({ type: 'stopping', message: stackOf(thrown) });
+      void drain(FAULT_DRAIN_MS);
+    },
+  };
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref();
+  });
+}

@@ -1,0 +1,149 @@
+/** SSH2: the one place that imports ssh2, and the shapes of its transport half that we rely on (DECISIONS 1, 2).
+ *  ssh2 is pinned to an exact version; `loadSsh2` proves the shapes at start and refuses to serve otherwise, because
+ *  underscored fields may change in any release. Owns nothing. */
+import { createRequire } from 'node:module';
+import { TunnelError } from '../../shared/errors.js';
+
+/** Cipher objects of ssh2's lib/protocol/crypto.js. With the native binding `_instance` seals a packet in place. */
+export interface Ssh2Cipher {
+  outSeqno: number;
+  readonly _instance?: { encrypt(packet: Uint8Array, sequence?: number): void };
+  readonly _macLen?: number;
+  readonly _aadLen?: number;
+  allocPacket(payloadLength: number): Buffer;
+  encrypt(packet: Uint8Array): void;
+}
+
+export interface Ssh2Decipher {
+  inSeqno: number;
+  /** While the tag of a packet is still missing, this may be a view of our read buffer. */
+  _packet: Uint8Array | null;
+}
+
+export interface Negotiated {
+  readonly kex: string;
+  readonly serverHostKey: string;
+  readonly cs: { readonly cipher: string; readonly mac: string };
+  readonly sc: { readonly cipher: string; readonly mac: string };
+}
+
+/** What a payload handler answers: undefined = go on, a number = stop parsing this chunk at that offset. */
+export type ParseStep = undefined | false | number;
+
+/** The parts of ssh2's `Protocol` that we drive. */
+export interface Ssh2Protocol {
+  start(): void;
+  parse(chunk: Uint8Array, start: number, end: number): void;
+  rekey(): void;
+  cleanup(): void;
+  _kexinit: Buffer | undefined;
+  _kex: { readonly sessionID: Buffer; remoteExtInfoEnabled: boolean } | undefined;
+  _strictMode: boolean | undefined;
+  _cipher: Ssh2Cipher;
+  _decipher: Ssh2Decipher | undefined;
+  _onPayload: (payload: Buffer) => ParseStep;
+  _onHandshakeComplete: (negotiated: Negotiated) => void;
+}
+
+/** A host key as ssh2's key exchange calls it; `sign` answers ASN.1 for ECDSA. */
+export interface Ssh2HostKey {
+  readonly type: string;
+  getPublicSSH(): Buffer;
+  sign(data: Buffer, hash?: string): Buffer | Error;
+}
+
+export interface Ssh2ProtocolOptions {
+  readonly server: true;
+  readonly ident: string;
+  readonly hostKeys: { readonly [type: string]: Ssh2HostKey };
+  readonly offer: object;
+  onWrite(data: Buffer): void;
+  onError(error: Error): void;
+  readonly messageHandlers: { DISCONNECT(protocol: unknown, reason: number, text: string): void };
+}
+
+/** One direction's algorithms in an offer. */
+export interface DirectionOffer {
+  readonly cipher: readonly string[];
+  readonly mac: readonly string[];
+  readonly compress: readonly string[];
+  readonly lang: readonly string[];
+}
+export interface Offer {
+  readonly kex: readonly string[];
+  readonly serverHostKey: readonly string[];
+  readonly cs: DirectionOffer;
+  readonly sc: DirectionOffer;
+}
+
+export interface Ssh2ParsedKey {
+  readonly type: string;
+  getPrivatePEM(): string | null;
+  getPublicSSH(): Buffer;
+  isPrivateKey(): boolean;
+}
+
+export interface Ssh2 {
+  readonly Protocol: new (options: Ssh2ProtocolOptions) => Ssh2Protocol;
+  readonly KexInit: new (offer: Offer) => object;
+  /** True when ssh2's C++ ciphers could be loaded; without them all is correct and slow. */
+  readonly nativeBinding: boolean;
+  /** Reads a private key file in OpenSSH, PEM or PPK format. Only ever given our own files, never a peer's bytes. */
+  parseKey(text: string): Ssh2ParsedKey | Error | Ssh2ParsedKey[];
+}
+
+/** The version whose internals these types describe. */
+const PINNED_VERSION = '1.17.0';
+
+/** @throws TunnelError SSH2_INCOMPATIBLE when the installed ssh2 is another version or has other shapes. */
+export function loadSsh2(): Ssh2 {
+  const require = createRequire(import.meta.url);
+  const version: unknown = require('ssh2/package.json').version;
+  if (version !== PINNED_VERSION)
+    throw new TunnelError('SSH2_INCOMPATIBLE', `ssh2 ${String(version)} is installed, ${PINNED_VERSION} is needed`);
+  const ssh2: Ssh2 = {
+    Protocol: require('ssh2/lib/protocol/Protocol.js'),
+    KexInit: require('ssh2/lib/protocol/kex.js').KexInit,
+    nativeBinding: require('ssh2/lib/protocol/crypto.js').bindingAvailable === true,
+    parseKey: require('ssh2/lib/protocol/keyParser.js').parseKey,
+  };
+  assertShapes(ssh2);
+  return ssh2;
+}
+
+/** Makes a throw-away Protocol and looks for every field that we read or replace. */
+function assertShapes(ssh2: Ssh2): void {
+  const protocol = new ssh2.Protocol({
+    server: true,
+    ident: 'probe',
+    hostKeys: {},
+    offer: new ssh2.KexInit({
+      kex: ['curve25519-sha256'],
+      serverHostKey: ['ssh-ed25519'],
+      cs: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
+      sc: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
+    }),
+    onWrite() {},
+    onError() {},
+    messageHandlers: { DISCONNECT() {} },
+  });
+  const expectations: ReadonlyArray<readonly [string, boolean]> = [
+    ['Protocol.start', typeof protocol.start === 'function'],
+    ['Protocol.parse', typeof protocol.parse === 'function'],
+    ['Protocol.rekey', typeof protocol.rekey === 'function'],
+    ['Protocol.cleanup', typeof protocol.cleanup === 'function'],
+    ['Protocol._onPayload', typeof protocol._onPayload === 'function'],
+    ['Protocol._onHandshakeComplete', typeof protocol._onHandshakeComplete === 'function'],
+    ['Protocol._kexinit', '_kexinit' in protocol && protocol._kexinit === undefined],
+    ['Protocol._kex', '_kex' in protocol],
+    ['Protocol._strictMode', '_strictMode' in protocol],
+    ['Protocol._decipher', '_decipher' in protocol],
+    ['Protocol._cipher.allocPacket', typeof protocol._cipher?.allocPacket === 'function'],
+    ['Protocol._cipher.encrypt', typeof protocol._cipher?.encrypt === 'function'],
+    ['Protocol._cipher.outSeqno', protocol._cipher?.outSeqno === 0],
+    ['parseKey', typeof ssh2.parseKey === 'function'],
+  ];
+  const missing = expectations.filter(([, present]) => !present).map(([name]) => name);
+  if (missing.length > 0)
+    throw new TunnelError('SSH2_INCOMPATIBLE', `ssh2 ${PINNED_VERSION} lacks what we rely on: ${missing.join(', ')}`);
+}
