@@ -1,0 +1,54 @@
+/** HASH PASSWORD: a password in, an argon2id PHC string out. Never echoes, never takes the password as an argument: those
+ *  are seen by everybody in `ps` and stay in the shell's history. */
+
+import type { ReadStream } from 'node:tty';
+import { hash } from '@node-rs/argon2';
+import { askHidden } from './hidden_input.js';
+
+/** What OWASP and RFC 9106 §4 name for servers without much memory to spare: 19 MiB, two passes, one lane. */
+const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+
+/** The login takes no longer one. */
+const MAX_PASSWORD_BYTES = 1024;
+
+/** @returns the exit code */
+export async function hashPassword(): Promise<number> {
+  const read = process.stdin.isTTY ? await askTwice(process.stdin) : { password: await firstLine(process.stdin) };
+  if ('error' in read) return fail(read.error);
+  if (read.password === '') return fail('the password is empty');
+  if (Buffer.byteLength(read.password) > MAX_PASSWORD_BYTES)
+    return fail(`the password is longer than ${MAX_PASSWORD_BYTES} bytes`);
+  process.stdout.write(`${await makeHash(read.password)}\n`);
+  return 0;
+}
+
+/** argon2id, version 19, salt of its own. @returns a PHC string */
+export async function makeHash(password: string): Promise<string> {
+  return hash(password, COST);
+}
+
+function fail(message: string): number {
+  process.stderr.write(`error: ${message}\n`);
+  return 2;
+}
+
+/** Reads up to the first line end, and no more than can be a password. */
+async function firstLine(input: AsyncIterable<Buffer | string>): Promise<string> {
+  let bytes = Buffer.alloc(0);
+  for await (const chunk of input) {
+    bytes = Buffer.concat([bytes, Buffer.from(chunk)]);
+    if (bytes.includes('\n') || bytes.length > MAX_PASSWORD_BYTES + 2) break;
+  }
+  const end = bytes.indexOf('\n');
+  const line = bytes.subarray(0, end === -1 ? undefined : end).toString();
+  return line.endsWith('\r') ? line.slice(0, -1) : line;
+}
+
+type Typed = { readonly password: string } | { readonly error: string };
+
+async function askTwice(terminal: ReadStream): Promise<Typed> {
+  const password = await askHidden(terminal, 'Password: ');
+  if (password === null) return { error: 'no password' };
+  const again = await askHidden(terminal, 'Once more: ');
+  return again === password ? { password } : { error: 'the two are not the same' };
+}

@@ -1,0 +1,155 @@
+/** LOAD CONFIG: finds the config file, reads it and what it names, and lays the options of the command line over it.
+ *  Owns the files that a config may bring in and their bounds. Start and `check` both come here: one verdict for both. */
+
+import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import type { Config } from '../shared/config.js';
+import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../shared/config_file.js';
+import { MAX_CONFIG_BYTES } from '../shared/config_source.js';
+import type { ConfigWorld } from '../shared/config_value.js';
+import { errnoOf, reasonOf } from '../shared/errors.js';
+import type { Parsed } from '../shared/units.js';
+import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
+
+/** Options of `serve`, as they were typed. */
+export interface ServeOptions {
+  readonly config?: string;
+  readonly listen?: readonly string[];
+  readonly workers?: string;
+  readonly stateDir?: string;
+  readonly handler?: string;
+  readonly logLevel?: string;
+}
+
+/** Lines to print; `config` is null when something is wrong. */
+export interface Loaded {
+  readonly config: Config | null;
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Looked for in this order. */
+export const CONFIG_PLACES = ['sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
+
+/** @returns the file to read: the one that is named, or the first that is there; null for the quick start */
+export function findConfig(named: string | undefined): string | null {
+  return named ?? CONFIG_PLACES.find(isThere) ?? null;
+}
+
+/** Reads `file` and whatever it names. */
+export function loadConfig(file: string): Loaded {
+  const world = worldAt(dirname(file));
+  const text = readTextFile(file);
+  if (!text.ok) {
+    const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${text.error}, allowed: a YAML file` };
+    return { config: null, errors: [formatIssue(issue)], warnings: [] };
+  }
+  return toLoaded(parseConfig(text.value, file, world));
+}
+
+/** A config from a program's object, with paths that start at the working folder. */
+export function loadObject(options: object, name: string): Loaded {
+  return toLoaded(configFromObject(options, name, worldAt('.')));
+}
+
+/** Lays the command line over a config: it wins over the file and over the quick start. */
+export function withOptions(loaded: Loaded, options: ServeOptions): Loaded {
+  const { listen, stateDir, logLevel } = options;
+  const workers = /^[0-9]{1,9}$/.test(options.workers ?? '') ? Number(options.workers) : options.workers;
+  const typed = loadObject({ listen, workers, stateDir, log: { level: logLevel } }, 'command line');
+  const errors = [...loaded.errors, ...typed.errors];
+  const { warnings } = loaded;
+  if (loaded.config === null || typed.config === null) return { config: null, errors, warnings };
+  const config: Config = {
+    ...loaded.config,
+    ...(listen === undefined ? {} : { listen: typed.config.listen }),
+    ...(workers === undefined ? {} : { workers: typed.config.workers }),
+    ...(stateDir === undefined ? {} : { stateDir: typed.config.stateDir }),
+    ...(logLevel === undefined ? {} : { log: { ...loaded.config.log, level: typed.config.log.level } }),
+  };
+  return { config, errors, warnings };
+}
+
+/** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
+ *  the machine may write: whoever writes keys or config decides who gets in. */
+export function readTextFile(path: string): Parsed<string> {
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      const status = fstatSync(fd);
+      if (status.isDirectory()) return { ok: false, error: 'is a folder' };
+      if (status.isFile() && process.platform !== 'win32' && (status.mode & 0o002) !== 0)
+        return { ok: false, error: 'may be written by everybody on this machine: chmod o-w it' };
+      return decode(readAtMost(fd, MAX_CONFIG_BYTES + 1));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (thrown) {
+    return { ok: false, error: whyUnreadable(thrown) };
+  }
+}
+
+function decode(bytes: Buffer): Parsed<string> {
+  if (bytes.length > MAX_CONFIG_BYTES) return { ok: false, error: 'is larger than 1MiB' };
+  try {
+    return { ok: true, value: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return { ok: false, error: 'is not UTF-8 text' };
+  }
+}
+
+/** Bounded whatever the file is: a pipe has no size, and /dev/zero no end. */
+function readAtMost(fd: number, limit: number): Buffer {
+  const bytes = Buffer.alloc(limit);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < limit; length += read)
+    read = readSync(fd, bytes, length, limit - length, null);
+  return bytes.subarray(0, length);
+}
+
+function whyUnreadable(thrown: unknown): string {
+  switch (errnoOf(thrown)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return 'is not there';
+    case 'EACCES':
+      return 'may not be read';
+    default:
+      return `cannot be read: ${reasonOf(thrown)}`;
+  }
+}
+
+function worldAt(folder: string): ConfigWorld {
+  return {
+    parallelism: availableParallelism(),
+    resolvePath: (path) => resolve(folder, path),
+    readFile: readTextFile,
+  };
+}
+
+function toLoaded(result: ConfigResult): Loaded {
+  const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
+  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings };
+  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)] };
+}
+
+/** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */
+function keyWarnings(config: Config): readonly string[] {
+  const lines = config.users.flatMap(({ name, authorizedKeys }) =>
+    parseAuthorizedKeys(authorizedKeys).problems.map(
+      ({ file, line, why }) => `${file}:${line}:1: users.${name}.authorizedKeys: warning: ${why}`,
+    ),
+  );
+  return [...new Set(lines)];
+}
+
+/** Anything but "no such file" counts as there: a config that may not be read must not lead to the quick start. */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (thrown) {
+    return errnoOf(thrown) !== 'ENOENT' && errnoOf(thrown) !== 'ENOTDIR';
+  }
+}

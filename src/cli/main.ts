@@ -1,0 +1,110 @@
+#!/usr/bin/env node
+/** CLI: the commands and options of `sallyport`, and its exit codes: 0 good, 1 a failure at run time, 2 bad usage or
+ *  config. Owns argv; each command has its file and is loaded only when it is asked for. */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { reasonOf } from '../shared/errors.js';
+import { nearest } from '../shared/nearest.js';
+import type { ServeOptions } from './load_config.js';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+/** Commands of the contract that this version does not have. */
+const LATER_COMMANDS = ['status', 'ps', 'kill', 'drain', 'reload', 'top', 'bench'];
+
+const HELP_HINT = 'Run `sallyport --help` for the commands and their options.';
+
+async function main(args: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const program = new Command('sallyport')
+    .description('An SSH server that carries tunnels and nothing else.')
+    .version(ownVersion(), '-V, --version')
+    .showHelpAfterError(HELP_HINT)
+    .exitOverride();
+
+  program
+    .command('serve', { isDefault: true })
+    .description('run the server (the default command)')
+    .option('-c, --config <file>', 'config file; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml')
+    .option(
+      '-l, --listen <host:port>',
+      'address to listen on, instead of those of the config; may stand many times',
+      gather,
+    )
+    .option('-w, --workers <n>', 'number of workers, or auto')
+    .option('--state-dir <dir>', 'folder for host keys and other state')
+    .option('--handler <module>', 'module with a TunnelServer of your own (not supported in this version yet)')
+    .option('--log-level <level>', 'least important lines that are written')
+    .action(async (options: ServeOptions) => {
+      const { serve } = await import('./serve.js');
+      exitCode = await serve(options);
+    });
+
+  program
+    .command('check')
+    .description('validate the config and the key files, and print every error')
+    .option('-c, --config <file>', 'config file; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml')
+    .action(async (options: { readonly config?: string }) => {
+      const { check } = await import('./check.js');
+      exitCode = await check(options.config);
+    });
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of the config')
+    .option('--markdown', 'print all keys as a Markdown page instead')
+    .action(async (options: { markdown?: boolean }) => {
+      const { schema } = await import('./schema.js');
+      exitCode = schema(options);
+    });
+
+  program
+    .command('hash-password')
+    .description('read a password (hidden on a terminal, else one line of stdin) and print its hash for the config')
+    .action(async () => {
+      const { hashPassword } = await import('./hash_password.js');
+      exitCode = await hashPassword();
+    });
+
+  const [first] = args;
+  const known = program.commands.map((command) => command.name());
+  if (first !== undefined && !first.startsWith('-') && ![...known, 'help'].includes(first))
+    return unknownCommand(first, known);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (thrown) {
+    // Commander has printed its message; help and version come this way too, with exit code 0.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT_USAGE;
+    throw thrown;
+  }
+  return exitCode;
+}
+
+function unknownCommand(word: string, known: readonly string[]): number {
+  const close = nearest(word, known);
+  const what = LATER_COMMANDS.includes(word)
+    ? `error: the command '${word}' is not supported in this version yet`
+    : `error: unknown command '${word}'${close === undefined ? '' : ` (did you mean ${close}?)`}`;
+  process.stderr.write(`${what}\n${HELP_HINT}\n`);
+  return EXIT_USAGE;
+}
+
+function gather(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function ownVersion(): string {
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  const described: unknown = JSON.parse(text);
+  if (typeof described === 'object' && described !== null && 'version' in described) return String(described.version);
+  return 'unknown';
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (thrown) {
+  process.stderr.write(`error: ${reasonOf(thrown)}\n`);
+  process.exitCode = EXIT_FAILURE;
+}
