@@ -3,13 +3,11 @@
 
 import type { ReadStream } from 'node:tty';
 import { hash } from '@node-rs/argon2';
+import { MAX_PASSWORD_BYTES } from '../worker/auth/hooks.js';
 import { askHidden } from './hidden_input.js';
 
 /** What OWASP and RFC 9106 §4 name for servers without much memory to spare: 19 MiB, two passes, one lane. */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
-
-/** The login takes no longer one. */
-const MAX_PASSWORD_BYTES = 1024;
 
 /** @returns the exit code */
 export async function hashPassword(): Promise<number> {

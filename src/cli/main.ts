@@ -11,7 +11,7 @@ import type { ServeOptions } from './load_config.js';
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
-/** Commands of the contract that this version does not have. */
+/** Commands that are planned and that this version does not have. */
 const LATER_COMMANDS = ['status', 'ps', 'kill', 'drain', 'reload', 'top', 'bench'];
 
 const HELP_HINT = 'Run `sallyport --help` for the commands and their options.';

@@ -26,7 +26,7 @@ export interface QuickStart {
 }
 
 /** The folder of the quick start, below the working folder. */
-export const QUICK_START_STATE_DIR = './.sallyport';
+const QUICK_START_STATE_DIR = './.sallyport';
 
 /** Reads `~/.ssh` and makes the config. The only effect is on the clock: hashing the password takes some 20 ms. */
 export async function quickStart(): Promise<QuickStart> {

@@ -1,8 +1,7 @@
 /** QUICK START TEXT: what the quick start prints, with ssh lines that work as they stand, and the ssh config behind them
  *  (a file, since `-J` passes no `-o` on to the jump). Pure. */
 
-import type { Address } from '../shared/address.js';
-import { formatHostPort, parseAddress } from '../shared/address.js';
+import { formatHostPort, isUnspecified, parseAddress } from '../shared/address.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 
 export interface QuickStartFacts {
@@ -20,7 +19,7 @@ interface Door {
   readonly port: number;
 }
 
-export function knownHostsFile(stateDir: string): string {
+function knownHostsFile(stateDir: string): string {
   return `${stateDir}/known_hosts`;
 }
 
@@ -78,10 +77,6 @@ function doorOf(addresses: readonly ListenerAddress[]): Door {
   const parsed = parseAddress(first.address);
   if (parsed === null || !isUnspecified(parsed)) return { host: first.address, port: first.port };
   return { host: parsed.family === 4 ? '127.0.0.1' : '::1', port: first.port };
-}
-
-function isUnspecified(address: Address): boolean {
-  return address.bytes.every((byte) => byte === 0);
 }
 
 function shownAddress(address: ListenerAddress): string {

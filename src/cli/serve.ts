@@ -16,20 +16,20 @@ export async function serve(options: ServeOptions): Promise<number> {
     return 2;
   }
   const configFile = findConfig(options.config);
-  const quick = configFile === null ? await quickStart() : null;
-  const { config, errors, warnings } = withOptions(load(configFile, quick), options);
-  for (const line of [...warnings, ...errors]) tell(line);
-  if (config === null) return 2;
-  const onListening = (addresses: readonly ListenerAddress[]): void => {
-    if (quick !== null) greet({ ...quick, stateDir: config.stateDir }, addresses);
-  };
   try {
-    const primary = await startPrimary({ config, configFile, onListening });
+    const quick = configFile === null ? await quickStart() : null;
+    const { config, errors, warnings } = withOptions(load(configFile, quick), options);
+    for (const line of [...warnings, ...errors]) tell(line);
+    if (config === null) return 2;
+    const onListening = (addresses: readonly ListenerAddress[]): void => {
+      if (quick !== null) greet({ ...quick, stateDir: config.stateDir }, addresses);
+    };
+    const primary = await startPrimary({ config, onListening });
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
     tell(`error: ${thrown.message}`);
-    if (thrown.code === 'LISTEN_FAILED' && options.listen === undefined && quick !== null)
+    if (thrown.code === 'LISTEN_FAILED' && options.listen === undefined && configFile === null)
       tell('Another port: sallyport --listen 127.0.0.1:2223, or 127.0.0.1:0 for any free one.');
     return BAD_CONFIG.includes(thrown.code) ? 2 : 1;
   }

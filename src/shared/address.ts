@@ -5,6 +5,7 @@ import { domainToASCII } from 'node:url';
 import { TunnelError } from './errors.js';
 import { ipv4Bytes, ipv6Bytes, ipv6Text } from './ip_text.js';
 import type { ListenerAddress } from './ipc.js';
+import { MAX_PORT } from './port.js';
 
 /** An IP address in canonical form. A v4-mapped IPv6 address is family 4, as the kernel dials IPv4 for it. */
 export interface Address {
@@ -128,6 +129,11 @@ export function isLoopback(address: Address): boolean {
   return plainRange({ base: address, prefixBits: address.bytes.length * 8 }) === 'loopback';
 }
 
+/** True for 0.0.0.0 and :: themselves, in any spelling. */
+export function isUnspecified(address: Address): boolean {
+  return address.bytes.every((byte) => byte === 0);
+}
+
 /** The IPv4 host behind an address of the well-known NAT64 prefix (RFC 6052 §2.1), or null. The only embedding where the
  *  IPv4 address is the very host that is reached and not a router on the way, so the only one that may grant. */
 export function translatedIpv4(address: Address): Address | null {
@@ -168,7 +174,7 @@ export function parseHostPort(text: string): { readonly host: string; readonly p
   const parts = /^(\[[^\]]*\]|[^:[\]]*):(\d{1,5})$/.exec(text);
   const port = Number(parts?.[2]);
   const host = parseHost(parts?.[1] ?? '');
-  if (parts === null || port > 65_535 || host.kind === 'invalid') return null;
+  if (parts === null || port > MAX_PORT || host.kind === 'invalid') return null;
   return { host: host.kind === 'address' ? host.address.text : host.name, port };
 }
 
@@ -268,10 +274,6 @@ function samePrefix(a: readonly number[], b: readonly number[], bits: number): b
 function hasHostBits({ base, prefixBits }: Cidr): boolean {
   const first = base.bytes.map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, prefixBits - 8 * at))) & 0xff);
   return first.some((byte, at) => byte !== base.bytes[at]);
-}
-
-function isUnspecified(address: Address): boolean {
-  return address.bytes.every((byte) => byte === 0);
 }
 
 function isOneOf(address: Address, texts: readonly string[]): boolean {

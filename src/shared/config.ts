@@ -1,8 +1,8 @@
 /** CONFIG: THE table. One entry per key: its kind and unit, default, range, what zero or `off` means, the reason for the
  *  number and where it comes from. Owns the only place where a default stands. The file's reader (config_file.ts), the
- *  JSON Schema and the README's table (config_schema.ts) and the types below all come from it. Data only. */
+ *  JSON Schema and docs/config.md (config_schema.ts) and the types below all come from it. Data only. */
 
-import type { AuthorizedKeyLine, Table, Values } from './config_keys.js';
+import type { Table, Values } from './config_keys.js';
 import type { AuthMethod } from './identity.js';
 import { LOG_LEVELS } from './log.js';
 
@@ -207,7 +207,7 @@ export const SERVER_KEYS = {
       max: '1h',
       off: 'never ask',
       does: 'Silence after which the peer is asked whether it is still there',
-      why: 'finds a dead peer, and frees the ports it holds, in 45 s; keeps NAT entries alive',
+      why: 'finds a dead peer, and frees the ports it holds, in 60 to 75 s; keeps NAT entries alive',
       source: 'sshd_config(5) ClientAliveInterval',
     },
     keepaliveCount: {
@@ -264,7 +264,7 @@ export const SERVER_KEYS = {
       default: '1GiB',
       min: '64KiB',
       max: '64GiB',
-      does: 'Bytes in one direction after which new keys are agreed',
+      does: 'Bytes, both directions together, after which new keys are agreed',
       why: 'never off: past 2^32 blocks AES in counter mode is no longer safe',
       source: 'RFC 4253 §9, RFC 4344 §3.2',
     },
@@ -305,12 +305,8 @@ export interface UserConfig extends Values<typeof USER_KEYS> {
   readonly name: string;
 }
 
-export type UserLimits = UserConfig['limits'];
-
 /** The whole config, every default filled in, every path absolute. Plain data: it travels to the workers as JSON. */
 export interface Config extends Values<typeof SERVER_KEYS> {
   /** A list, never an object keyed by name: `__proto__` and `constructor` are user names like any other. */
   readonly users: readonly UserConfig[];
 }
-
-export type { AuthorizedKeyLine };

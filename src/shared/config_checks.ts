@@ -3,6 +3,7 @@
 
 import { formatHostPort, parseHostPort } from './address.js';
 import type { AuthorizedKeyLine } from './config_keys.js';
+import { hasControl } from './text.js';
 import type { Parsed } from './units.js';
 
 export function ok<T>(value: T): Parsed<T> {
@@ -11,24 +12,6 @@ export function ok<T>(value: T): Parsed<T> {
 
 export function wrong(error: string): { readonly ok: false; readonly error: string } {
   return { ok: false, error };
-}
-
-/** Makes one printable line of a text. */
-export function escapeControls(text: string): string {
-  return [...text].map((character) => (hasControl(character) ? hexOf(character) : character)).join('');
-}
-
-function hexOf(character: string): string {
-  return `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`;
-}
-
-/** Control characters, C1 included, other than those in `except`. */
-export function hasControl(text: string, except = ''): boolean {
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    if ((code < 0x20 || (code >= 0x7f && code < 0xa0)) && !except.includes(character)) return true;
-  }
-  return false;
 }
 
 /** For a parser of which only the verdict is wanted here: the text travels, and each worker parses it for itself. */

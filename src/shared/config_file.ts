@@ -2,11 +2,11 @@
  *  Owns the walk along the table: unknown keys, double keys, defaults, users. Pure: see `ConfigWorld`. */
 
 import { type Config, SERVER_KEYS, USER_KEYS, type UserConfig } from './config.js';
-import { escapeControls, hasControl } from './config_checks.js';
 import { isKey, type Key, type LiveKey, nameOf, type Table, type Values } from './config_keys.js';
 import { type Entry, type Located, type Place, readObject, readYaml, type Source } from './config_source.js';
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
 import { nearest } from './nearest.js';
+import { escapeUnprintable, hasControl } from './text.js';
 
 /** One finding. `key` is the path of the key, `yaml` for the text itself. */
 export interface ConfigIssue {
@@ -72,12 +72,12 @@ class Findings {
   at(key: string): Report {
     const { file } = this;
     const add = (list: ConfigIssue[], at: Place, message: string, index?: number) =>
-      list.push({ file, at, key: index === undefined ? key : `${key}[${index}]`, message: escapeControls(message) });
+      list.push({ file, at, key: index === undefined ? key : `${key}[${index}]`, message: escapeUnprintable(message) });
     return {
       file,
       error: (at, wrong, allowed, index) =>
         add(this.#errors, at, allowed === '' ? wrong : `${wrong}, allowed: ${allowed}`, index),
-      warning: (at, message) => add(this.#warnings, at, message),
+      warning: (at, message, index) => add(this.#warnings, at, message, index),
     };
   }
 }

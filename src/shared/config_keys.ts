@@ -32,7 +32,7 @@ export type Key =
   | (About & { readonly kind: 'passwordHash'; readonly default: null })
   | Later;
 
-/** A key of the contract that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
+/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
  *  and gets a server that starts believes that revoked keys are refused. */
 export interface Later {
   readonly kind: 'later';

@@ -1,4 +1,4 @@
-/** CONFIG SCHEMA: the table as a JSON Schema for editors and as a Markdown table for the README. Pure. */
+/** CONFIG SCHEMA: the table as a JSON Schema for editors and as the page docs/config.md. Pure. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
 import { isKey, type LiveKey, type Table } from './config_keys.js';

@@ -18,7 +18,7 @@ import {
 import type { AuthorizedKeyLine, LiveKey } from './config_keys.js';
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
-import { parseListenPattern, parseOpenPattern } from './patterns.js';
+import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
 import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
 
 /** What a config means depends on the machine; the reader asks here and nowhere else. */
@@ -35,7 +35,7 @@ export interface ConfigWorld {
 export interface Report {
   /** `index` is the place in a list. Both sentences are short and without a full stop. */
   error(at: Place, wrong: string, allowed: string, index?: number): void;
-  warning(at: Place, message: string): void;
+  warning(at: Place, message: string, index?: number): void;
   /** File name for lines that stand in the config itself. */
   readonly file: string;
 }
@@ -81,7 +81,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       // The patterns' own errors say what is allowed.
       return readList(node, allowed, report, (text) => unchanged(text, parseOpenPattern(text)), { ownWords: true });
     case 'listenPatterns':
-      return readList(node, allowed, report, (text) => unchanged(text, parseListenPattern(text)), { ownWords: true });
+      return readListenPatterns(node, allowed, report);
     case 'authorizedKeys':
       return readAuthorizedKeys(node, allowed, world, report);
     case 'passwordHash':
@@ -91,7 +91,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
   }
 }
 
-/** What a key takes, in words; the second half of every error and a column of the README's table. */
+/** What a key takes, in words; the second half of every error and a column of docs/config.md. */
 export function allowedFor(key: LiveKey): string {
   switch (key.kind) {
     case 'duration':
@@ -214,6 +214,21 @@ function readList(
   }
   const values = node.items.map((item, index) => readText(item, allowed, report, parse, { ...about, index }));
   return values.some((value) => value === undefined) ? undefined : values.filter((value) => value !== undefined);
+}
+
+/** A pattern that grants nothing is no error: a later version may bind what it names. */
+function readListenPatterns(node: Located, allowed: string, report: Report): readonly string[] | undefined {
+  const texts = readList(node, allowed, report, (text) => unchanged(text, parseListenPattern(text)), {
+    ownWords: true,
+  });
+  for (const [index, text] of texts?.entries() ?? []) {
+    const parsed = parseListenPattern(text);
+    if (!parsed.ok || isBindable(parsed.pattern)) continue;
+    const at = node.type === 'list' ? (node.items[index]?.at ?? null) : node.at;
+    const what = 'a name cannot be bound in this version; allowed are *, localhost and addresses';
+    report.warning(at, `${show(text)}: ${what}`, index);
+  }
+  return texts;
 }
 
 /** At least one, and none twice; `canonical` says which texts are the same. */

@@ -61,6 +61,32 @@ export type RefusalCode =
   | 'HOOK_FAILED'
   | 'HOOK_TIMEOUT';
 
+/** Why a channel that we opened towards the peer (forwarded-tcpip and the like) came to nothing. */
+export type OpenFailed =
+  | 'CHANNEL_LIMIT'
+  | 'PEER_REFUSED'
+  | 'PEER_SILENT' // no answer in time
+  | 'CONNECTION_LOST';
+
+/** Why a channel ended. */
+export type RelayEnd =
+  | 'COMPLETE' // both directions ended and everything was delivered
+  | 'PEER_CLOSED' // the SSH side closed the channel early
+  | 'TARGET_ERROR' // reset or error on the socket
+  | 'IDLE_TIMEOUT'; // half-closed or idle for too long
+
+/** Why a worker ended. */
+export type WorkerEnd =
+  | 'START_FAILED'
+  | 'CRASHED'
+  | 'UNRESPONSIVE' // no heartbeat: killed
+  | 'FAULT' // its own word: something that nobody caught
+  | 'DRAINED'
+  | 'KILLED';
+
+/** Everything that the `reason` of an event may say. */
+export type ReasonCode = RefuseReason | CloseReason | AuthFailure | RefusalCode | OpenFailed | RelayEnd | WorkerEnd;
+
 /** RFC 4254 §5.1 reason and text per code. Texts are terse: they tell the user what to change, never what else exists. */
 export const REFUSALS: { readonly [code in RefusalCode]: { readonly reason: OpenFailure; readonly text: string } } = {
   POLICY_DENIED: { reason: OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, text: 'not permitted' },
@@ -84,10 +110,19 @@ export const REFUSALS: { readonly [code in RefusalCode]: { readonly reason: Open
 };
 
 /** An answer that may be no. */
-export type Verdict = { readonly allow: true } | { readonly allow: false; readonly code: RefusalCode };
+export type Verdict = { readonly allow: true } | ({ readonly allow: false } & Refusal);
+/** Why not. `detail` is for our log alone: what a hook did wrong, the system's own words. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly detail?: string;
+}
 export const ALLOW: Verdict = { allow: true };
-export function refuse(code: RefusalCode): Verdict {
-  return { allow: false, code };
+export function refuse(code: RefusalCode, detail?: string): { readonly allow: false } & Refusal {
+  return { allow: false, ...refusal(code, detail) };
+}
+
+export function refusal(code: RefusalCode, detail?: string): Refusal {
+  return detail === undefined ? { code } : { code, detail };
 }
 
 /** Codes of thrown errors: faults of set-up and bugs, never a peer's doing. */

@@ -30,7 +30,6 @@ export interface AdoptOptions {
   readonly allowHalfOpen?: boolean;
   /** Default false. True: nothing is read before `resume()`. */
   readonly paused?: boolean;
-  readonly writableHighWaterMark?: number;
 }
 
 /** True for a raw TCP handle, such as comes with an IPC message. */
@@ -77,7 +76,7 @@ export function takeHandle(socket: net.Socket): TcpHandle | undefined {
 /** Puts a handle into a new socket, which owns it from now on. Nagle's delay is off. Bytes arrive from the next turn of
  *  the event loop, never within this call. */
 export function adoptHandle(handle: TcpHandle, options: AdoptOptions = {}): net.Socket {
-  const { onread, allowHalfOpen = true, paused = false, writableHighWaterMark } = options;
+  const { onread, allowHalfOpen = true, paused = false } = options;
   const construct = {
     handle,
     allowHalfOpen,
@@ -85,7 +84,6 @@ export function adoptHandle(handle: TcpHandle, options: AdoptOptions = {}): net.
     writable: true,
     pauseOnCreate: paused,
     ...(onread === undefined ? {} : { onread }),
-    ...(writableHighWaterMark === undefined ? {} : { writableHighWaterMark }),
   };
   const socket = new net.Socket(construct);
   socket.setNoDelay(true);

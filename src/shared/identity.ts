@@ -43,6 +43,8 @@ export type Destination =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
+export type TcpDestination = Extract<Destination, { readonly kind: 'tcp' }>;
+
 /** What a tcpip-forward or streamlocal-forward@openssh.com request wants to bind. */
 export type BindAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }

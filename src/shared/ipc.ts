@@ -5,6 +5,7 @@
 import type { Config } from './config.js';
 import type { CloseReason, RefuseReason } from './errors.js';
 import type { AuditEvent } from './log.js';
+import type { PortRange } from './port.js';
 
 /** Number of an SSH connection, unique for the life of the primary; given out by the primary at accept. */
 export type ConnId = number & { readonly __brand: 'ConnId' };
@@ -29,8 +30,8 @@ export type LeaseTarget =
       readonly host: string;
       /** 0 asks for any free port of `portRanges`. */
       readonly port: number;
-      /** Ports that the identity may have, inclusive pairs; the choice for port 0 is made among them. */
-      readonly portRanges: ReadonlyArray<readonly [number, number]>;
+      /** Ports that the identity may have; the choice for port 0 is made among them. */
+      readonly portRanges: readonly PortRange[];
       /** Ports that the worker tried for this request and found taken by another program. */
       readonly except: readonly number[];
     }
@@ -43,7 +44,6 @@ export interface StartMessage {
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
   readonly workerId: number;
-  readonly handler: string | null;
 }
 
 /** One untouched socket on its way to a worker. */
@@ -59,8 +59,6 @@ export type ToWorker =
       readonly id: ConnId;
       readonly peerAddress: string;
       readonly peerPort: number;
-      readonly localAddress: string;
-      readonly localPort: number;
       readonly deadlineNs: string;
     }
   /** The hand-off was given to somebody else: drop the connection if you have it. */
@@ -70,7 +68,7 @@ export type ToWorker =
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
   /** Heartbeat: answered by `pong` at once. */
-  | { readonly type: 'ping'; readonly seq: number }
+  | { readonly type: 'ping' }
   /** No new channels' worth of work is lost: finish what runs, end everything by the deadline, then exit. */
   | { readonly type: 'drain'; readonly deadlineMs: number };
 
@@ -78,25 +76,26 @@ export type Answer =
   | { readonly ok: true; readonly port: number }
   | { readonly ok: false; readonly reason: 'LIMIT' | 'TAKEN' | 'NO_FREE_PORT' | 'DRAINING' };
 
-export type ToMaster =
+export type ToPrimary =
   /** First message: the worker listens. node:cluster drops what comes before an ES module has loaded, so `start` waits for it. */
   | { readonly type: 'hello' }
-  | { readonly type: 'ready'; readonly pid: number; readonly nativeBinding: boolean }
+  | { readonly type: 'ready'; readonly nativeBinding: boolean }
   | { readonly type: 'failed'; readonly message: string }
   /** A fault that nobody caught: no more sockets, please; what runs is drained for some seconds, then the worker exits. */
   | { readonly type: 'stopping'; readonly message: string }
   | { readonly type: 'accepted'; readonly id: ConnId }
   | { readonly type: 'refused'; readonly id: ConnId; readonly reason: RefuseReason }
   /** The connection passed authentication: it leaves the start-up count (MaxStartups). */
-  | { readonly type: 'authenticated'; readonly id: ConnId; readonly user: string }
-  | { readonly type: 'closed'; readonly id: ConnId; readonly reason: CloseReason }
+  | { readonly type: 'authenticated'; readonly id: ConnId }
+  /** What the connection held is free. Why it ended is told by its event. */
+  | { readonly type: 'closed'; readonly id: ConnId }
   | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
   | { readonly type: 'release'; readonly id: ConnId; readonly target: LeaseKey }
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
-  | { readonly type: 'pong'; readonly seq: number }
+  | { readonly type: 'pong' }
   | { readonly type: 'load'; readonly load: WorkerLoad }
-  /** An event for the log and the audit file; the primary writes it, so that one event is one line. */
-  | { readonly type: 'event'; readonly event: AuditEvent };
+  /** Events for the log; the primary writes them, so that one event is one line. `lost` came after the ones before. */
+  | { readonly type: 'events'; readonly events: readonly AuditEvent[]; readonly lost: number };
 
 /** What only the ledger can answer. */
 export type Question =
@@ -126,10 +125,10 @@ export type ListenerAddress =
   | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** Guards the border: what is no message of ours is dropped and counted. A handler module in the worker may call
+/** Guards the border: what is no message of ours is dropped. Any module that is loaded into the process may call
  *  `process.send` itself, so the fields that we count with are checked as well. */
-export function isToMaster(value: unknown): value is ToMaster {
-  return fits(value, TO_MASTER);
+export function isToPrimary(value: unknown): value is ToPrimary {
+  return fits(value, TO_PRIMARY);
 }
 export function isToWorker(value: unknown): value is ToWorker {
   return fits(value, TO_WORKER);
@@ -137,21 +136,21 @@ export function isToWorker(value: unknown): value is ToWorker {
 
 type Shape = Readonly<Record<string, 'number' | 'string' | 'boolean' | 'object'>>;
 
-const TO_MASTER: { readonly [type in ToMaster['type']]: Shape } = {
+const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   hello: {},
-  ready: { pid: 'number', nativeBinding: 'boolean' },
+  ready: { nativeBinding: 'boolean' },
   failed: { message: 'string' },
   stopping: { message: 'string' },
   accepted: { id: 'number' },
   refused: { id: 'number', reason: 'string' },
-  authenticated: { id: 'number', user: 'string' },
-  closed: { id: 'number', reason: 'string' },
+  authenticated: { id: 'number' },
+  closed: { id: 'number' },
   ask: { ask: 'number', question: 'object' },
   release: { id: 'number', target: 'object' },
   probed: { probe: 'number', alive: 'boolean' },
-  pong: { seq: 'number' },
+  pong: {},
   load: { load: 'object' },
-  event: { event: 'object' },
+  events: { events: 'object', lost: 'number' },
 };
 
 const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
@@ -161,7 +160,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   answer: { ask: 'number', answer: 'object' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
-  ping: { seq: 'number' },
+  ping: {},
   drain: { deadlineMs: 'number' },
 };
 

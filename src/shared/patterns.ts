@@ -5,6 +5,7 @@ import {
   type Cidr,
   inCidr,
   isLoopback,
+  isUnspecified,
   type ParsedHost,
   type ProtectedRange,
   parseCidr,
@@ -14,10 +15,8 @@ import {
   translatedIpv4,
 } from './address.js';
 import { matchesGlob } from './glob.js';
+import { MAX_PORT, type PortRange } from './port.js';
 import { socketPathError, splitPath } from './socket_path.js';
-
-/** Inclusive, 1..65535, from <= to. */
-export type PortRange = readonly [from: number, to: number];
 
 /** A path whose last part may hold `*`, which stands for any text without a `/`. */
 export interface PathPattern {
@@ -46,7 +45,6 @@ export type ParsedPattern<Pattern> =
   | { readonly ok: true; readonly pattern: Pattern }
   | { readonly ok: false; readonly error: string };
 
-const MAX_PORT = 65_535;
 const FORM = 'write HOST:PORTS, such as "10.0.0.0/8:*", "*.internal:443,8000-8999" or "[::1]:22", or an absolute path';
 
 /** Reads an entry of permitOpen. HOST is `*`, `localhost`, a name, a glob, an address, `[v6]` or a CIDR. */
@@ -58,6 +56,11 @@ export function parseOpenPattern(text: string): ParsedPattern<OpenPattern> {
  *  address, a name or a glob; a CIDR is refused, since 0.0.0.0/0 would mean something else than 0.0.0.0. */
 export function parseListenPattern(text: string): ParsedPattern<ListenPattern> {
   return parsePattern(text, false);
+}
+
+/** Could anything that the pattern covers ever be bound? Not for a name: names are not resolved to bind. */
+export function isBindable(pattern: ListenPattern): boolean {
+  return pattern.kind !== 'name';
 }
 
 /** Could any pattern match, whatever the name resolves to? Asked before the look-up, so that a name which can never be
@@ -122,7 +125,7 @@ export function parseBindHost(text: string): BindHost {
   if (text === '' || text === '*') return { kind: 'all' };
   const host = parseHost(text);
   if (host.kind === 'name' && host.name === 'localhost') return { kind: 'localhost' };
-  if (host.kind === 'address' && host.address.bytes.every((byte) => byte === 0)) {
+  if (host.kind === 'address' && isUnspecified(host.address)) {
     return { kind: host.address.family === 4 ? 'all4' : 'all6' };
   }
   return host;

@@ -99,9 +99,6 @@ export class WireReader {
   uint32(): number {
     return this.#take(4) ? this.#buffer.readUInt32BE(this.#offset - 4) : 0;
   }
-  uint64(): bigint {
-    return this.#take(8) ? this.#buffer.readBigUInt64BE(this.#offset - 8) : 0n;
-  }
   /** A `string` as a view of its bytes. */
   bytes(): Buffer {
     const length = this.uint32();
@@ -110,11 +107,6 @@ export class WireReader {
   /** A `string` as UTF-8 text; bytes that are no UTF-8 become U+FFFD. */
   text(): string {
     return this.bytes().toString('utf8');
-  }
-  /** A `name-list`; an empty string is an empty list. */
-  names(): string[] {
-    const text = this.bytes().toString('latin1');
-    return text === '' ? [] : text.split(',');
   }
   /** All that is left. */
   rest(): Buffer {

@@ -1,6 +1,7 @@
 /** SOCKET PATH: which texts may name a Unix socket, for patterns, opens and binds alike.
  *  Owns nothing. Speaks of the text only: what a symbolic link on the way leads to is asked of the file system by whoever
  *  opens or binds. */
+import { hasControl } from './text.js';
 
 /** Longest path that fits sockaddr_un on Linux with its closing NUL. */
 const MAX_PATH_BYTES = 107;
@@ -10,7 +11,7 @@ const MAX_PATH_BYTES = 107;
 export function socketPathError(path: string): string | null {
   if (!path.startsWith('/')) return 'not an absolute path';
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `longer than ${MAX_PATH_BYTES} bytes`;
-  if (/\p{Cc}/u.test(path)) return 'control character in the path';
+  if (hasControl(path)) return 'control character in the path';
   const parts = path.slice(1).split('/');
   return parts.some((part) => part === '' || part === '.' || part === '..')
     ? 'a path must be normalised: no "//", ".", ".." or "/" at its end'

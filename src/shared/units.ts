@@ -34,16 +34,6 @@ export function parseBytes(text: string): Parsed<number> {
   return parseWithUnit(text, BYTE_UNITS);
 }
 
-/** The shortest exact spelling: 90000 -> `90s`, 60000 -> `1m`. */
-export function formatDuration(milliseconds: number): string {
-  return formatWithUnit(milliseconds, DURATION_UNITS, 'ms');
-}
-
-/** The shortest exact spelling: 1048576 -> `1MiB`. */
-export function formatBytes(bytes: number): string {
-  return formatWithUnit(bytes, BYTE_UNITS, 'B');
-}
-
 /** When unauthenticated connections are dropped at random (OpenSSH's MaxStartups). */
 export interface Startups {
   /** Unauthenticated connections up to which none is dropped. */
@@ -83,10 +73,4 @@ function parseWithUnit(text: string, units: ReadonlyMap<string, number>): Parsed
   if (scaled % scale !== 0n || !Number.isSafeInteger(value))
     return { ok: false, error: `is not a whole number of ${units.keys().next().value}` };
   return { ok: true, value };
-}
-
-function formatWithUnit(value: number, units: ReadonlyMap<string, number>, smallest: string): string {
-  let text = `${value}${smallest}`;
-  for (const [unit, factor] of units) if (value !== 0 && value % factor === 0) text = `${value / factor}${unit}`;
-  return text;
 }

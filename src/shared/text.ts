@@ -1,0 +1,20 @@
+/** TEXT: what of a text may stand in one line of a log or a terminal.
+ *  Owns nothing. Pure. */
+
+/** Control characters, C1 included, other than those in `except`. */
+export function hasControl(text: string, except = ''): boolean {
+  for (const character of text) if (CONTROL.test(character) && !except.includes(character)) return true;
+  return false;
+}
+
+/** Makes one printable line of a text: control characters become `\xNN`; bidirectional overrides, zero-width characters
+ *  and lone surrogates `\u{…}`. */
+export function escapeUnprintable(text: string): string {
+  return text.replaceAll(UNPRINTABLE, (character) => {
+    const hex = (character.codePointAt(0) ?? 0).toString(16);
+    return CONTROL.test(character) ? `\\x${hex.padStart(2, '0')}` : `\\u{${hex}}`;
+  });
+}
+
+const CONTROL = /\p{Cc}/u;
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}]/gu;
