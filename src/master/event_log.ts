@@ -1,8 +1,8 @@
 /** EVENT LOG: one event, one line, with its time, on stderr; stdout stays free for what a command prints.
- *  Owns the line sink and the level of each event. Pretty on a terminal, JSON elsewhere (contract, `log`). A line may be
+ *  Owns the line sink and the level of each event. Pretty on a terminal, JSON elsewhere (`log.format`). A line may be
  *  lost but never waited for; how many were lost is said in the log as soon as a line gets through again. */
 import { type Logger, pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import { type PrettyOptions, prettyFactory } from 'pino-pretty';
 import type { AuditEvent, EventName, EventSink, LogLevel } from '../shared/log.js';
 import { type Clock, systemClock } from './clock.js';
 import { LineSink, type WriteBytes, writerTo } from './line_sink.js';
@@ -67,7 +67,7 @@ export class EventLog implements Log {
       clock: options.clock ?? systemClock,
     });
     const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);
-    const format = pretty ? prettyFactory({ colorize: options.terminal, translateTime: 'SYS:HH:MM:ss' }) : undefined;
+    const format = pretty ? prettyFactory(prettyOptions(options.terminal)) : undefined;
     this.#sink = sink;
     this.#logger = pino(
       {
@@ -115,4 +115,24 @@ export class EventLog implements Log {
     this.#reported = dropped;
     this.#logger.warn({ dropped }, `${lost} log lines were lost: the log's reader is too slow or gone`);
   }
+}
+
+/** One event, one line for people too: `[12:00:07] INFO: auth.succeeded conn=3 user=alice method=publickey`. */
+function prettyOptions(colorize: boolean): PrettyOptions {
+  return {
+    colorize,
+    translateTime: 'SYS:HH:MM:ss',
+    hideObject: true,
+    ignore: 'pid', // a worker's, told among the other fields
+    messageFormat: (log) => prettyText(log),
+  };
+}
+
+function prettyText({ level: _level, time: _time, event, msg, ...fields }: Record<string, unknown>): string {
+  const words = Object.entries(fields).map(([name, value]) => `${name}=${prettyValue(value)}`);
+  return [event ?? msg, ...words].join(' ');
+}
+
+function prettyValue(value: unknown): string {
+  return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
 }

@@ -7,7 +7,8 @@ import { assertNever, type RefuseReason } from '../shared/errors.js';
 import { closeHandle, endHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import type { ConnId, ToWorker } from '../shared/ipc.js';
-import type { Cancel, Clock } from './clock.js';
+import type { Cancel } from '../shared/timer.js';
+import type { Clock } from './clock.js';
 import type { Pick } from './dispatch.js';
 
 /** A socket that was let in. */
@@ -15,7 +16,6 @@ export interface Arrival {
   readonly id: ConnId;
   readonly handle: TcpHandle;
   readonly peer: Peer;
-  readonly local: Peer;
 }
 
 /** What the hand-off needs of the workers. */
@@ -41,7 +41,7 @@ export interface HandoffTiming {
   readonly waitMs: number;
 }
 
-/** All together stays below the ident deadline, so that a peer is never told nothing at all. */
+/** A peer hears from a worker, or sees the end, within the sum of the three. */
 export const HANDOFF_TIMING: HandoffTiming = { deadlineMs: 2_000, marginMs: 1_000, waitMs: 8_000 };
 
 /** How often each outcome came, since the start. */
@@ -206,7 +206,7 @@ export class Handoff {
   }
 
   #give(waiting: Waiting, worker: number): void {
-    const { id, handle, peer, local } = waiting;
+    const { id, handle, peer } = waiting;
     const { deadlineMs, marginMs } = this.#timing;
     waiting.sentTo = worker;
     waiting.tried.add(worker);
@@ -218,8 +218,6 @@ export class Handoff {
       id,
       peerAddress: peer.address,
       peerPort: peer.port,
-      localAddress: local.address,
-      localPort: local.port,
       deadlineNs: String(this.#clock.nowNs() + BigInt(deadlineMs) * 1_000_000n),
     };
     this.#workers.give(worker, message, handle, () => {

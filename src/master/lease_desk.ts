@@ -1,10 +1,11 @@
 /** LEASE DESK: answers what a worker asks of the ledger, always, and within about a second.
  *  Owns the probes under way. A user who comes back for a port that an older connection of theirs still holds gets it
- *  as soon as that connection's peer proves to be dead; another user never does (contract, "Binding"). Behind the
- *  interface stand messages to workers, or plain calls in a single process. */
+ *  as soon as that connection's peer proves to be dead; another user never does (DECISIONS 6). Behind the interface
+ *  stand messages to workers, or plain calls in a single process. */
 import type { CloseReason } from '../shared/errors.js';
 import type { Answer, ConnId, Question } from '../shared/ipc.js';
-import type { Cancel, Clock } from './clock.js';
+import type { Cancel } from '../shared/timer.js';
+import type { Clock } from './clock.js';
 import type { LeaseOutcome, Ledger } from './ledger.js';
 
 /** What the desk asks of the worker that has the holder. */

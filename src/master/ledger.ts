@@ -1,10 +1,10 @@
 /** LEDGER: who holds which connection, which port or path, and how much of each user's budget is used.
- *  Owns those tables for all workers, so that a user's limits hold across them (design, decision 10). A state machine: no
- *  socket, no timer, no message. All keys are in Maps: `__proto__` is a user like any other. What a lease is a right to
- *  is known to `keyText` alone, so that names may join ports and paths there. */
-import type { Peer } from '../shared/identity.js';
+ *  Owns those tables for all workers, so that a user's limits hold across them. A state machine: no socket, no timer, no
+ *  message. All keys are in Maps: `__proto__` is a user like any other. What a lease is a right to is known to `keyText`
+ *  alone, so that names may join ports and paths there. */
+import type { BindAddress, Peer } from '../shared/identity.js';
 import type { Answer, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
-import { choosePort, type PortRange } from './port_choice.js';
+import { choosePort } from './port_choice.js';
 
 /** A connection as status pages and logs may see it. */
 export interface LedgerConnection {
@@ -21,6 +21,8 @@ export interface LedgerConnection {
 
 export interface Lease {
   readonly key: LeaseKey;
+  /** What was asked for, with the port that port 0 became. For logs. */
+  readonly target: BindAddress;
   readonly holder: ConnId;
   readonly user: string;
 }
@@ -39,7 +41,6 @@ export type LeaseOutcome =
 export interface LedgerOptions {
   /** From 0 up to but not including 1. */
   readonly random: () => number;
-  readonly ephemeralPorts?: PortRange;
 }
 
 interface Entry extends LedgerConnection {
@@ -60,6 +61,8 @@ export class Ledger {
   readonly #leases = new Map<string, Lease>();
   readonly #usage = new Map<string, Usage>();
   readonly #perWorker = new Map<number, number>();
+  /** Ports of the server itself. */
+  #ownPorts: readonly number[] = [];
   #unauthenticated = 0;
 
   constructor(options: LedgerOptions) {
@@ -117,8 +120,8 @@ export class Ledger {
     return this.#usage.get(user) ?? NOTHING_USED;
   }
 
-  /** May `user` have one more connection? Asking again for the same one costs nothing; another user's name on it moves
-   *  the count (RFC 4252 §5 lets a client change the name until it is in). */
+  /** May `user` have one more connection? Asked once, after the login (DECISIONS 12). Asking again costs nothing; another
+   *  user's name on the same connection moves the count. */
   login(id: ConnId, user: string, limit: number): Answer {
     const entry = this.#connections.get(id);
     if (entry === undefined) return GONE;
@@ -138,12 +141,19 @@ export class Ledger {
     this.#unauthenticated--;
   }
 
+  /** The server's own ports are nobody's to bind, on whatever address: a tenant on `[::1]:2222` would receive those who
+   *  mean the server on 127.0.0.1:2222. */
+  reserve(ports: readonly number[]): void {
+    this.#ownPorts = ports;
+  }
+
   /** May the connection bind this? The holder is looked at before the limit, since a stale holder counts for it. */
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): LeaseOutcome {
     const entry = this.#connections.get(id);
     if (entry === undefined) return answer(GONE);
     const key = this.#keyFor(target);
     if (key === undefined) return answer(NO_FREE_PORT);
+    if (key.kind === 'tcp' && this.#ownPorts.includes(key.port)) return answer(TAKEN);
     const text = keyText(key);
     const held = this.#leases.get(text);
     if (held !== undefined) {
@@ -153,7 +163,7 @@ export class Ledger {
       return { kind: 'probe', holder: held.holder, worker: holder.worker };
     }
     if (this.usage(user).forwards >= limit) return answer(LIMIT);
-    const lease: Lease = { key, holder: id, user };
+    const lease: Lease = { key, target: boundAs(target, key), holder: id, user };
     this.#leases.set(text, lease);
     entry.leases.set(text, lease);
     this.#count(user, 'forwards', 1);
@@ -203,9 +213,11 @@ export class Ledger {
     const except = new Set(target.except);
     const port = choosePort({
       ranges: target.portRanges,
-      isFree: (candidate) => !except.has(candidate) && !this.#leases.has(keyText({ kind: 'tcp', port: candidate })),
+      isFree: (candidate) =>
+        !except.has(candidate) &&
+        !this.#ownPorts.includes(candidate) &&
+        !this.#leases.has(keyText({ kind: 'tcp', port: candidate })),
       random: this.#options.random(),
-      ...(this.#options.ephemeralPorts === undefined ? {} : { ephemeral: this.#options.ephemeralPorts }),
     });
     return port === undefined ? undefined : { kind: 'tcp', port };
   }
@@ -226,8 +238,14 @@ export class Ledger {
   }
 }
 
+/** For a key that was made for this very target. */
+function boundAs(target: LeaseTarget, key: LeaseKey): BindAddress {
+  if (target.kind === 'unix') return { kind: 'unix', path: target.path };
+  return { kind: 'tcp', host: target.host, port: key.kind === 'tcp' ? key.port : target.port };
+}
+
 /** By port, whatever the address: 127.0.0.1 and 127.0.0.2 could both be bound to one port by two tenants. */
-export function keyText(key: LeaseKey): string {
+function keyText(key: LeaseKey): string {
   return key.kind === 'tcp' ? `tcp:${key.port}` : `unix:${key.path}`;
 }
 

@@ -1,6 +1,6 @@
 /** LISTENER: takes TCP connections and passes each on, untouched.
- *  Owns the listening sockets. Never reads a byte (design, decision 2) and never dies of a failed accept. IPv6 listeners
- *  are IPv6 only, so that `0.0.0.0` and `[::]` can stand side by side, as with sshd. */
+ *  Owns the listening sockets. Never reads a byte, since what is read here no worker could read again, and never dies of a
+ *  failed accept. IPv6 listeners are IPv6 only, so that `0.0.0.0` and `[::]` can stand side by side, as with sshd. */
 import net from 'node:net';
 import { formatHostPort, normalisePeerAddress, parseHostPort } from '../shared/address.js';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
@@ -34,8 +34,8 @@ const TROUBLE_EVERY_MS = 1_000;
 
 /** All addresses listen, or none does.
  *  @throws TunnelError LISTEN_FAILED that says which address and what to do */
-export async function openListeners(options: ListenerOptions): Promise<Listeners> {
-  const listeners = new Listeners();
+export async function openListeners(options: ListenerOptions): Promise<ServerListeners> {
+  const listeners = new ServerListeners();
   try {
     for (const fd of options.fds) await listeners.open({ fd }, `file descriptor ${fd}`, options);
     if (options.fds.length === 0) for (const text of options.listen) await openOne(listeners, text, options);
@@ -47,7 +47,7 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
   }
 }
 
-async function openOne(listeners: Listeners, text: string, options: ListenerOptions): Promise<void> {
+async function openOne(listeners: ServerListeners, text: string, options: ListenerOptions): Promise<void> {
   const address = parseHostPort(text);
   if (address === null) throw new TunnelError('LISTEN_FAILED', `"${text}" is no HOST:PORT to listen on`);
   const { host, port } = address;
@@ -63,7 +63,8 @@ async function openOne(listeners: Listeners, text: string, options: ListenerOpti
 
 const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
-export class Listeners {
+/** The sockets on which the server itself listens. */
+export class ServerListeners {
   readonly #servers = new Set<net.Server>();
   readonly #addresses: ListenerAddress[] = [];
 
@@ -144,12 +145,11 @@ function serve(server: net.Server, name: string, options: ListenerOptions): void
   });
   server.on('connection', (socket) => {
     const peer = peerOf(socket.remoteAddress, socket.remotePort);
-    const local = peerOf(socket.localAddress, socket.localPort);
     const handle = takeHandle(socket);
     if (handle === undefined) return;
     // Without a peer it was reset before we looked: nobody to serve.
-    if (peer === undefined || local === undefined) handle.close();
-    else events.arrived({ handle, peer, local });
+    if (peer === undefined) handle.close();
+    else events.arrived({ handle, peer });
   });
 }
 

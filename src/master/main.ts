@@ -13,10 +13,6 @@ import { clusterFork } from './worker_process.js';
 
 export interface StartOptions {
   readonly config: Config;
-  /** Where the config came from; null for the quick start. */
-  readonly configFile: string | null;
-  /** The module that workers load; default null, the config-driven server. */
-  readonly handler?: string | null;
   /** Default: the worker of this package. */
   readonly workerEntry?: URL;
   /** Node's options for workers; default: those of this process. */
@@ -32,15 +28,14 @@ export interface Started {
 }
 
 /** The log goes to stderr. SIGTERM and SIGINT drain, the second one ends at once.
- *  @throws TunnelError HOST_KEY_INVALID, LISTEN_FAILED or WORKER_START_FAILED, each with a text for the operator: exit 1 */
+ *  @throws TunnelError HOST_KEY_INVALID, LISTEN_FAILED or WORKER_START_FAILED, each with a text for the operator */
 export async function startPrimary(options: StartOptions): Promise<Started> {
-  const { config, handler = null, workerEntry = WORKER_ENTRY, execArgv, timing, onListening } = options;
+  const { config, workerEntry = WORKER_ENTRY, execArgv, timing, onListening } = options;
   const log = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
   const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir);
   const primary = new Primary({
     config,
     hostKeys,
-    handler,
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), ...(execArgv === undefined ? {} : { execArgv }) }),
     fds: takeInheritedSockets(),
     maxWaiting: Math.max(MIN_WAITING, openFilesLimit() - RESERVED_FILES),

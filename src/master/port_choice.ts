@@ -1,11 +1,10 @@
 /** PORT CHOICE: which port does a forward get that asked for port 0 (RFC 4254 §7.1)?
  *  Decides only. Random, so that a tenant cannot foretell the next one's port. */
+import { MAX_PORT, type PortRange } from '../shared/port.js';
 
 /** Linux' default net.ipv4.ip_local_port_range: an outgoing connection may sit on such a port just when its owner comes
  *  back for it. Used only where the permitted range leaves nothing else. */
-export const EPHEMERAL_PORTS: PortRange = [32_768, 60_999];
-
-export type PortRange = readonly [low: number, high: number];
+const EPHEMERAL_PORTS: PortRange = [32_768, 60_999];
 
 export interface PortChoice {
   /** Inclusive pairs, in any order; they may overlap. */
@@ -13,17 +12,16 @@ export interface PortChoice {
   readonly isFree: (port: number) => boolean;
   /** From 0 up to but not including 1. */
   readonly random: number;
-  readonly ephemeral?: PortRange;
 }
 
 /** Tries the comfortable ports first, then the ephemeral ones, then those below 1024, which need a privilege.
  *  @returns undefined when none is free */
 export function choosePort(choice: PortChoice): number | undefined {
-  const [low, high] = choice.ephemeral ?? EPHEMERAL_PORTS;
+  const [low, high] = EPHEMERAL_PORTS;
   const tiers: readonly (readonly PortRange[])[] = [
     [
       [1024, low - 1],
-      [high + 1, 65_535],
+      [high + 1, MAX_PORT],
     ],
     [[low, high]],
     [[1, 1023]],

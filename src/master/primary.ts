@@ -1,21 +1,24 @@
 /** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
+import { unlink } from 'node:fs/promises';
+import { formatHostPort } from '../shared/address.js';
 import type { Config } from '../shared/config.js';
-import type { RefuseReason } from '../shared/errors.js';
+import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
 import { requireHandles } from '../shared/handles.js';
 import type { ConnId, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
+import { safeText } from '../shared/log.js';
 import { decide } from './admission.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
 import type { Log } from './event_log.js';
 import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } from './handoff.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
-import { type Freed, keyText, Ledger } from './ledger.js';
-import { type Listeners, openListeners, peerText, type Untouched } from './listener.js';
+import { type Freed, Ledger } from './ledger.js';
+import { openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
 import { type RouterRooms, route } from './router.js';
 import { Supervisor } from './supervisor.js';
 import type { ExitText, Fork } from './worker_process.js';
-import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerEnd, type WorkerStatus } from './worker_status.js';
+import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
 
 export interface PrimaryTiming {
   readonly handoff: HandoffTiming;
@@ -36,8 +39,6 @@ const IN_FLIGHT = 1;
 export interface PrimaryOptions {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
-  /** The module that workers load, or null. */
-  readonly handler: string | null;
   readonly fork: Fork;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
@@ -70,12 +71,12 @@ export class Primary {
   readonly #rooms: RouterRooms;
   readonly #rules: DispatchRules;
   readonly #refused = { AT_CAPACITY: 0, STARTUPS: 0, NO_WORKER: 0, HANDOFF_FAILED: 0, DRAINING: 0 };
-  #listeners: Listeners | undefined;
+  #listeners: ServerListeners | undefined;
   #lastId = 0;
   #draining = false;
 
   constructor(options: PrimaryOptions) {
-    const { clock, config, hostKeys, handler, timing = PRIMARY_TIMING } = options;
+    const { clock, config, hostKeys, timing = PRIMARY_TIMING } = options;
     this.#options = options;
     this.#rules = { lateMs: timing.supervisor.lateMs, inFlight: IN_FLIGHT };
     this.#ledger = new Ledger({ random: options.random });
@@ -88,7 +89,6 @@ export class Primary {
         hostKeys,
         ownListeners: this.#listeners?.addresses ?? [],
         workerId,
-        handler,
       }),
       clock,
       timing: timing.supervisor,
@@ -128,6 +128,7 @@ export class Primary {
       handoff: this.#handoff,
       event: options.log.event,
       tell: (worker, message) => this.#supervisor.tell(worker, message),
+      trouble: (text) => options.log.error(text),
     };
   }
 
@@ -147,6 +148,7 @@ export class Primary {
       },
     });
     this.#listeners = listeners;
+    this.#ledger.reserve(listeners.addresses.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
     if (this.#draining) {
       await listeners.close(); // told to stop meanwhile
       return [];
@@ -278,10 +280,15 @@ export class Primary {
     const common = {
       conn: connection.id,
       peer: peerText(connection.peer),
-      ...(connection.user === null ? {} : { user: connection.user }),
-      reason: 'WORKER_LOST',
+      ...(connection.user === null ? {} : { user: safeText(connection.user) }),
+      reason: 'WORKER_LOST' as const,
     };
-    for (const lease of leases) log.event({ ...common, event: 'forward.released', address: keyText(lease.key) });
+    for (const { target } of leases) {
+      // A dead process leaves the file of its socket; nobody else binds it before this lease is gone.
+      if (target.kind === 'unix') unlink(target.path).catch(nothing);
+      const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
+      log.event({ ...common, event: 'forward.released', destination: safeText(destination) });
+    }
     const durationMs = Math.round(clock.nowMs() - connection.sinceMs);
     log.event({ ...common, event: 'connection.closed', durationMs });
     this.#desk.released(connection.id);
@@ -291,3 +298,5 @@ export class Primary {
 function connId(value: number): ConnId {
   return value as ConnId; // the one place that gives them out
 }
+
+function nothing(): void {}

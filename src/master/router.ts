@@ -1,8 +1,8 @@
 /** ROUTER: what workers say, brought to the room that it concerns.
  *  Owns nothing. What a worker says of a connection counts only while the ledger has that connection with that worker:
  *  one whose hand-off was revoked may still talk of it. */
-import { assertNever } from '../shared/errors.js';
-import type { Answer, ConnId, ToMaster, ToWorker } from '../shared/ipc.js';
+import { assertNever, reasonOf } from '../shared/errors.js';
+import type { Answer, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
 import type { EventSink } from '../shared/log.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
@@ -14,12 +14,14 @@ export interface RouterRooms {
   readonly handoff: Handoff;
   readonly event: EventSink;
   tell(worker: number, message: ToWorker): void;
+  /** In words, for the log. */
+  trouble(text: string): void;
 }
 
 const NOT_YOURS: Answer = { ok: false, reason: 'DRAINING' };
 
 /** @param worker who says it */
-export function route(rooms: RouterRooms, worker: number, message: ToMaster): void {
+export function route(rooms: RouterRooms, worker: number, message: ToPrimary): void {
   const { ledger, desk, handoff } = rooms;
   const holds = (id: ConnId): boolean => ledger.connection(id)?.worker === worker;
   switch (message.type) {
@@ -44,8 +46,9 @@ export function route(rooms: RouterRooms, worker: number, message: ToMaster): vo
     case 'probed':
       desk.probed(worker, message.probe, message.alive);
       return;
-    case 'event':
-      rooms.event(message.event);
+    case 'events':
+      for (const event of message.events) rooms.event(event);
+      if (message.lost > 0) rooms.trouble(`worker ${worker}: ${message.lost} events were lost, too many at once`);
       return;
     case 'hello':
     case 'ready':
@@ -59,12 +62,19 @@ export function route(rooms: RouterRooms, worker: number, message: ToMaster): vo
   }
 }
 
-/** Every question is answered, also that of a worker which lost the connection meanwhile. */
+/** Every question is answered, also that of a worker which lost the connection meanwhile. One that cannot be read
+ *  is refused: it must not end the primary. */
 async function answer(
-  { desk, tell }: RouterRooms,
+  { desk, tell, trouble }: RouterRooms,
   worker: number,
-  { ask, question }: Extract<ToMaster, { type: 'ask' }>,
+  { ask, question }: Extract<ToPrimary, { type: 'ask' }>,
   holds: boolean,
 ): Promise<void> {
-  tell(worker, { type: 'answer', ask, answer: holds ? await desk.answer(question) : NOT_YOURS });
+  let reply = NOT_YOURS;
+  try {
+    if (holds) reply = await desk.answer(question);
+  } catch (error) {
+    trouble(`worker ${worker} asked what cannot be answered: ${reasonOf(error)}`);
+  }
+  tell(worker, { type: 'answer', ask, answer: reply });
 }

@@ -2,16 +2,16 @@
  *  Owns the worker table: starting -> ready -> draining -> dead. Promises a replacement at once for the first crash, and
  *  growing pauses for a crash loop, so that a broken installation does not eat the machine. The heartbeat's last resort
  *  is a signal: behind an unanswered socket no message reaches a worker. */
-import { assertNever, TunnelError } from '../shared/errors.js';
+import { assertNever, TunnelError, type WorkerEnd } from '../shared/errors.js';
 import type { TcpHandle } from '../shared/handles.js';
-import type { ToMaster, ToWorker, WorkerLoad } from '../shared/ipc.js';
-import type { Cancel, Clock } from './clock.js';
+import type { ToPrimary, ToWorker, WorkerLoad } from '../shared/ipc.js';
+import type { Cancel } from '../shared/timer.js';
+import type { Clock } from './clock.js';
 import type { ExitText, WorkerProcess } from './worker_process.js';
 import {
   SUPERVISOR_TIMING,
   type SupervisorOptions,
   type SupervisorTiming,
-  type WorkerEnd,
   type WorkerState,
   type WorkerStatus,
 } from './worker_status.js';
@@ -52,7 +52,6 @@ export class Supervisor {
   readonly #members = new Map<number, Member>();
   readonly #places: Place[] = [];
   #lastId = 0;
-  #seq = 0;
   #stopping = false;
   #cancelTick: Cancel = nothing;
   #startDone: { resolve(): void; reject(error: Error): void } | undefined;
@@ -159,7 +158,7 @@ export class Supervisor {
     this.#members.set(id, member);
   }
 
-  #message(member: Member, message: ToMaster): void {
+  #message(member: Member, message: ToPrimary): void {
     const { events } = this.#options;
     switch (message.type) {
       case 'hello':
@@ -196,7 +195,7 @@ export class Supervisor {
       case 'ask':
       case 'release':
       case 'probed':
-      case 'event':
+      case 'events':
         events.message(member.id, message);
         return;
       default:
@@ -269,7 +268,7 @@ export class Supervisor {
       return;
     }
     member.missed++;
-    member.process.send({ type: 'ping', seq: ++this.#seq });
+    member.process.send({ type: 'ping' });
   }
 
   #kill(member: Member, end: WorkerEnd): void {

@@ -5,13 +5,13 @@ import cluster, { type Worker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { reasonOf } from '../shared/errors.js';
 import { sendHandle, type TcpHandle } from '../shared/handles.js';
-import { isToMaster, type ToMaster, type ToWorker } from '../shared/ipc.js';
+import { isToPrimary, type ToPrimary, type ToWorker } from '../shared/ipc.js';
 
 /** How a worker ended, as text for the log: `exit code 1`, `signal SIGKILL`. */
 export type ExitText = string;
 
 export interface WorkerEvents {
-  message(message: ToMaster): void;
+  message(message: ToPrimary): void;
   gone(how: ExitText): void;
 }
 
@@ -66,7 +66,7 @@ function overWorker(worker: Worker, events: WorkerEvents): WorkerProcess {
     events.gone(how);
   };
   worker.on('message', (message: unknown) => {
-    if (!over && isToMaster(message)) events.message(message);
+    if (!over && isToPrimary(message)) events.message(message);
   });
   // A channel that breaks in the middle of a send says so here; what matters of it comes as `gone`.
   worker.on('error', (error) => {

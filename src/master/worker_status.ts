@@ -1,13 +1,11 @@
 /** WORKER STATUS: the words of the worker table: states, ends, times, and what the supervisor tells the other rooms.
  *  Owns nothing but the default times. */
-import type { StartMessage, ToMaster, WorkerLoad } from '../shared/ipc.js';
+import type { WorkerEnd } from '../shared/errors.js';
+import type { StartMessage, ToPrimary, WorkerLoad } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
 import type { ExitText, Fork } from './worker_process.js';
 
 export type WorkerState = 'starting' | 'ready' | 'draining' | 'dead';
-
-/** Why a worker ended, as its event says it. */
-export type WorkerEnd = 'START_FAILED' | 'CRASHED' | 'UNRESPONSIVE' | 'FAULT' | 'DRAINED' | 'KILLED';
 
 /** A worker as dispatch, logs and status pages see it. */
 export interface WorkerStatus {
@@ -50,7 +48,7 @@ export const SUPERVISOR_TIMING: SupervisorTiming = {
 
 export interface SupervisorEvents {
   /** Whatever is not the supervisor's own: hand-offs, logins, leases, events. */
-  message(worker: number, message: ToMaster): void;
+  message(worker: number, message: ToPrimary): void;
   started(worker: WorkerStatus, nativeBinding: boolean): void;
   /** After its last message; what it held is free. */
   lost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void;
