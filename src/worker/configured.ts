@@ -13,9 +13,11 @@ import type {
   Origin,
   Peer,
   PublicKeyInfo,
+  TcpDestination,
 } from '../shared/identity.js';
 import type { HostKeyFile, ListenerAddress } from '../shared/ipc.js';
-import { listenPortRanges, type PortRange, parseListenPattern, parseOpenPattern } from '../shared/patterns.js';
+import { listenPortRanges, parseListenPattern, parseOpenPattern } from '../shared/patterns.js';
+import type { PortRange } from '../shared/port.js';
 import { Directory } from './auth/directory.js';
 import { Endpoint } from './endpoint.js';
 import { mayDial, mayDialPath, mayListen, mayOpen, type Rights } from './policy.js';
@@ -28,7 +30,6 @@ export interface ConfiguredOptions {
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
   readonly primary: Primary;
-  readonly workerId: number;
 }
 
 /** The worker's factory. @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID */
@@ -87,7 +88,7 @@ export class ConfiguredServer extends TunnelServer {
     return mayOpen(this.#rightsOf(identity), destination);
   }
 
-  override checkDial(destination: Destination & { kind: 'tcp' }, address: Address, identity: Identity): Verdict {
+  override checkDial(destination: TcpDestination, address: Address, identity: Identity): Verdict {
     return mayDial(this.#rightsOf(identity), destination, address, this.#ownListeners, this.#interfaceAddresses());
   }
 

@@ -2,8 +2,8 @@
  *  Owns the ident until it is complete. Sends ours at once, for peers that wait for it; takes theirs in any number of
  *  pieces; refuses what is no SSH 2 ident with one line, and says nothing to a peer that stays silent. */
 import type { CloseReason } from '../shared/errors.js';
+import { SERVER_SOFTWARE } from './transport/ident.js';
 import type { SocketReader } from './transport/reader.js';
-import { SERVER_SOFTWARE } from './transport/transport.js';
 
 /** With CR LF, as the RFC has it. */
 const MAX_IDENT_BYTES = 255;
@@ -31,7 +31,10 @@ export class Intake {
     socket.on('error', this.#onGone);
     socket.on('close', this.#onGone);
     socket.on('end', this.#onGone);
-    reader.consumer = (bytes) => this.#onBytes(bytes);
+    reader.consumer = (bytes) => {
+      this.#onBytes(bytes);
+      return true;
+    };
     this.#timer = setTimeout(() => this.#refuse('IDENT_TIMEOUT'), IDENT_TIMEOUT_MS);
     socket.write(`SSH-2.0-${SERVER_SOFTWARE}\r\n`);
   }
@@ -79,7 +82,7 @@ export class Intake {
     if (this.#over) return false;
     this.#over = true;
     clearTimeout(this.#timer);
-    this.#reader.consumer = ignore;
+    this.#reader.consumer = () => true;
     const { socket } = this.#reader;
     socket.off('error', this.#onGone);
     socket.off('close', this.#onGone);

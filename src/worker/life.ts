@@ -35,7 +35,7 @@ type Stage =
   | { readonly name: 'ident'; readonly intake: Intake }
   | { readonly name: 'kex'; readonly transport: Transport }
   | { readonly name: 'auth'; readonly transport: Transport; readonly auth: UserAuth }
-  | { readonly name: 'serving'; readonly transport: Transport; readonly connection: Connection; readonly user: string }
+  | { readonly name: 'serving'; readonly transport: Transport; readonly connection: Connection }
   | { readonly name: 'ended' };
 
 /** What the peer reads when we end its connection. */
@@ -57,7 +57,6 @@ export class Life {
   readonly #onEnd: (life: Life) => void;
   #stage: Stage;
   #draining = false;
-  #authEnd: CloseReason = 'PROTOCOL_ERROR';
   #identity: Identity | null = null;
   #fingerprint: string | undefined;
 
@@ -67,7 +66,7 @@ export class Life {
     this.#peer = handedOver.peer;
     this.#onEnd = onEnd;
     this.#startedMs = context.now();
-    this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => {});
+    this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => true);
     const intake = new Intake(this.#reader, {
       onIdent: (line, rest) => this.#startTransport(line, rest),
       onRefused: (reason) => this.#end(reason, ''),
@@ -134,7 +133,9 @@ export class Life {
         else if (stage.name === 'auth') stage.auth.onMessage(payload);
       },
       onReadEnd: () => {
-        if (this.#stage.name === 'serving') this.#stage.connection.onReadEnd();
+        if (this.#stage.name !== 'serving') return;
+        this.#stage.connection.onReadEnd();
+        if (this.#draining) this.#endIfDrained(); // the peer's CLOSE of the last channel may have come
       },
       onWritable: () => {
         if (this.#stage.name === 'serving') this.#stage.connection.onWritable();
@@ -151,7 +152,7 @@ export class Life {
       transport: {
         sessionId: transport.sessionId,
         send: (payload) => transport.send(payload),
-        disconnect: (reason, text) => transport.disconnect(reason, text, this.#authEnd),
+        disconnect: (reason, text, why, detail) => transport.disconnect(reason, text, why, detail),
       },
       hooks,
       peer: this.#peer,
@@ -159,9 +160,6 @@ export class Life {
       hookTimeoutMs,
       onSuccess: (identity, method, fingerprint) => this.#startConnection(transport, identity, method, fingerprint),
       onFailure: (failure) => this.#onAuthFailure(failure),
-      onEnd: (why) => {
-        this.#authEnd = why;
-      },
     });
     this.#stage = { name: 'auth', transport, auth: userAuth };
   }
@@ -178,6 +176,7 @@ export class Life {
   }
 
   #startConnection(transport: Transport, identity: Identity, method: string, fingerprint: string | undefined): void {
+    if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, limits, resolver, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
@@ -192,7 +191,6 @@ export class Life {
         hooks,
         identity,
         timeoutMs: hookTimeoutMs,
-        onFault: (detail) => this.#event({ event: 'channel.refused', reason: 'HOOK_FAILED', detail }),
       }),
       leases: {
         lease: (target) => primary.lease(this.id, user, own.forwards, target),
@@ -204,14 +202,14 @@ export class Life {
       noShell: hooks.noShell,
       onEvent: (event) => {
         this.#event(event);
-        // The channel is still in its table while its end is told.
-        if (event.event === 'channel.closed' && this.#draining) setImmediate(() => this.#endIfDrained());
+        // A channel that ended or was refused is still in its table while that is told.
+        if (this.#draining) setImmediate(() => this.#endIfDrained());
       },
       now,
     });
-    this.#stage = { name: 'serving', transport, connection, user };
+    this.#stage = { name: 'serving', transport, connection };
     this.#event({ event: 'auth.succeeded', method });
-    primary.authenticated(this.id, user);
+    primary.authenticated(this.id);
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
     void primary.login(this.id, user, own.connections).then((answer) => {
@@ -240,7 +238,7 @@ export class Life {
         durationMs: Math.round(this.#context.now() - this.#startedMs),
         ...(detail === '' ? {} : { detail: safeText(detail) }),
       });
-    this.#context.primary.closed(this.id, reason);
+    this.#context.primary.closed(this.id);
     this.#onEnd(this);
   }
 

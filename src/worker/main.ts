@@ -4,7 +4,7 @@ import { createConfiguredServer } from './configured.js';
 import { onFault, takeProcess } from './process_side.js';
 import { runWorker } from './run.js';
 
-const worker = runWorker(takeProcess(), ({ config, hostKeys, ownListeners, workerId }, primary) =>
-  createConfiguredServer({ config, hostKeys, ownListeners, primary, workerId }),
+const worker = runWorker(takeProcess(), ({ config, hostKeys, ownListeners }, primary) =>
+  createConfiguredServer({ config, hostKeys, ownListeners, primary }),
 );
 onFault((thrown) => worker.fault(thrown));

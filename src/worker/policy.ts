@@ -3,7 +3,7 @@
  *  order is mayOpen, then the look-up, then mayDial for every candidate; only an address that passed may be dialled. */
 import { type Address, isOwnListener, type ProtectedRange, parseHost, protectedRange } from '../shared/address.js';
 import { ALLOW, refuse, type Verdict } from '../shared/errors.js';
-import type { BindAddress, Destination } from '../shared/identity.js';
+import type { BindAddress, Destination, TcpDestination } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import {
   coversListen,
@@ -14,6 +14,7 @@ import {
   type OpenPattern,
   parseBindHost,
 } from '../shared/patterns.js';
+import { isPort } from '../shared/port.js';
 import { socketPathError } from '../shared/socket_path.js';
 
 /** What a login may do. Empty lists allow nothing. */
@@ -21,8 +22,6 @@ export interface Rights {
   readonly permitOpen: readonly OpenPattern[];
   readonly permitListen: readonly ListenPattern[];
 }
-
-type TcpDestination = Extract<Destination, { readonly kind: 'tcp' }>;
 
 /** The check before any look-up. For a name, yes means "perhaps": mayDial decides on each address. For a path, yes is
  *  about the text, and mayDialPath decides on the real path.
@@ -88,9 +87,4 @@ const NOT_BINDABLE: ReadonlySet<ProtectedRange | null> = new Set<ProtectedRange>
 /** Told apart for our log only: the peer reads the same text for both. */
 function denialFor(address: Address): 'PROTECTED_DESTINATION' | 'POLICY_DENIED' {
   return protectedRange(address) === null ? 'POLICY_DENIED' : 'PROTECTED_DESTINATION';
-}
-
-/** A uint32 from the wire may be anything, and net.connect throws on what is no port. */
-function isPort(port: number): boolean {
-  return Number.isInteger(port) && port >= 1 && port <= 65_535;
 }

@@ -15,23 +15,22 @@ import {
   type LeaseTarget,
   type Question,
   type StartMessage,
-  type ToMaster,
+  type ToPrimary,
 } from '../shared/ipc.js';
 import type { AuditEvent } from '../shared/log.js';
+import { EventQueue } from './event_queue.js';
 
 /** A socket that the primary handed over. */
 export interface HandedOver {
   readonly id: ConnId;
   readonly handle: TcpHandle;
   readonly peer: Peer;
-  /** The listener's side. */
-  readonly local: Peer;
 }
 
 /** The SSH server as the worker's main drives it. */
 export interface WorkerServer {
-  /** False: ssh2 runs without its native binding. Default true. */
-  readonly nativeBinding?: boolean;
+  /** False: ssh2 runs without its native binding. */
+  readonly nativeBinding: boolean;
   /** Takes ownership of the handle. Sync; returns false when it cannot take one more (then nothing was read). */
   accept(connection: HandedOver): boolean;
   /** Ends one connection. For `REVOKED` not a byte may be written and nothing shut down, only our copy destroyed:
@@ -52,17 +51,17 @@ export interface Primary {
   /** May the connection bind this? `ok` leases it until `release` or `closed`. Never rejects. */
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer>;
   release(id: ConnId, key: LeaseKey): void;
-  authenticated(id: ConnId, user: string): void;
+  authenticated(id: ConnId): void;
   /** Said last, when the connection's listeners are closed: its ports go to others from here on. */
-  closed(id: ConnId, reason: CloseReason): void;
+  closed(id: ConnId): void;
   event(event: AuditEvent): void;
 }
 
-/** The process's end of the channel. */
-export interface Channel {
+/** The process's end of the channel to the primary. */
+export interface PrimaryChannel {
   readonly connected: boolean;
   /** `done` is called when the message is written or lost. */
-  send(message: ToMaster, done: () => void): void;
+  send(message: ToPrimary, done: () => void): void;
   onMessage(listener: (message: unknown, handle: unknown) => void): void;
   onDisconnect(listener: () => void): void;
 }
@@ -77,21 +76,24 @@ export interface LinkHandler {
   drain(deadlineMs: number): void;
   /** The primary is dead. */
   orphaned(): void;
+  /** Something threw that must not. */
+  fault(thrown: unknown): void;
 }
 
 const GONE: Answer = { ok: false, reason: 'DRAINING' };
 
 export class PrimaryLink implements Primary {
-  readonly #channel: Channel;
+  readonly #channel: PrimaryChannel;
   readonly #nowNs: () => bigint;
   readonly #asked = new Map<AskId, (answer: Answer) => void>();
   #lastAsk = 0;
   #unsent = 0;
   #whenSent: (() => void)[] = [];
   #dropped = 0;
+  readonly #events = new EventQueue((events, lost, sent) => this.send({ type: 'events', events, lost }, sent));
 
   /** @param nowNs CLOCK_MONOTONIC, the primary's clock too */
-  constructor(channel: Channel, nowNs: () => bigint) {
+  constructor(channel: PrimaryChannel, nowNs: () => bigint) {
     this.#channel = channel;
     this.#nowNs = nowNs;
   }
@@ -112,17 +114,19 @@ export class PrimaryLink implements Primary {
   }
 
   /** Lost without a sound when the primary is gone. */
-  send(message: ToMaster): void {
+  send(message: ToPrimary, sent: () => void = nothing): void {
     if (!this.#channel.connected) return;
     this.#unsent++;
     this.#channel.send(message, () => {
       this.#unsent--;
+      sent();
       if (this.#unsent === 0) for (const resolve of this.#whenSent.splice(0)) resolve();
     });
   }
 
   /** Resolves when nothing waits to be written; exiting earlier would lose it. */
   flushed(): Promise<void> {
+    this.#events.flush();
     if (this.#unsent === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenSent.push(resolve);
@@ -148,14 +152,14 @@ export class PrimaryLink implements Primary {
   release(id: ConnId, key: LeaseKey): void {
     this.send({ type: 'release', id, target: key });
   }
-  authenticated(id: ConnId, user: string): void {
-    this.send({ type: 'authenticated', id, user });
+  authenticated(id: ConnId): void {
+    this.send({ type: 'authenticated', id });
   }
-  closed(id: ConnId, reason: CloseReason): void {
-    this.send({ type: 'closed', id, reason });
+  closed(id: ConnId): void {
+    this.send({ type: 'closed', id });
   }
   event(event: AuditEvent): void {
-    this.send({ type: 'event', event });
+    this.#events.push(event);
   }
 
   #message(message: unknown, handle: unknown, handler: LinkHandler): void {
@@ -185,7 +189,7 @@ export class PrimaryLink implements Primary {
         handler.close(message.id, message.reason);
         return;
       case 'ping':
-        this.send({ type: 'pong', seq: message.seq });
+        this.send({ type: 'pong' });
         return;
       case 'drain':
         handler.drain(message.deadlineMs);
@@ -205,18 +209,17 @@ export class PrimaryLink implements Primary {
       id,
       handle,
       peer: { address: message.peerAddress, port: message.peerPort },
-      local: { address: message.localAddress, port: message.localPort },
     });
     if (taken === true) this.send({ type: 'accepted', id });
     else this.#refuse(handle, id, taken);
   }
 
-  /** A throw is a fault of ours and must still be answered. */
+  /** A throw is a fault of ours, and the socket must still be answered. */
   #taken(handler: LinkHandler, connection: HandedOver): true | RefuseReason {
     try {
       return handler.connection(connection);
     } catch (error) {
-      this.send({ type: 'stopping', message: `fault at accept: ${stackOf(error)}` });
+      handler.fault(error);
       return 'HANDOFF_FAILED';
     }
   }
@@ -243,3 +246,5 @@ const MAX_STACK = 4_000;
 function askId(value: number): AskId {
   return value as AskId; // the one place that gives them out
 }
+
+function nothing(): void {}

@@ -16,7 +16,6 @@ export function takeProcess(): WorkerProcessSide {
   const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   lag.enable();
   return {
-    pid: process.pid,
     nowNs: () => process.hrtime.bigint(),
     loopLagMs() {
       const longestMs = Math.max(0, lag.max / 1e6 - RESOLUTION_MS); // the histogram holds the whole interval

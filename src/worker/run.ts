@@ -3,14 +3,13 @@
  *  tunnels it has and ends with them or at the drain's deadline. */
 import { type RefuseReason, reasonOf } from '../shared/errors.js';
 import type { StartMessage } from '../shared/ipc.js';
-import { type Channel, type Primary, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
+import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
 export type ServerFactory = (start: StartMessage, primary: Primary) => Promise<WorkerServer>;
 
 /** What a worker needs of its process. */
 export interface WorkerProcessSide {
-  readonly channel: Channel;
-  readonly pid: number;
+  readonly channel: PrimaryChannel;
   /** CLOCK_MONOTONIC. */
   nowNs(): bigint;
   /** Longest event-loop delay since the last call, in milliseconds. */
@@ -61,7 +60,14 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       return;
     }
     side.loopLagMs(); // loading the modules took its time, which says nothing of the load
-    link.send({ type: 'ready', pid: side.pid, nativeBinding: server.nativeBinding ?? true });
+    link.send({ type: 'ready', nativeBinding: server.nativeBinding });
+  };
+
+  const fault = (thrown: unknown): void => {
+    if (faulty) return; // one is enough to go
+    faulty = true;
+    link.send({ type: 'stopping', message: stackOf(thrown) });
+    void drain(FAULT_DRAIN_MS);
   };
 
   link.listen({
@@ -74,6 +80,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
     orphaned: () => void drain(orphanDrainMs),
+    fault,
   });
 
   setInterval(() => {
@@ -81,14 +88,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
   }, LOAD_EVERY_MS).unref();
 
-  return {
-    fault(thrown) {
-      if (faulty) return; // one is enough to go
-      faulty = true;
-      link.send({ type: 'stopping', message: stackOf(thrown) });
-      void drain(FAULT_DRAIN_MS);
-    },
-  };
+  return { fault };
 }
 
 function delay(milliseconds: number): Promise<void> {

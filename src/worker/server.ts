@@ -2,6 +2,7 @@
  *  Owns nothing: a subclass does. Every default denies logins; in a plain TunnelServer the hooks alone decide. The
  *  config-driven server (configured.ts) is such a subclass, and uses no other way in. */
 import type { Address } from '../shared/address.js';
+import { SERVER_KEYS } from '../shared/config.js';
 import type { Verdict } from '../shared/errors.js';
 import type {
   AuthMethod,
@@ -11,8 +12,9 @@ import type {
   Origin,
   Peer,
   PublicKeyInfo,
+  TcpDestination,
 } from '../shared/identity.js';
-import type { PortRange } from '../shared/patterns.js';
+import { MAX_PORT, type PortRange } from '../shared/port.js';
 import type { AuthHooks } from './auth/hooks.js';
 
 /** What one identity may have at a time. */
@@ -40,7 +42,7 @@ export interface ServerHooks extends AuthHooks {
     signal: AbortSignal,
   ): HookVerdict | Promise<HookVerdict>;
   /** May this very address be dialled for the destination? Asked for each address that the host resolved to. */
-  checkDial(destination: Destination & { kind: 'tcp' }, address: Address, identity: Identity): HookVerdict;
+  checkDial(destination: TcpDestination, address: Address, identity: Identity): HookVerdict;
   /** May this socket be connected to? The path with every symbolic link resolved. */
   checkDialPath(realPath: string, identity: Identity): HookVerdict;
   /** May this identity bind that? For tcpip-forward (RFC 4254 §7.1) and streamlocal-forward@openssh.com. */
@@ -56,10 +58,9 @@ export interface ServerHooks extends AuthHooks {
   readonly noShell: string;
 }
 
-export const DEFAULT_NO_SHELL = 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.';
-
 export class TunnelServer implements ServerHooks {
-  readonly noShell: string = DEFAULT_NO_SHELL;
+  /** Default: the text that a config without `noShell` gives. */
+  readonly noShell: string = SERVER_KEYS.noShell.default;
 
   /** Default: public key and password. The list must not depend on whether the user exists. */
   getAllowedAuths(_username: string): readonly AuthMethod[] | Promise<readonly AuthMethod[]> {
@@ -93,7 +94,7 @@ export class TunnelServer implements ServerHooks {
     return true;
   }
   /** Default: any address. */
-  checkDial(_destination: Destination & { kind: 'tcp' }, _address: Address, _identity: Identity): HookVerdict {
+  checkDial(_destination: TcpDestination, _address: Address, _identity: Identity): HookVerdict {
     return true;
   }
   /** Default: any socket. */
@@ -110,7 +111,7 @@ export class TunnelServer implements ServerHooks {
   }
   /** Default: every port that needs no privilege. */
   portRanges(_host: string, _identity: Identity): readonly PortRange[] {
-    return [[1024, 65_535]];
+    return [[1024, MAX_PORT]];
   }
   /** Default: no limit per user; those of a connection hold in any case. */
   limits(_identity: Identity): IdentityLimits {

@@ -1,7 +1,7 @@
 /** AUTHORIZED KEYS: from the lines of an authorized_keys file to keys that may log in (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
  *  Owns nothing; the primary has read the files. A line that we cannot honour to the letter opens nothing and is
  *  reported by its number; the lines around it count as if it were not there. */
-import type { AuthorizedKeyLine } from '../../shared/config.js';
+import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { safeText } from '../../shared/log.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './public_key.js';
 

@@ -4,8 +4,8 @@
 import type { AuthFailure } from '../../shared/errors.js';
 import type { AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
 import { concatFields, MSG, message } from '../../shared/protocol.js';
-import { MAX_PASSWORD_BYTES } from './directory.js';
-import { type After, type AuthHooks, callHook, type HookAnswer, readMethods, readVerdict } from './hooks.js';
+import type { After } from '../../shared/timer.js';
+import { type AuthHooks, callHook, type HookAnswer, MAX_PASSWORD_BYTES, readMethods, readVerdict } from './hooks.js';
 import { blobType, fingerprint, line, parsePublicKey } from './public_key.js';
 import type { AuthAttempt } from './request.js';
 import { keyTypeOf, verify } from './signature.js';
@@ -86,7 +86,7 @@ export class Credentials {
     const offer = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: false });
     if ('code' in offer) return no(offer);
     const parsed = parsePublicKey(blob);
-    if (!parsed.ok) return no(failure('UNSUPPORTED_KEY'));
+    if (!parsed.ok) return no(failure(parsed.code, parsed.why));
     // The name asked for comes back, `rsa-sha2-512` and not `ssh-rsa`: Go and JSch compare it.
     if (signature === null) return { kind: 'more', reply: message(MSG.USERAUTH_PK_OK, algorithm, blob) };
     const signedData = concatFields([this.#options.sessionId, { raw: signature.signedPart }]);

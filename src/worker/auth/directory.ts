@@ -5,14 +5,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { UserConfig } from '../../shared/config.js';
 import { TunnelError } from '../../shared/errors.js';
 import type { PasswordVerdict } from '../pool/task.js';
-import { type KeyProblem, parseAuthorizedKeys, type StoredKey } from './authorized_keys.js';
+import { parseAuthorizedKeys, type StoredKey } from './authorized_keys.js';
+import { MAX_PASSWORD_BYTES } from './hooks.js';
 
 export interface DirectoryOptions {
   readonly users: readonly UserConfig[];
   /** The pool's check; its `ok: false` becomes a rejection of `checkPassword`. */
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
-  /** Default node's. */
-  readonly randomBytes?: (length: number) => Buffer;
 }
 
 interface User {
@@ -21,15 +20,10 @@ interface User {
   readonly keys: ReadonlyMap<string, StoredKey>;
 }
 
-/** Longest password that is looked at, in bytes of UTF-8. */
-export const MAX_PASSWORD_BYTES = 1024;
-
 const DEFAULT_COST = 'm=19456,t=2,p=1';
 const NO_KEYS: ReadonlyMap<string, StoredKey> = new Map();
 
 export class Directory {
-  /** Lines of authorized_keys that open nothing, for the log. */
-  readonly problems: readonly KeyProblem[];
   readonly #users: ReadonlyMap<string, User>;
   readonly #verifyPassword: DirectoryOptions['verifyPassword'];
   /** No password fits it; it costs what most users' hashes cost. Users whose hash has other parameters can be told
@@ -38,16 +32,14 @@ export class Directory {
 
   constructor(options: DirectoryOptions) {
     const users = new Map<string, User>();
-    const problems: KeyProblem[] = [];
     for (const config of options.users) {
-      const parsed = parseAuthorizedKeys(config.authorizedKeys);
-      problems.push(...parsed.problems);
-      users.set(config.name, { config, keys: new Map(parsed.keys.map((key) => [digest(key.blob), key])) });
+      // Lines that open nothing were told at start, once for all workers (cli/load_config.ts).
+      const { keys } = parseAuthorizedKeys(config.authorizedKeys);
+      users.set(config.name, { config, keys: new Map(keys.map((key) => [digest(key.blob), key])) });
     }
-    this.problems = problems;
     this.#users = users;
     this.#verifyPassword = options.verifyPassword;
-    this.#dummyPhc = dummyPhc(options.users, options.randomBytes ?? randomBytes);
+    this.#dummyPhc = dummyPhc(options.users);
   }
 
   /** What the config says of a user, or undefined. */
@@ -79,7 +71,7 @@ function digest(blob: Buffer): string {
 }
 
 /** A PHC string with the commonest cost of the config and a random hash that nobody knows a password for. */
-function dummyPhc(users: readonly UserConfig[], random: (length: number) => Buffer): string {
+function dummyPhc(users: readonly UserConfig[]): string {
   const counts = new Map<string, number>();
   let commonest = DEFAULT_COST;
   for (const { password } of users) {
@@ -89,6 +81,6 @@ function dummyPhc(users: readonly UserConfig[], random: (length: number) => Buff
     counts.set(cost, count);
     if (count > (counts.get(commonest) ?? 0)) commonest = cost;
   }
-  const base64 = (length: number): string => random(length).toString('base64').replace(/=+$/, '');
+  const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '');
   return `$argon2id$v=19$${commonest}$${base64(16)}$${base64(32)}`;
 }

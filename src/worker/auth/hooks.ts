@@ -3,6 +3,10 @@
 import { reasonOf, TunnelError } from '../../shared/errors.js';
 import type { AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
+import type { After } from '../../shared/timer.js';
+
+/** Longest password that a hook is asked about, in bytes of UTF-8. */
+export const MAX_PASSWORD_BYTES = 1024;
 
 /** Each hook may answer at once or later. `true` lets in under the user name that was given, an Identity under its own.
  *  `signal` fires when the connection ends or the deadline passes: the answer is then no longer waited for. */
@@ -31,15 +35,6 @@ export type HookFailure = 'HOOK_FAILED' | 'HOOK_TIMEOUT' | 'POOL_BUSY';
 export type HookAnswer =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: HookFailure; readonly detail: string };
-
-/** Runs `callback` once after `ms` unless the returned function was called before. */
-export type After = (ms: number, callback: () => void) => () => void;
-
-/** The real clock; the timer holds no process open. */
-export const after: After = (ms, callback) => {
-  const timer = setTimeout(callback, ms).unref();
-  return () => clearTimeout(timer);
-};
 
 /** Calls a hook. Never rejects, and settles no later than the deadline or the end of `closing`, whatever the hook does. */
 export function callHook(

@@ -2,6 +2,7 @@
  *  Owns nothing. Reads fields, judges none but the user name's spelling; null means that the payload is malformed. */
 import { isUtf8 } from 'node:buffer';
 import { WireReader } from '../../shared/protocol.js';
+import { hasControl } from '../../shared/text.js';
 
 export interface AuthRequest {
   /** The bytes that were sent, to see whether they change between requests. */
@@ -83,7 +84,7 @@ function parseAttempt(method: string, reader: WireReader, payload: Buffer): Auth
 function acceptableName(bytes: Buffer): string | null {
   if (bytes.length === 0 || bytes.length > MAX_NAME_BYTES) return null;
   const name = utf8(bytes);
-  return name === null || /\p{Cc}/u.test(name) ? null : name;
+  return name === null || hasControl(name) ? null : name;
 }
 
 /** Two byte strings must never mean the same text, so no replacement characters. */

@@ -6,8 +6,9 @@ import { reasonOf } from '../../shared/errors.js';
 import type { AuthMethod, Identity, Peer } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
+import { type After, after } from '../../shared/timer.js';
 import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
-import { type After, type AuthHooks, after } from './hooks.js';
+import type { AuthHooks } from './hooks.js';
 import { type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
 
 /** What authentication needs of the transport. */
@@ -15,8 +16,9 @@ export interface AuthTransport {
   /** Session identifier of the first key exchange (RFC 4253 §7.2). */
   readonly sessionId: Buffer;
   send(payload: Buffer): void;
-  /** Sends SSH_MSG_DISCONNECT and ends the connection. Called at most once; must not throw. */
-  disconnect(reason: DisconnectReason, text: string): void;
+  /** Sends SSH_MSG_DISCONNECT and ends the connection. Called at most once; must not throw. `why` and `detail` are for
+   *  the log. */
+  disconnect(reason: DisconnectReason, text: string, why: AuthEnd, detail: string): void;
 }
 
 /** A try that was refused. `user` and `method`, as the peer gave them, have passed safeText. */
@@ -34,16 +36,14 @@ export interface UserAuthOptions {
   readonly peer: Peer;
   /** Refused tries after which the connection ends (OpenSSH's MaxAuthTries). */
   readonly maxTries: number;
-  /** For each call of a hook; default 10000. */
-  readonly hookTimeoutMs?: number;
+  /** For each call of a hook. */
+  readonly hookTimeoutMs: number;
   /** Default: the real clock. */
   readonly after?: After;
   /** Called once, after USERAUTH_SUCCESS was sent. `fingerprint` is that of the key that signed. */
   readonly onSuccess: (identity: Identity, method: AuthMethod, fingerprint?: string) => void;
   /** Called for each try that counts, before its answer is sent. */
   readonly onFailure: (event: AuthFailureEvent) => void;
-  /** Called before `transport.disconnect`; `detail` is for the log. */
-  readonly onEnd?: (why: AuthEnd, detail: string) => void;
 }
 
 interface Subject {
@@ -89,7 +89,7 @@ export class UserAuth {
       hooks: options.hooks,
       peer: options.peer,
       sessionId: options.transport.sessionId,
-      hookTimeoutMs: options.hookTimeoutMs ?? 10_000,
+      hookTimeoutMs: options.hookTimeoutMs,
       after: options.after ?? after,
       closing: this.#closing.signal,
     });
@@ -258,7 +258,6 @@ export class UserAuth {
 
   #end(why: AuthEnd, reason: DisconnectReason, text: string, detail = text): void {
     this.close();
-    this.#options.onEnd?.(why, safeText(detail));
-    this.#options.transport.disconnect(reason, text);
+    this.#options.transport.disconnect(reason, text, why, safeText(detail));
   }
 }

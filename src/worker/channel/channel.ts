@@ -25,8 +25,9 @@ export interface ChannelUser {
   onHold(): void;
   /** A channel request (RFC 4254 §5.4). @returns true for CHANNEL_SUCCESS; may send before it answers */
   onRequest(name: string, details: Buffer): boolean;
-  /** The channel is gone: closed by the peer, or with its connection. */
-  onClose(): void;
+  /** The channel is gone: closed by the peer, or with its connection. `released` is called once, when nothing of it is
+   *  left (bytes for a slow target): until then it counts as one of the connection's channels, with its memory. */
+  onClose(released: () => void): void;
 }
 
 /** What the channel tells the table that holds it. */
@@ -37,7 +38,7 @@ export interface ChannelHolder {
   hold(bytes: number): void;
   /** Got data within this read: wants `onReadEnd`. */
   touch(channel: Channel): void;
-  /** CLOSE has gone both ways: the number is free again. */
+  /** CLOSE has gone both ways and its user has let go: the number is free again. */
   release(channel: Channel): void;
   /** The peer broke the protocol: the connection ends. */
   violated(what: string): void;
@@ -203,8 +204,9 @@ export class Channel {
       this.#closeSent = true;
       this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId)); // RFC 4254 §5.3: answered at once
     }
-    this.#holder.release(this);
-    user?.onClose();
+    const release = (): void => this.#holder.release(this);
+    if (user === null) release();
+    else user.onClose(release);
   }
 
   onRequest(name: string, wantReply: boolean, details: Buffer): void {
@@ -234,7 +236,7 @@ export class Channel {
     this.#user = null;
     this.#closeReceived = true;
     this.#closeSent = true;
-    user?.onClose();
+    user?.onClose(ignore);
   }
 
   /** Counts data against the window. False when it must not be looked at. */
@@ -254,5 +256,7 @@ export class Channel {
     return true;
   }
 }
+
+function ignore(): void {}
 
 const EXTENDED_DATA_STDERR = 1;

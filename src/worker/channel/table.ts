@@ -110,12 +110,12 @@ export class ChannelTable implements ChannelHolder {
     this.#blocked.add(channel);
   }
   /** A source is read before it is known whether the transport takes the bytes. With many bulk sources and a peer that
-   *  stops reading, each would leave one read's worth here: past a quarter of the budget all of them pause. */
+   *  stops reading, each would leave one read's worth here: past a quarter of the budget all of them pause. Not while the
+   *  transport takes data: then the bytes wait for windows (a small read per channel), and no `wake` would follow. */
   hold(bytes: number): void {
-    const wasOver = this.#heldBytes > this.#maxHeldBytes;
     this.#heldBytes += bytes;
-    if (!wasOver && this.#heldBytes > this.#maxHeldBytes)
-      for (const channel of this.#channels.values()) channel.onHold();
+    if (bytes <= 0 || this.#heldBytes <= this.#maxHeldBytes || this.#port.writable) return;
+    for (const channel of this.#channels.values()) channel.onHold();
   }
   touch(channel: Channel): void {
     this.#touched.add(channel);

@@ -3,7 +3,7 @@
  *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
  *  refused; whatever is under way when the peer goes is undone. */
 import { setMaxListeners } from 'node:events';
-import { type CloseReason, REFUSALS, type RefusalCode } from '../../shared/errors.js';
+import { type CloseReason, type OpenFailed, REFUSALS, type RefusalCode } from '../../shared/errors.js';
 import { unconnectedSocket } from '../../shared/handles.js';
 import type { Destination, Identity, Origin } from '../../shared/identity.js';
 import { type AuditEvent, safeText } from '../../shared/log.js';
@@ -20,7 +20,7 @@ import type { Buffers, ReadLease } from '../transport/buffers.js';
 import { GlobalRequests } from './global_requests.js';
 import { Liveness, type LivenessLimits } from './liveness.js';
 import { nameOfBind, nameOfDestination } from './names.js';
-import { InboundOpens, type OpenFailed } from './opens.js';
+import { InboundOpens } from './opens.js';
 import { NoShellSession } from './session.js';
 
 /** What the connection needs of the transport below it. */
@@ -265,24 +265,12 @@ export class Connection {
 
   #openSession(peer: PeerSide): void {
     if (this.#noMoreSessions) return this.#refuseOpen(peer.id, 'POLICY_DENIED', 'session');
+    if (this.#draining) return this.#refuseOpen(peer.id, 'DRAINING', 'session');
     const reservation = this.#channels.reserve();
     if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', 'session');
     this.#confirmOpen(peer.id, reservation);
-    const channel = this.#channels.open(reservation, peer);
-    const openedMs = this.#options.now();
-    this.#options.onEvent({ event: 'channel.opened', destination: 'session' });
-    new NoShellSession(channel, this.#options.noShell, () => {
-      const { bytesIn, bytesOut } = channel;
-      const durationMs = Math.round(this.#options.now() - openedMs);
-      this.#options.onEvent({
-        event: 'channel.closed',
-        destination: 'session',
-        reason: 'COMPLETE',
-        bytesIn,
-        bytesOut,
-        durationMs,
-      });
-    });
+    if (this.#ending.signal.aborted) return;
+    new NoShellSession(this.#channels.open(reservation, peer), this.#options.noShell, this.#options);
   }
 
   async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {
@@ -307,10 +295,12 @@ export class Connection {
     }
     if (!outcome.ok) {
       this.#channels.cancel(reservation);
-      return this.#refuseOpen(peer.id, outcome.code, name);
+      return this.#refuseOpen(peer.id, outcome.code, name, outcome.detail);
     }
     this.#confirmOpen(peer.id, reservation);
-    tunnel.start(this.#channels.open(reservation, peer), outcome.socket);
+    // The confirmation itself may have been one message too many for a peer that does not read.
+    if (this.#ending.signal.aborted) outcome.socket.destroy();
+    else tunnel.start(this.#channels.open(reservation, peer), outcome.socket);
   }
 
   #confirmOpen(peerId: number, reservation: { readonly id: number; readonly windowBytes: number }): void {
@@ -318,10 +308,15 @@ export class Connection {
     this.#transport.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
   }
 
-  #refuseOpen(peerId: number, code: RefusalCode, destination: string): void {
+  #refuseOpen(peerId: number, code: RefusalCode, destination: string, detail?: string): void {
     const { reason, text } = REFUSALS[code];
     this.#transport.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, reason, text, ''));
-    this.#options.onEvent({ event: 'channel.refused', destination: safeText(destination), reason: code });
+    this.#options.onEvent({
+      event: 'channel.refused',
+      destination: safeText(destination),
+      reason: code,
+      ...(detail === undefined ? {} : { detail }),
+    });
   }
 
   // --- forwarded channels: RFC 4254 §7.2 ---------------------------------------------------------------------------
@@ -329,11 +324,15 @@ export class Connection {
   #openInbound({ bind, originator, tunnel, socket }: Inbound): void {
     socket.on('error', ignore); // until the relay listens
     const name = nameOfBind(bind);
-    const settle = (channel: Channel | null, why?: OpenFailed): void => {
-      if (channel !== null) return tunnel.start(channel, socket);
+    const refuse = (reason: OpenFailed | 'DRAINING'): void => {
       socket.destroy();
-      this.#options.onEvent({ event: 'channel.refused', destination: name, reason: why ?? 'PEER_REFUSED' });
+      this.#options.onEvent({ event: 'channel.refused', destination: name, reason });
     };
+    const settle = (channel: Channel | null, why?: OpenFailed): void => {
+      if (channel === null) refuse(why ?? 'PEER_REFUSED');
+      else tunnel.start(channel, socket);
+    };
+    if (this.#draining) return refuse('DRAINING');
     // The address exactly as it was asked for: OpenSSH finds its forward by it.
     if (bind.kind === 'tcp')
       this.#inbound.open('forwarded-tcpip', [bind.host, bind.port, originator.host, originator.port], settle);

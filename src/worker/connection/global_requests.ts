@@ -1,9 +1,9 @@
 /** GLOBAL REQUESTS of one connection (RFC 4254 §4): forwards and their cancel (§7.1, OpenSSH PROTOCOL 2.4), and the few
  *  others that clients send.
  *  Owns the order of the replies. Every request that wants a reply gets one, in the order of the requests. */
-
+import { reasonOf } from '../../shared/errors.js';
 import type { BindAddress } from '../../shared/identity.js';
-import type { AuditEvent } from '../../shared/log.js';
+import { type AuditEvent, safeText } from '../../shared/log.js';
 import { MSG, message, WireReader } from '../../shared/protocol.js';
 import type { ForwardOutcome, RemoteForwards } from '../forward/remote.js';
 import { nameOfBind } from './names.js';
@@ -77,10 +77,18 @@ export class GlobalRequests {
     const { forwards, onEvent } = this.#options;
     const outcome: ForwardOutcome = this.#draining
       ? { ok: false, code: 'DRAINING' }
-      : await forwards.request(bind).catch(() => ({ ok: false, code: 'BIND_FAILED' }));
+      : await forwards
+          .request(bind)
+          .catch((thrown: unknown) => ({ ok: false, code: 'HOOK_FAILED', detail: safeText(reasonOf(thrown)) }));
     if (this.#closed) return;
     if (!outcome.ok) {
-      onEvent({ event: 'forward.refused', destination: nameOfBind(bind), reason: outcome.code });
+      const { code, detail } = outcome;
+      onEvent({
+        event: 'forward.refused',
+        destination: nameOfBind(bind),
+        reason: code,
+        ...(detail === undefined ? {} : { detail }),
+      });
       return reply(FAILURE);
     }
     onEvent({ event: 'forward.bound', destination: nameOfBind(boundAs(bind, outcome.port)) });

@@ -23,13 +23,18 @@ export interface LivenessLimits {
   readonly stalledWriteMs: number;
 }
 
-const DEFAULT_TICK_MS = 15_000;
+/** The longest pause between two looks: re-keying by time is due within it. */
+const MAX_TICK_MS = 15_000;
 
 export class Liveness {
   readonly #port: LivenessPort;
   readonly #limits: LivenessLimits;
+  readonly #tickMs: number;
   readonly #timer: NodeJS.Timeout;
+  /** Since the last tick: a flag and not a time, since it is set for every packet. */
   #heard = true;
+  /** The tick up to which the peer was last heard, or that of the last keepalive. */
+  #quietSinceMs: number;
   #unanswered = 0;
   #progress: number;
   #progressAtMs: number;
@@ -40,8 +45,9 @@ export class Liveness {
     this.#limits = limits;
     this.#progress = port.writeProgress;
     this.#progressAtMs = port.now();
-    const tickMs = Math.min(limits.keepaliveMs || DEFAULT_TICK_MS, limits.stalledWriteMs || DEFAULT_TICK_MS);
-    this.#timer = setInterval(() => this.#tick(), tickMs);
+    this.#quietSinceMs = this.#progressAtMs;
+    this.#tickMs = Math.min(limits.keepaliveMs || MAX_TICK_MS, limits.stalledWriteMs || MAX_TICK_MS, MAX_TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
     this.#timer.unref();
   }
 
@@ -54,19 +60,24 @@ export class Liveness {
     this.#probes.clear();
   }
 
-  /** Asks now. @returns whether anything came within the time */
+  /** Asks now. @returns whether anything came within the time, or, where bytes waited before the question already, whether
+   *  the peer has read any of them: behind a full queue on a slow line no answer can come that fast */
   probe(timeoutMs: number): Promise<boolean> {
+    const port = this.#port;
+    const waited = port.queuedBytes > 0;
+    const progress = port.writeProgress;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#probes.delete(settle);
-        resolve(false);
-      }, timeoutMs);
+      const judge = (): void => {
+        if (this.#probes.delete(settle)) resolve(waited && port.writeProgress !== progress);
+      };
+      // Timers run before the poll that may hold the answer.
+      const timer = setTimeout(() => setImmediate(judge), timeoutMs);
       const settle = (alive: boolean): void => {
         clearTimeout(timer);
         resolve(alive);
       };
       this.#probes.add(settle);
-      this.#port.sendKeepalive();
+      port.sendKeepalive();
     });
   }
 
@@ -87,15 +98,19 @@ export class Liveness {
       this.#port.onDead('WRITE_STALLED');
       return;
     }
-    if (keepaliveMs > 0 && !this.#heard) {
+    if (this.#heard) {
+      this.#heard = false;
+      this.#quietSinceMs = nowMs;
+    } else if (keepaliveMs > 0 && nowMs - this.#quietSinceMs >= keepaliveMs - this.#tickMs / 2) {
+      // Half a tick of grace: the interval's own jitter must not cost a whole tick more.
       if (this.#unanswered >= keepaliveCount) {
         this.#port.onDead('KEEPALIVE_TIMEOUT');
         return;
       }
       this.#unanswered++;
+      this.#quietSinceMs = nowMs;
       this.#port.sendKeepalive();
     }
-    this.#heard = false;
     this.#port.onTick();
   }
 }

@@ -1,6 +1,7 @@
 /** OPENS: the channels that we open towards the peer (forwarded-tcpip, forwarded-streamlocal@openssh.com) until it has
  *  confirmed or refused them.
  *  Owns the opens under way. An open that is not answered in time fails; a confirmation that comes later gets a CLOSE. */
+import type { OpenFailed } from '../../shared/errors.js';
 import { MSG, message } from '../../shared/protocol.js';
 import type { Channel } from '../channel/channel.js';
 import type { ChannelTable, PeerSide, Reservation } from '../channel/table.js';
@@ -9,7 +10,6 @@ import { MAX_PACKET_BYTES, MIN_PEER_PACKET_BYTES } from '../channel/window.js';
 /** OpenSSH's client answers in a round trip; a peer that asks its user may take longer, but not for ever. */
 const OPEN_TIMEOUT_MS = 30_000;
 
-export type OpenFailed = 'CHANNEL_LIMIT' | 'PEER_REFUSED' | 'PEER_SILENT' | 'CONNECTION_LOST';
 type Settle = (...outcome: [channel: Channel] | [channel: null, why: OpenFailed]) => void;
 
 interface Open {

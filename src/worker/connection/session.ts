@@ -2,18 +2,19 @@
  *  Owns one channel. A terminal is granted, so that OpenSSH does not complain; shell and exec are answered with the
  *  noShell text and exit status 1; everything else is refused and the connection goes on. */
 import type { Channel, ChannelUser } from '../channel/channel.js';
+import { ChannelRecord, type RecordOptions } from '../channel/record.js';
 
 export class NoShellSession implements ChannelUser {
   readonly #channel: Channel;
   readonly #text: string;
-  readonly #onEnd: () => void;
+  readonly #record: ChannelRecord;
   #hasTerminal = false;
   #told = false;
 
-  constructor(channel: Channel, text: string, onEnd: () => void) {
+  constructor(channel: Channel, text: string, options: RecordOptions) {
     this.#channel = channel;
     this.#text = text;
-    this.#onEnd = onEnd;
+    this.#record = new ChannelRecord(channel, 'session', options);
     channel.attach(this);
   }
 
@@ -49,7 +50,8 @@ export class NoShellSession implements ChannelUser {
   onWritable(): void {}
   onReadEnd(): void {}
   onHold(): void {}
-  onClose(): void {
-    this.#onEnd();
+  onClose(released: () => void): void {
+    released();
+    this.#record.closed(this.#told ? 'COMPLETE' : 'PEER_CLOSED');
   }
 }

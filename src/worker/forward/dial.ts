@@ -4,7 +4,7 @@
 import type { Socket, SocketConnectOpts } from 'node:net';
 import type { Address } from '../../shared/address.js';
 import { errnoOf } from '../../shared/errors.js';
-import { type StartTimer, startTimer } from './resolve.js';
+import { type After, after, type Cancel } from '../../shared/timer.js';
 
 export type DialFailure = 'CONNECT_REFUSED' | 'CONNECT_TIMEOUT' | 'CONNECT_FAILED' | 'RESOURCE_SHORTAGE';
 
@@ -24,7 +24,8 @@ export interface DialOptions {
   /** Destroys every attempt at once; the outcome is then CONNECT_FAILED. After a success it does nothing more: the caller
    *  looks at it again after its `await`. */
   readonly signal?: AbortSignal;
-  readonly startTimer?: StartTimer;
+  /** Default: the real clock. */
+  readonly after?: After;
 }
 
 export interface DialAddressOptions extends DialOptions {
@@ -57,13 +58,13 @@ class Race {
   readonly #options: DialOptions;
   readonly #attemptDelayMs: number;
   readonly #resolve: (outcome: DialOutcome) => void;
-  readonly #startTimer: StartTimer;
+  readonly #after: After;
   readonly #attempts = new Set<Socket>();
   readonly #failures = new Set<DialFailure>();
   #next = 0;
   #over = false;
-  #stopDeadline: () => void = nothing;
-  #stopDelay: () => void = nothing;
+  #cancelDeadline: Cancel = nothing;
+  #cancelDelay: Cancel = nothing;
 
   constructor(
     targets: readonly SocketConnectOpts[],
@@ -75,7 +76,7 @@ class Race {
     this.#options = options;
     this.#attemptDelayMs = attemptDelayMs;
     this.#resolve = resolve;
-    this.#startTimer = options.startTimer ?? startTimer;
+    this.#after = options.after ?? after;
   }
 
   start(): void {
@@ -85,21 +86,21 @@ class Race {
       return;
     }
     signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#stopDeadline = this.#startTimer(timeoutMs, () => this.#end({ ok: false, code: 'CONNECT_TIMEOUT' }));
+    this.#cancelDeadline = this.#after(timeoutMs, () => this.#end({ ok: false, code: 'CONNECT_TIMEOUT' }));
     this.#tryNext();
   }
 
   /** Starts the next attempt; with none left and none under way the race is lost. */
   #tryNext(): void {
-    this.#stopDelay();
-    this.#stopDelay = nothing;
+    this.#cancelDelay();
+    this.#cancelDelay = nothing;
     const target = this.#targets[this.#next++];
     if (target === undefined) {
       if (this.#attempts.size === 0) this.#end({ ok: false, code: mostTelling(this.#failures) });
       return;
     }
     if (this.#next < this.#targets.length) {
-      this.#stopDelay = this.#startTimer(this.#attemptDelayMs, () => this.#tryNext());
+      this.#cancelDelay = this.#after(this.#attemptDelayMs, () => this.#tryNext());
     }
     let socket: Socket;
     try {
@@ -152,8 +153,8 @@ class Race {
   #end(outcome: DialOutcome): void {
     if (this.#over) return;
     this.#over = true;
-    this.#stopDeadline();
-    this.#stopDelay();
+    this.#cancelDeadline();
+    this.#cancelDelay();
     this.#options.signal?.removeEventListener('abort', this.#abort);
     for (const loser of this.#attempts) loser.destroy();
     this.#attempts.clear();

@@ -4,8 +4,9 @@
 import { realpath } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Address } from '../../shared/address.js';
-import { errnoOf, type RefusalCode, type Verdict } from '../../shared/errors.js';
+import { errnoOf, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import type { Destination, Origin } from '../../shared/identity.js';
+import { socketPathError } from '../../shared/socket_path.js';
 import { dial, dialUnix } from './dial.js';
 import type { Resolver } from './resolve.js';
 
@@ -33,9 +34,7 @@ export interface DirectOptions {
   readonly signal: AbortSignal;
 }
 
-export type DirectOutcome =
-  | { readonly ok: true; readonly socket: Socket }
-  | { readonly ok: false; readonly code: RefusalCode };
+export type DirectOutcome = { readonly ok: true; readonly socket: Socket } | ({ readonly ok: false } & Refusal);
 
 /** The socket is connected and the caller's: it looks at `destroyed` and adds its listeners in the step after its `await`. */
 export async function openDirect(
@@ -43,8 +42,9 @@ export async function openDirect(
   destination: Destination,
   options: DirectOptions,
 ): Promise<DirectOutcome> {
+  if (!isDialable(destination)) return refused('BAD_ADDRESS');
   const verdict = await options.policy.checkDirect(origin, destination, options.signal);
-  if (!verdict.allow) return refused(verdict.code);
+  if (!verdict.allow) return refused(verdict.code, verdict.detail);
   return destination.kind === 'tcp' ? openTcp(destination, options) : openUnix(destination.path, options);
 }
 
@@ -53,13 +53,13 @@ async function openTcp(destination: TcpDestination, options: DirectOptions): Pro
   const resolution = await resolver.resolve(destination.host, { owner, signal });
   if (!resolution.ok) return refused(resolution.code);
   const allowed: Address[] = [];
-  let firstRefusal: RefusalCode = 'NAME_NOT_FOUND';
+  let firstRefusal: Refusal | null = null;
   for (const candidate of resolution.addresses) {
     const verdict = policy.checkDial(destination, candidate);
     if (verdict.allow) allowed.push(candidate);
-    else if (firstRefusal === 'NAME_NOT_FOUND') firstRefusal = verdict.code;
+    else firstRefusal ??= verdict;
   }
-  if (allowed.length === 0) return refused(firstRefusal);
+  if (allowed.length === 0) return refused(firstRefusal?.code ?? 'NAME_NOT_FOUND', firstRefusal?.detail);
   return dial({ addresses: allowed, port: destination.port, timeoutMs: connectTimeoutMs, createSocket, signal });
 }
 
@@ -70,8 +70,9 @@ async function openUnix(path: string, options: DirectOptions): Promise<DirectOut
   } catch (error) {
     return refused(errnoOf(error) === 'ENOENT' ? 'CONNECT_REFUSED' : 'CONNECT_FAILED');
   }
+  if (socketPathError(real) !== null) return refused('BAD_ADDRESS');
   const verdict = options.policy.checkDialPath(real);
-  if (!verdict.allow) return refused(verdict.code);
+  if (!verdict.allow) return refused(verdict.code, verdict.detail);
   return dialUnix(real, {
     timeoutMs: options.connectTimeoutMs,
     createSocket: options.createSocket,
@@ -79,6 +80,12 @@ async function openUnix(path: string, options: DirectOptions): Promise<DirectOut
   });
 }
 
-function refused(code: RefusalCode): DirectOutcome {
-  return { ok: false, code };
+/** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */
+function isDialable(destination: Destination): boolean {
+  if (destination.kind === 'unix') return socketPathError(destination.path) === null;
+  return destination.port >= 1 && destination.port <= 65_535;
+}
+
+function refused(code: RefusalCode, detail?: string): DirectOutcome {
+  return { ok: false, ...refusal(code, detail) };
 }

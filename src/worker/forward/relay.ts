@@ -2,16 +2,10 @@
  *  Owns both ends from `start` on and closes both. All pressure is decided here: the socket is read only while the channel
  *  can take it, the peer gets credit only for what the socket took. Promises `onEnd` exactly once. */
 import type { Socket } from 'node:net';
-import type { OnRead } from '../../shared/handles.js';
+import type { RelayEnd } from '../../shared/errors.js';
+import { type OnRead, writeQueueBytes } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
-
-/** Why a relay ended; stable, for the `reason` of `channel.closed`. */
-export type RelayEnd =
-  | 'COMPLETE' // both directions ended and everything was delivered
-  | 'PEER_CLOSED' // the SSH side closed the channel early
-  | 'TARGET_ERROR' // reset or error on the socket
-  | 'IDLE_TIMEOUT'; // half-closed or idle for too long
 
 export interface RelayTimeouts {
   /** A channel of which one direction has ended may rest this long; 0 = for ever. */
@@ -24,6 +18,12 @@ export interface RelayTimeouts {
 const MIN_READ_BYTES = 16 * 1024;
 /** Below this, data for the socket is copied rather than pinning a large read buffer for it. */
 const MIN_PIN_BYTES = 16 * 1024;
+/** Bytes for a target whose channel is closed: it is looked at this often, ends after so many looks without having taken
+ *  any, and in any case after so many. What the target sends meanwhile does not count: a peer could otherwise fill our
+ *  memory, channel by channel, at targets that never read. */
+const LINGER_LOOK_MS = 5_000;
+const MAX_IDLE_LOOKS = 3;
+const MAX_LOOKS = 12;
 
 export class Relay implements ChannelUser {
   /** For the socket that is to be joined: it must be made with these. */
@@ -41,6 +41,7 @@ export class Relay implements ChannelUser {
   #pending: Buffer | null = null;
   #paused = false;
   #targetEnded = false;
+  #targetFailed = false;
 
   // Channel to socket.
   #peerEnded = false;
@@ -51,6 +52,11 @@ export class Relay implements ChannelUser {
   readonly #unwritten: number[] = [];
   #pinned: ReadLease | null = null;
   #pinnedWrites = 0;
+
+  /** Set once the SSH side is gone: frees the channel's place. */
+  #released: (() => void) | null = null;
+  #lingerTimer: NodeJS.Timeout | null = null;
+  #lingerBytes = 0;
 
   constructor(buffers: Buffers, timeouts: RelayTimeouts, onEnd: (end: RelayEnd) => void) {
     this.#buffers = buffers;
@@ -67,7 +73,9 @@ export class Relay implements ChannelUser {
     this.#channel = channel;
     this.#socket = socket;
     socket.on('end', () => this.#onTargetEnd());
-    socket.on('error', () => this.#finish('TARGET_ERROR'));
+    socket.on('error', () => {
+      this.#targetFailed = true; // 'close' follows
+    });
     socket.on('close', () => this.#onSocketClosed());
     socket.on('timeout', () => this.#finish('IDLE_TIMEOUT'));
     if (this.#timeouts.idleChannelMs > 0) socket.setTimeout(this.#timeouts.idleChannelMs);
@@ -85,6 +93,7 @@ export class Relay implements ChannelUser {
   #onTargetData(bytes: number, buffer: Uint8Array): boolean {
     const channel = this.#channel;
     if (channel === null || this.#ended) return false;
+    if (this.#released !== null) return true; // nobody takes it; unread, it would turn our close into a reset
     const sent = channel.write(buffer, 0, bytes);
     if (sent < bytes) {
       this.#pending = Buffer.from(buffer.subarray(sent, bytes));
@@ -196,26 +205,50 @@ export class Relay implements ChannelUser {
   // --- the end -----------------------------------------------------------------------------------------------------
 
   /** The SSH side is gone. A target that did not hear an EOF must not take what it has for the whole: it gets a reset. */
-  onClose(): void {
+  onClose(released: () => void): void {
     const socket = this.#socket;
-    if (socket === null || this.#ended) return;
+    if (socket === null || this.#ended) return released();
     this.onReadEnd();
-    if (this.#peerEnded) {
-      // RFC 4254 §5.3: what was sent before EOF and CLOSE still reaches the target; what it answers has no taker.
+    this.#released = released;
+    this.#dropPending();
+    if (!this.#peerEnded) {
       this.#settle('PEER_CLOSED');
-      if (socket.writableLength === 0) socket.destroy();
-      else socket.once('finish', () => socket.destroy());
+      if (socket.remoteAddress !== undefined) socket.resetAndDestroy();
+      else socket.destroy();
+    } else this.#linger(socket);
+  }
+
+  /** RFC 4254 §5.3: what was sent before EOF and CLOSE still reaches the target, while the target goes on taking it. What
+   *  it answers has no taker and is read away: a close with unread bytes would be a reset, and cut off what is still on
+   *  its way. The end is its own ('close' follows), or ours when it rests. */
+  #linger(socket: Socket): void {
+    const bytes = socket.writableLength;
+    if (!this.#buffers.linger(bytes)) {
+      this.#settle('PEER_CLOSED');
+      socket.destroy();
       return;
     }
-    this.#settle('PEER_CLOSED');
-    if ('remoteAddress' in socket && socket.remoteAddress !== undefined) socket.resetAndDestroy();
-    else socket.destroy();
+    this.#lingerBytes = bytes;
+    let left = unsentBytes(socket);
+    let looks = 0;
+    let idleLooks = 0;
+    this.#lingerTimer = setInterval(() => {
+      const before = left;
+      left = unsentBytes(socket);
+      looks++;
+      idleLooks = left < before ? 0 : idleLooks + 1;
+      if (left === 0 || idleLooks >= MAX_IDLE_LOOKS || looks >= MAX_LOOKS) this.#finish('PEER_CLOSED');
+    }, LINGER_LOOK_MS);
+    this.#lingerTimer.unref();
+    socket.setTimeout(0);
+    socket.resume();
   }
 
   #onSocketClosed(): void {
     this.#unpin();
-    if (!this.#targetEnded || !this.#peerEnded) this.#finish('TARGET_ERROR');
-    else if (this.#pending === null) this.#finish('COMPLETE'); // else the channel takes the rest first
+    // What was read before the target's end is the peer's, whatever has become of the socket since: #sendEof comes back.
+    if (this.#targetEnded && this.#pending !== null) return;
+    this.#finish(this.#targetEnded && this.#peerEnded && !this.#targetFailed ? 'COMPLETE' : 'TARGET_ERROR');
   }
 
   #finish(end: RelayEnd): void {
@@ -229,8 +262,22 @@ export class Relay implements ChannelUser {
 
   #settle(end: RelayEnd): void {
     this.#ended = true;
+    if (this.#lingerTimer !== null) {
+      clearInterval(this.#lingerTimer);
+      this.#buffers.lingered(this.#lingerBytes);
+    }
+    this.#dropPending();
+    this.#onEnd(end); // what a write still refers to stays pinned until it is done or the socket is closed
+    this.#released?.();
+  }
+
+  #dropPending(): void {
     if (this.#pending !== null) this.#channel?.hold(-this.#pending.length);
     this.#pending = null;
-    this.#onEnd(end); // what a write still refers to stays pinned until it is done or the socket is closed
   }
+}
+
+/** Falls whenever the kernel takes something. */
+function unsentBytes(socket: Socket): number {
+  return socket.writableLength + writeQueueBytes(socket);
 }

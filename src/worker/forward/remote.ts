@@ -4,11 +4,13 @@
  *  one port; the listener itself is this worker's alone. Promises that all is freed by `close`. */
 import type { Socket } from 'node:net';
 import { normalisePeerAddress } from '../../shared/address.js';
-import type { RefusalCode, Verdict } from '../../shared/errors.js';
+import { type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
-import { type PortRange, parseBindHost } from '../../shared/patterns.js';
+import { parseBindHost } from '../../shared/patterns.js';
+import type { PortRange } from '../../shared/port.js';
+import { socketPathError } from '../../shared/socket_path.js';
 import { bindTcp, bindUnix, type Listeners, listenAddresses, realBindPath } from './bind.js';
 import type { Tunnel } from './tunnel.js';
 
@@ -47,9 +49,7 @@ export interface RemoteOptions {
   onInbound(inbound: Inbound): void;
 }
 
-export type ForwardOutcome =
-  | { readonly ok: true; readonly port: number }
-  | { readonly ok: false; readonly code: RefusalCode };
+export type ForwardOutcome = { readonly ok: true; readonly port: number } | ({ readonly ok: false } & Refusal);
 
 interface Forward {
   readonly bind: BindAddress;
@@ -81,10 +81,11 @@ export class RemoteForwards {
   async request(bind: BindAddress): Promise<ForwardOutcome> {
     if (this.#forwards.size + this.#pending >= this.#options.maxForwards) return refused('FORWARD_LIMIT');
     if (this.#forwards.has(keyOf(bind))) return refused('PORT_TAKEN');
+    if (!isBindable(bind)) return refused('BAD_ADDRESS');
     this.#pending++;
     try {
       const verdict = await this.#options.policy.checkForward(bind, this.#options.signal);
-      if (!verdict.allow) return refused(verdict.code);
+      if (!verdict.allow) return refused(verdict.code, verdict.detail);
       return bind.kind === 'tcp' ? await this.#requestTcp(bind.host, bind.port) : await this.#requestUnix(bind.path);
     } finally {
       this.#pending--;
@@ -129,10 +130,11 @@ export class RemoteForwards {
   async #requestUnix(path: string): Promise<ForwardOutcome> {
     const real = await realBindPath(path);
     if (real === null) return refused('BIND_FAILED');
+    if (socketPathError(real) !== null) return refused('BAD_ADDRESS');
     if (real !== path) {
       // A link in the way may lead out of what the user may bind: the real path has to be permitted as well.
       const verdict = await this.#options.policy.checkForward({ kind: 'unix', path: real }, this.#options.signal);
-      if (!verdict.allow) return refused(verdict.code);
+      if (!verdict.allow) return refused(verdict.code, verdict.detail);
     }
     const answer = await this.#options.leases.lease({ kind: 'unix', path: real });
     if (!answer.ok) return refused(codeOf(answer.reason));
@@ -178,6 +180,11 @@ export class RemoteForwards {
   }
 }
 
+/** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */
+function isBindable(bind: BindAddress): boolean {
+  return bind.kind === 'unix' ? socketPathError(bind.path) === null : bind.port <= 65_535;
+}
+
 function keyOf(bind: BindAddress): string {
   return bind.kind === 'tcp' ? `tcp ${bind.port} ${bind.host}` : `unix ${bind.path}`;
 }
@@ -194,6 +201,6 @@ function codeOf(reason: Extract<Answer, { ok: false }>['reason']): RefusalCode {
   }
 }
 
-function refused(code: RefusalCode): ForwardOutcome {
-  return { ok: false, code };
+function refused(code: RefusalCode, detail?: string): ForwardOutcome {
+  return { ok: false, ...refusal(code, detail) };
 }

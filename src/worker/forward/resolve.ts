@@ -4,13 +4,11 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { type Address, parseAddress, parseHost } from '../../shared/address.js';
 import { errnoOf } from '../../shared/errors.js';
+import { type After, after } from '../../shared/timer.js';
 
 export type Resolution =
   | { readonly ok: true; readonly addresses: readonly Address[] }
   | { readonly ok: false; readonly code: 'NAME_NOT_FOUND' | 'NAME_TIMEOUT' | 'RESOURCE_SHORTAGE' };
-
-/** Starts a timer, returns how to stop it. */
-export type StartTimer = (delayMs: number, fire: () => void) => () => void;
 
 export interface ResolverOptions {
   /** All addresses of a name; rejects where there are none. */
@@ -24,7 +22,11 @@ export interface ResolverOptions {
   readonly maxActivePerOwner?: number;
   /** Calls that wait for a place. Default 256; one more is refused. */
   readonly maxQueued?: number;
-  readonly startTimer?: StartTimer;
+  /** Of these for one owner, whose dead names must not fill the queue for all. Default 32: a browser behind -D asks for a
+   *  dozen at once. */
+  readonly maxQueuedPerOwner?: number;
+  /** Default: the real clock. */
+  readonly after?: After;
 }
 
 export interface ResolveCall {
@@ -59,7 +61,8 @@ export class Resolver {
   readonly #maxActive: number;
   readonly #maxActivePerOwner: number;
   readonly #maxQueued: number;
-  readonly #startTimer: StartTimer;
+  readonly #maxQueuedPerOwner: number;
+  readonly #after: After;
   /** Look-ups under way by owner; no entry is ever 0. */
   readonly #activeByOwner = new Map<string, number>();
   #active = 0;
@@ -72,7 +75,8 @@ export class Resolver {
     this.#maxActive = options.maxActive ?? 8;
     this.#maxActivePerOwner = options.maxActivePerOwner ?? 4;
     this.#maxQueued = options.maxQueued ?? 256;
-    this.#startTimer = options.startTimer ?? startTimer;
+    this.#maxQueuedPerOwner = options.maxQueuedPerOwner ?? 32;
+    this.#after = options.after ?? after;
   }
 
   /** Look-ups that hold a place, the abandoned ones included, and calls that wait for one. */
@@ -95,23 +99,30 @@ export class Resolver {
         name,
         owner,
         finish: (resolution) => {
-          stopTimer();
+          cancelTimer();
           signal?.removeEventListener('abort', giveUp);
           this.#queue.delete(waiting);
           resolve(resolution);
         },
       };
       const giveUp = (): void => waiting.finish(failed('NAME_TIMEOUT'));
-      const stopTimer = this.#startTimer(this.#timeoutMs, giveUp);
+      const cancelTimer = this.#after(this.#timeoutMs, giveUp);
       signal?.addEventListener('abort', giveUp, { once: true });
       if (this.#hasPlace(owner)) void this.#run(waiting);
-      else if (this.#queue.size < this.#maxQueued) this.#queue.add(waiting);
+      else if (this.#mayQueue(owner)) this.#queue.add(waiting);
       else waiting.finish(failed('RESOURCE_SHORTAGE'));
     });
   }
 
   #hasPlace(owner: string): boolean {
     return this.#active < this.#maxActive && (this.#activeByOwner.get(owner) ?? 0) < this.#maxActivePerOwner;
+  }
+
+  #mayQueue(owner: string): boolean {
+    if (this.#queue.size >= this.#maxQueued) return false;
+    let own = 0;
+    for (const waiting of this.#queue) if (waiting.owner === owner) own++;
+    return own < this.#maxQueuedPerOwner;
   }
 
   /** Never rejects: nobody waits for it. */
@@ -139,12 +150,6 @@ export class Resolver {
       return;
     }
   }
-}
-
-/** A timer that does not keep the process alive. */
-export function startTimer(delayMs: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, delayMs).unref();
-  return () => clearTimeout(timer);
 }
 
 /** Text that is no address (a zone among it) is dropped: what cannot be checked is not dialled. */

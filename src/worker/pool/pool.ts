@@ -15,7 +15,8 @@ export interface CryptoPoolOptions {
   readonly idleTimeoutMs?: number;
   /** The module that the threads run; for tests. Default argon2_task. */
   readonly taskModule?: URL;
-  /** Told the number of threads whenever one is up or has ended; for metrics. */
+  /** Told the number of threads whenever one is up or has ended. Only tests listen: it is how they see that an idle or
+   *  hung thread has really gone. */
   readonly onThreads?: (count: number) => void;
 }
 
@@ -92,7 +93,8 @@ export class CryptoPool {
     });
   }
 
-  /** Ends every thread. Checks that wait or run are answered HOOK_FAILED first, and so are all later ones. */
+  /** Ends every thread. Checks that wait or run are answered HOOK_FAILED first, and so are all later ones. For tests, whose
+   *  process goes on: a worker exits when it has drained, and its threads with it. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const job of this.#waiting) this.#drop(job, 'HOOK_FAILED');

@@ -10,6 +10,9 @@ const LARGE_READ_BYTES = 256 * 1024;
 const SLAB_BYTES = LARGE_READ_BYTES + 16 * 1024;
 /** Large buffers lent at one time; a connection that gets none goes on with the small one. Bounds a worker to 16 MiB. */
 const MAX_LARGE_LENT = 64;
+/** Bytes for targets whose channels are closed: beyond this a target that rests loses them at once. The connections that
+ *  they came from, and those connections' budgets, may be gone. */
+const MAX_LINGERING_BYTES = 64 * 1024 * 1024;
 /** Free buffers kept for the next borrower; the rest goes to the garbage collector. */
 const MAX_KEPT = 8;
 
@@ -44,6 +47,7 @@ export class Buffers {
   readonly #freeLarge: Buffer[] = [];
   readonly #freeSlabs: Buffer[] = [];
   #largeLent = 0;
+  #lingeringBytes = 0;
 
   /** @returns null when too many are lent; the caller then stays with `smallRead` */
   borrowLarge(): ReadLease | null {
@@ -51,6 +55,16 @@ export class Buffers {
     this.#largeLent++;
     const buffer = this.#freeLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE_READ_BYTES);
     return new ReadLease(buffer, this.#takeBackLarge);
+  }
+
+  /** May so many bytes wait for a target beyond their channel's end? True counts them until `lingered`. */
+  linger(bytes: number): boolean {
+    if (this.#lingeringBytes + bytes > MAX_LINGERING_BYTES) return false;
+    this.#lingeringBytes += bytes;
+    return true;
+  }
+  lingered(bytes: number): void {
+    this.#lingeringBytes -= bytes;
   }
 
   borrowSlab(): Buffer {

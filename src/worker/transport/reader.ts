@@ -5,14 +5,16 @@ import type { Socket } from 'node:net';
 import { adoptHandle, type TcpHandle } from '../../shared/handles.js';
 import type { Buffers, ReadLease } from './buffers.js';
 
-/** `lease` is null when the bytes stand in the shared buffer and must be copied by whoever keeps them. */
-export type ByteConsumer = (bytes: Buffer, lease: ReadLease | null) => void;
+/** `lease` is null when the bytes stand in the shared buffer and must be copied by whoever keeps them.
+ *  @returns false to let others have their turn of the event loop before the next read */
+export type ByteConsumer = (bytes: Buffer, lease: ReadLease | null) => boolean;
 
 export class SocketReader {
   readonly socket: Socket;
   readonly #buffers: Buffers;
   #consumer: ByteConsumer;
   #lease: ReadLease | null = null;
+  #mayBorrow = false;
   #wantLarge = false;
 
   /** Starts reading at once. The caller must have an 'error' listener on `socket` before this tick ends. */
@@ -27,6 +29,11 @@ export class SocketReader {
     this.socket.once('close', () => this.#letGo());
   }
 
+  /** From now on a bulk flow may borrow. Not before login: the loans are few, and a stranger could take them all. */
+  allowLarge(): void {
+    this.#mayBorrow = true;
+  }
+
   /** Hands the stream to the next step of the way (ident, then transport). */
   set consumer(consumer: ByteConsumer) {
     this.#consumer = consumer;
@@ -36,9 +43,15 @@ export class SocketReader {
     const lease = this.#lease;
     // Full reads tell of more to come; a read below a quarter tells that the flow has become small again.
     this.#wantLarge = lease === null ? bytes === buffer.length : bytes >= buffer.length / 4;
-    this.#consumer(Buffer.from(buffer.buffer, buffer.byteOffset, bytes), lease);
-    return true;
+    const goOn = this.#consumer(Buffer.from(buffer.buffer, buffer.byteOffset, bytes), lease);
+    // libuv reads one socket up to 32 times in a row: a hundred thousand small messages before anybody else is heard.
+    if (!goOn) setImmediate(this.#resume);
+    return goOn;
   }
+
+  readonly #resume = (): void => {
+    if (!this.socket.destroyed) this.socket.resume();
+  };
 
   /** Node asks before the first read and after each one; what it gets stays in use until the next call. */
   #nextBuffer(): Uint8Array {
@@ -47,7 +60,7 @@ export class SocketReader {
       if (this.#wantLarge && !lease.isShared) return lease.buffer;
       this.#letGo(); // small again, or a write still refers to it: then it goes back when that write is done
     }
-    if (this.#wantLarge) this.#lease = this.#buffers.borrowLarge();
+    if (this.#wantLarge && this.#mayBorrow) this.#lease = this.#buffers.borrowLarge();
     return this.#lease?.buffer ?? this.#buffers.smallRead;
   }
 

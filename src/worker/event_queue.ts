@@ -1,0 +1,50 @@
+/** EVENT QUEUE: events on their way to the primary's log, many to a message.
+ *  Owns those that wait. One message is under way at a time, so a peer that makes a hundred thousand refusals a second
+ *  fills this bounded queue and not the channel that heartbeats share; what does not fit is counted, and the count is
+ *  told with the next message. */
+import type { AuditEvent } from '../shared/log.js';
+
+/** `lost` events came between these and the ones of the message before. */
+export type SendEvents = (events: readonly AuditEvent[], lost: number, sent: () => void) => void;
+
+const MAX_WAITING = 2_048;
+
+export class EventQueue {
+  readonly #send: SendEvents;
+  #waiting: AuditEvent[] = [];
+  #lost = 0;
+  #underWay = false;
+  #scheduled = false;
+
+  constructor(send: SendEvents) {
+    this.#send = send;
+  }
+
+  push(event: AuditEvent): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#lost++;
+      return;
+    }
+    this.#waiting.push(event);
+    if (this.#scheduled || this.#underWay) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
+  }
+
+  /** Sends what waits now, unless a message is under way: then that one's end does. */
+  flush(): void {
+    if (this.#underWay || (this.#waiting.length === 0 && this.#lost === 0)) return;
+    const events = this.#waiting;
+    const lost = this.#lost;
+    this.#waiting = [];
+    this.#lost = 0;
+    this.#underWay = true;
+    this.#send(events, lost, () => {
+      this.#underWay = false;
+      this.flush();
+    });
+  }
+}
