@@ -1,0 +1,117 @@
+/** ARCHITECTURE: the source keeps to its floors: imports run downwards, in no circle, and each outside package has one
+ *  door. The rules stand in support/architecture.ts; each is first shown to bite. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { importsOf, type SourceFile, violations } from './support/architecture.js';
+import { projectRoot } from './support/paths.js';
+
+interface Case {
+  readonly name: string;
+  readonly files: Readonly<Record<string, string>>;
+  /** Text of the one violation, or none. */
+  readonly broken?: RegExp;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'downwards is fine',
+    files: { 'src/worker/connection/connection.ts': "import { may } from '../policy.js';", 'src/worker/policy.ts': '' },
+  },
+  {
+    name: 'upwards is not',
+    files: { 'src/worker/policy.ts': "import { x } from './server.js';", 'src/worker/server.ts': '' },
+    broken: /policy\.ts imports src\/worker\/server\.ts: not downwards/,
+  },
+  {
+    name: 'nor for a type',
+    files: { 'src/shared/log.ts': "import type { X } from '../master/ledger.js';", 'src/master/ledger.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'nor by a re-export over two lines',
+    files: { 'src/shared/log.ts': "export {\n  x,\n} from '../master/ledger.js';", 'src/master/ledger.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'nor by a dynamic import',
+    files: { 'src/shared/log.ts': "await import('../master/ledger.js');", 'src/master/ledger.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'neighbours on one floor keep apart',
+    files: { 'src/worker/auth/a.ts': "import '../forward/f.js';", 'src/worker/forward/f.ts': '' },
+    broken: /auth\/a\.ts imports src\/worker\/forward\/f\.ts/,
+  },
+  {
+    name: 'master never imports worker',
+    files: { 'src/master/main.ts': "import { x } from '../worker/policy.js';", 'src/worker/policy.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'worker never imports master',
+    files: { 'src/worker/main.ts': "import { x } from '../master/ledger.js';", 'src/master/ledger.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'a circle inside a room is a circle',
+    files: { 'src/shared/a.ts': "import './b.js';", 'src/shared/b.ts': "import './a.js';" },
+    broken: /^a circle: src\/shared\/a\.ts -> src\/shared\/b\.ts -> src\/shared\/a\.ts$/,
+  },
+  { name: 'ssh2 in the transport', files: { 'src/worker/transport/t.ts': "import ssh2 from 'ssh2';" } },
+  {
+    name: 'ssh2 elsewhere, by a deep require',
+    files: { 'src/worker/server.ts': "require('ssh2/lib/protocol/Protocol.js');" },
+    broken: /imports ssh2: not its room/,
+  },
+  { name: 'piscina in the pool', files: { 'src/worker/pool/p.ts': "import { Piscina } from 'piscina';" } },
+  {
+    name: 'piscina elsewhere',
+    files: { 'src/worker/auth/a.ts': "import { Piscina } from 'piscina';" },
+    broken: /imports piscina: not its room/,
+  },
+  {
+    name: 'shared on a leaf package',
+    files: { 'src/shared/c.ts': "import { parse } from 'yaml';\nimport 'node:net';" },
+  },
+  {
+    name: 'shared on anything else',
+    files: { 'src/shared/c.ts': "import pino from 'pino';" },
+    broken: /shared stands on leaf packages only/,
+  },
+  { name: 'the environment read in the cli', files: { 'src/cli/main.ts': 'process.argv' } },
+  {
+    name: 'the environment read elsewhere',
+    files: { 'src/master/ledger.ts': 'const { PORT } = process.env;' },
+    broken: /reads process\.env or process\.argv/,
+  },
+  { name: 'the environment named in a comment', files: { 'src/master/ledger.ts': '// process.env is not read here' } },
+  {
+    name: 'tests in the program',
+    files: { 'src/cli/main.ts': "import '../../test/support/ssh.js';" },
+    broken: /not a part of the program/,
+  },
+  { name: 'a file without a room', files: { 'src/worker/attic.ts': '' }, broken: /belongs to no room/ },
+];
+
+for (const { name, files, broken } of CASES) {
+  t.test(`rule: ${name}`, async (t) => {
+    const found = violations(Object.entries(files).map(([path, text]) => ({ path, text })));
+    t.equal(found.length, broken === undefined ? 0 : 1, found.join('\n'));
+    if (broken !== undefined) t.match(found[0], broken);
+  });
+}
+
+function sourceFiles(): SourceFile[] {
+  return readdirSync(join(projectRoot, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `src/${name}`)
+    .map((path) => ({ path, text: readFileSync(join(projectRoot, path), 'utf8') }));
+}
+
+t.test('the source keeps to every rule', async (t) => {
+  const files = sourceFiles();
+  t.ok(files.length > 10 && files.some(({ text }) => importsOf(text).length > 0), `${files.length} files were read`);
+  const found = violations(files);
+  t.equal(found.length, 0, found.length === 0 ? 'no violation' : found.join('\n'));
+});

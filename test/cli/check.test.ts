@@ -1,0 +1,169 @@
+/** CHECK and the command line itself: the real program, its lines and its exit codes. */
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { cliEntry } from '../support/paths.js';
+import { mustRun, type Outcome, run } from '../support/process.js';
+import { tempDir } from '../support/temp.js';
+
+function sallyport(t: Test, cwd: string, args: readonly string[]): Promise<Outcome> {
+  return run(t, process.execPath, [cliEntry, ...args], { cwd, env: { HOME: cwd } });
+}
+
+function write(dir: string, name: string, text: string, mode = 0o600): string {
+  const file = join(dir, name);
+  writeFileSync(file, text);
+  chmodSync(file, mode); // whatever the umask is
+  return file;
+}
+
+async function newKey(t: Test, file: string): Promise<void> {
+  await mustRun(t, 'ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file]);
+}
+
+t.test('a good config, found in the working folder or named', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'alice'));
+  await newKey(t, join(dir, 'host_key'));
+  write(
+    dir,
+    'sallyport.yaml',
+    'workers: 1\nhostKeys: [host_key]\nlisten: ["127.0.0.1:0"]\nusers: {alice: {authorizedKeys: alice.pub}}\n',
+  );
+  const expected = 'good: 1 user, 1 worker, listens on 127.0.0.1:0\n';
+  t.match(await sallyport(t, dir, ['check']), { code: 0, stdout: `sallyport.yaml: ${expected}`, stderr: '' });
+  const file = join(dir, 'sallyport.yaml');
+  t.match(await sallyport(t, '/', ['check', '--config', file]), {
+    code: 0,
+    stdout: `${file}: ${expected}`,
+    stderr: '',
+  });
+});
+
+t.test('every error at once, of the config, its key files and its host keys', async (t) => {
+  const dir = tempDir(t);
+  write(dir, 'c.yaml', 'users:\n  alice: {authorizedKeys: none.pub, pasword: x}\ntimeouts: {drain: 5}\n');
+  const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+  t.equal(code, 2);
+  const lines = stdout.trimEnd().split('\n');
+  t.equal(lines.length, 3);
+  t.match(
+    lines[0],
+    /^c\.yaml:2:27: users\.alice\.authorizedKeys: "none\.pub" \(\/.*\/none\.pub\) is not there, allowed: /,
+  );
+  t.match(lines[1], /^c\.yaml:2:37: users\.alice\.pasword: unknown key \(did you mean users\.alice\.password\?\)/);
+  t.match(lines[2], /^c\.yaml:3:19: timeouts\.drain: 5 has no unit/);
+});
+
+t.test('host keys: there, private, and private to us', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'good'));
+  await newKey(t, join(dir, 'open'));
+  chmodSync(join(dir, 'open'), 0o644);
+  write(dir, 'junk', 'junk\n');
+  write(dir, 'c.yaml', 'hostKeys:\n  - good\n  - missing\n  - open\n  - junk\n  - good.pub\n');
+  chmodSync(join(dir, 'good.pub'), 0o600);
+  const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+  t.equal(code, 2);
+  const lines = stdout.trimEnd().split('\n');
+  t.equal(lines.length, 4, stdout);
+  t.match(lines[0], /^c\.yaml:3:5: hostKeys\[1\]: .*missing: no such file/);
+  t.match(lines[1], /^c\.yaml:4:5: hostKeys\[2\]: .*open: others may read/);
+  t.match(lines[2], /^c\.yaml:5:5: hostKeys\[3\]: .*junk: this is no private key/);
+  t.match(lines[3], /^c\.yaml:6:5: hostKeys\[4\]: .*good\.pub: this is a public key/);
+});
+
+t.test('a key that will open nothing is a warning with its own file and line', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'alice'));
+  write(
+    dir,
+    'keys',
+    `${await mustRun(t, 'cat', [join(dir, 'alice.pub')])}\nrestrict ssh-ed25519 AAAA\nssh-ed25519 AAAA\n`,
+  );
+  write(dir, 'c.yaml', 'users: {alice: {authorizedKeys: keys}}\n');
+  const { code, stderr } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+  t.equal(code, 0);
+  const lines = stderr.trimEnd().split('\n');
+  t.equal(lines.length, 2, stderr);
+  t.match(lines[0], /\/keys:3:1: users\.alice\.authorizedKeys: warning: options are not supported/);
+  t.match(lines[1], /\/keys:4:1: users\.alice\.authorizedKeys: warning: /);
+});
+
+t.test('a bind address that grants nothing is a warning, of the check and of the start', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'alice'));
+  // The second key keeps the server from starting: this is about what it says before.
+  const user = 'users: {alice: {authorizedKeys: alice.pub, permitListen: ["app.internal:80"]}}\n';
+  write(dir, 'good.yaml', user);
+  write(dir, 'bad.yaml', `${user}bogus: 1\n`);
+  const warning =
+    /^\w+\.yaml:1:59: users\.alice\.permitListen\[0\]: warning: "app\.internal:80": a name cannot be bound in this version; allowed are /;
+  t.match(await sallyport(t, dir, ['check', '--config', 'good.yaml']), { code: 0, stderr: warning });
+  t.match(await sallyport(t, dir, ['serve', '--config', 'bad.yaml']), { code: 2, stderr: warning });
+});
+
+t.test('files that are no config are refused with a place, whatever they are', async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, 'folder'));
+  write(dir, 'big.yaml', `# ${'x'.repeat(2 ** 20)}\n`);
+  write(dir, 'open.yaml', '', 0o666);
+  writeFileSync(join(dir, 'binary.yaml'), Buffer.from([0xff, 0xfe, 0x00]));
+  symlinkSync(join(dir, 'nowhere'), join(dir, 'dangling.yaml'));
+  const cases: ReadonlyArray<readonly [string, string]> = [
+    ['none.yaml', 'is not there'],
+    ['dangling.yaml', 'is not there'],
+    ['folder', 'is a folder'],
+    ['big.yaml', 'is larger than 1MiB'],
+    ['binary.yaml', 'is not UTF-8 text'],
+    ['/dev/zero', 'is larger than 1MiB'],
+    ['open.yaml', 'may be written by everybody on this machine: chmod o-w it'],
+  ];
+  for (const [file, wrong] of cases)
+    t.match(await sallyport(t, dir, ['check', '--config', file]), {
+      code: 2,
+      stdout: `${file}:1:1: file: ${wrong}, allowed: a YAML file\n`,
+    });
+});
+
+t.test('without a file there is nothing to check; a file that cannot be followed is not "no file"', async (t) => {
+  const dir = tempDir(t);
+  t.match(await sallyport(t, dir, ['check']), { code: 0, stdout: /^no config file .* quick start\n$/ });
+  symlinkSync(join(dir, 'nowhere'), join(dir, 'sallyport.yaml'));
+  t.match(await sallyport(t, dir, ['check']), { code: 2, stdout: /^sallyport\.yaml:1:1: file: is not there/ });
+});
+
+t.test('bad usage: exit code 2 and a hint', async (t) => {
+  const dir = tempDir(t);
+  const cases: ReadonlyArray<readonly [readonly string[], RegExp]> = [
+    [['chek'], /^error: unknown command 'chek' \(did you mean check\?\)\n/],
+    [['frobnicate'], /^error: unknown command 'frobnicate'\n/],
+    [['status'], /^error: the command 'status' is not supported in this version yet\n/],
+    [['--bogus'], /^error: unknown option '--bogus'/],
+    [['check', 'extra'], /^error: too many arguments/],
+    [['check', '--config'], /^error: option .* argument missing/],
+    [['serve', '--handler', './mine.js'], /^error: --handler is not supported in this version yet\n$/],
+  ];
+  for (const [args, message] of cases) {
+    const outcome = await sallyport(t, dir, args);
+    t.match(outcome, { code: 2, stdout: '', stderr: message }, args.join(' '));
+    if (args[0] !== 'serve') t.match(outcome.stderr, /sallyport --help/, args.join(' '));
+  }
+  t.match(await sallyport(t, dir, ['--help']), { code: 0, stdout: /hash-password/ });
+  t.match(await sallyport(t, dir, ['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
+});
+
+t.test('serve tells the same errors, and those of its own options', async (t) => {
+  const dir = tempDir(t);
+  write(dir, 'bad.yaml', 'bogus: 1\n');
+  t.match(await sallyport(t, dir, ['serve', '--config', 'bad.yaml', '--workers', '0', '--listen', 'x']), {
+    code: 2,
+    stdout: '',
+    stderr:
+      /^bad\.yaml:1:1: users: warning: [^\n]*\nbad\.yaml:1:1: bogus: unknown key[^\n]*\ncommand line: listen\[0\]: "x" is not HOST:PORT[^\n]*\ncommand line: workers: 0 is out of range[^\n]*\n$/,
+  });
+  t.match(await sallyport(t, dir, ['--log-level', 'loud']), {
+    code: 2,
+    stderr: /^command line: log\.level: "loud" is not known/m,
+  });
+});

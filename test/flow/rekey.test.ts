@@ -1,0 +1,54 @@
+/** REKEY: RFC 4253 §9, again and again under full load both ways, with every cipher that the server offers. */
+import t from 'tap';
+import { exchange, MIB } from '../support/bytes.js';
+import { flow } from '../support/flow.js';
+import type { Running } from '../support/process.js';
+import { startSallyport } from '../support/server.js';
+import { tunnel } from '../support/ssh.js';
+import { connect, freePort, startEcho } from '../support/targets.js';
+
+const CIPHERS = [
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+  'chacha20-poly1305@openssh.com',
+  'aes128-ctr',
+  'aes256-ctr',
+] as const;
+const TRANSFER_BYTES = 100 * MIB;
+/** Far below the 200 that 100 MB each way at 1 MB per key amount to, and far above what happens without RekeyLimit. */
+const MANY_REKEYS = 50;
+
+/** Key exchanges after the first one, by the client's own log. */
+function rekeysOf(client: Running): number {
+  return client.stderr.split('SSH2_MSG_NEWKEYS sent').length - 2;
+}
+
+flow(t, 'rekeying every MB', { needs: ['ssh', 'ssh-keygen'] }, async (t, workers) => {
+  const server = await startSallyport(t, { workers });
+  const echo = await startEcho(t);
+
+  for (const cipher of CIPHERS) {
+    await t.test(`loses nothing of 100 MB each way with ${cipher}`, async (t) => {
+      const near = await freePort();
+      const specs = ['-c', cipher, '-o', 'RekeyLimit=1M', '-L', `${near}:localhost:${echo.port}`];
+      const { client } = await tunnel(t, server, server.alice, specs);
+      const { sent, received } = await exchange(await connect(t, near), cipher, TRANSFER_BYTES);
+      t.same(received, sent);
+      t.match(client.stderr, `kex: server->client cipher: ${cipher}`);
+      const rekeys = rekeysOf(client);
+      t.ok(rekeys >= MANY_REKEYS, `${rekeys} rekeys`);
+      await client.stop();
+    });
+  }
+});
+
+flow(t, 'rekeying that the server begins', { needs: ['ssh', 'ssh-keygen'] }, async (t, workers) => {
+  const server = await startSallyport(t, { workers, config: { rekey: { bytes: '1MiB' } } });
+  const echo = await startEcho(t);
+  const near = await freePort();
+  const { client } = await tunnel(t, server, server.alice, ['-L', `${near}:localhost:${echo.port}`]);
+  const { sent, received } = await exchange(await connect(t, near), 'from the server', TRANSFER_BYTES);
+  t.same(received, sent);
+  const rekeys = rekeysOf(client);
+  t.ok(rekeys >= MANY_REKEYS, `${rekeys} rekeys`);
+});

@@ -1,0 +1,143 @@
+/** PRIMARY'S MAIN: signals, exit codes, inherited sockets, and what outlives the primary. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { within } from '../support/deadline.js';
+import { EventLog } from '../support/events.js';
+import { FakePeer } from '../support/primary_under_test.js';
+import { type Running, start } from '../support/process.js';
+import { tempDir } from '../support/temp.js';
+
+const entry = fileURLToPath(new URL('../support/primary_entry.js', import.meta.url));
+
+interface Served {
+  readonly program: Running;
+  readonly events: EventLog;
+  readonly port: number;
+}
+
+function launch(t: Test, keys: Readonly<Record<string, unknown>>): Running {
+  return start(t, process.execPath, [entry, JSON.stringify({ stateDir: tempDir(t), ...keys })]);
+}
+
+async function serve(t: Test, keys: Readonly<Record<string, unknown>> = {}): Promise<Served> {
+  const program = launch(t, keys);
+  const [, port] = await program.waitFor(/port (\d+)/);
+  return { program, events: new EventLog(program), port: Number(port) };
+}
+
+/** A zombie does not: in a container nobody may collect an orphan. */
+function runs(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  t.test(`${signal} drains; the last one out ends it with 0`, async (t) => {
+    const { program, events, port } = await serve(t);
+    await events.wait('server.listening', { address: `127.0.0.1:${port}` });
+    const peer = await FakePeer.connect(t, port);
+    await peer.worker();
+    program.signal(signal);
+    await events.wait('server.draining');
+    t.equal(await peer.ask('still'), 'still');
+    peer.socket.end();
+    t.match(await program.exited, { code: 0 });
+    t.match(events.list('server.stopped'), [{ reason: 'DRAINED' }]);
+    t.equal(events.list('worker.exited', { reason: 'DRAINED' }).length, 2);
+    t.same(events.otherLines, []);
+    t.equal(program.stdout, `port ${port}\n`, 'stdout is not for the log');
+  });
+
+t.test('a second signal ends at once', async (t) => {
+  const { program, events, port } = await serve(t, { timeouts: { drain: '10m' } });
+  const peer = await FakePeer.connect(t, port);
+  await peer.worker();
+  program.signal('SIGTERM');
+  await events.wait('server.draining');
+  program.signal('SIGTERM');
+  t.match(await program.exited, { code: 1 });
+  t.equal(await peer.line(), undefined);
+  t.match(events.list('server.stopped'), [{ reason: 'KILLED' }]);
+});
+
+t.test('SIGHUP and SIGUSR2 are survived and answered in the log; workers ignore all signals', async (t) => {
+  const { program, events, port } = await serve(t);
+  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) {
+    program.signal(signal);
+    await program.waitFor(new RegExp(`${signal} has no effect in this version yet`));
+  }
+  for (const { pid } of events.list('worker.started'))
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.kill(Number(pid), signal);
+  t.ok((await (await FakePeer.connect(t, port)).worker()) > 0);
+  t.same(events.list('worker.exited'), []);
+});
+
+t.test('what cannot start says why and exits 1', async (t) => {
+  const { port } = await serve(t);
+  const second = launch(t, { listen: [`127.0.0.1:${port}`] });
+  t.match(await second.exited, { code: 1 });
+  t.match(second.stderr, `failed: 127.0.0.1:${port} is taken`);
+  const keyless = launch(t, { hostKeys: ['/nonexistent/key'] });
+  t.match(await keyless.exited, { code: 1 });
+  t.match(keyless.stderr, 'failed: /nonexistent/key: no such file');
+});
+
+t.test('kill -9 of the primary: tunnels go on, nobody new, and the workers end with their last one', async (t) => {
+  const { program, events, port } = await serve(t, { timeouts: { drain: '10m' } });
+  const peers = [await FakePeer.connect(t, port), await FakePeer.connect(t, port)];
+  for (const peer of peers) await peer.worker();
+  const pids = (await events.waitAll(2, 'worker.started')).map(({ pid }) => Number(pid));
+  program.signal('SIGKILL');
+  for (const peer of peers) t.equal(await peer.ask('on'), 'on');
+  t.equal(await peers[0]?.ask('lease alice 5 4713'), '{"ok":false,"reason":"DRAINING"}', 'every question is answered');
+  const refused = await new Promise((resolve) => {
+    net
+      .connect(port, '127.0.0.1')
+      .on('error', resolve)
+      .on('connect', () => resolve('connected'));
+  });
+  t.match(refused, { code: 'ECONNREFUSED' }, 'the port is free for the next primary');
+  for (const peer of peers) peer.socket.end();
+  await program.exited; // its output ends when the last worker, which shares it, is gone
+  for (const pid of pids) t.notOk(runs(pid), `worker ${pid} has ended`);
+});
+
+t.test('systemd socket activation: the inherited socket is used, and `listen` is not', async (t) => {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const fd = '_handle' in server ? server._handle : undefined;
+  if (address === null || typeof address === 'string' || typeof fd !== 'object' || fd === null || !('fd' in fd))
+    throw new Error('no listening socket');
+  // The shell becomes the server, so LISTEN_PID is its own number.
+  const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"';
+  const keys = JSON.stringify({ stateDir: tempDir(t), listen: ['203.0.113.7:1'] });
+  const child = spawn('/bin/sh', ['-c', script, process.execPath, entry, keys], {
+    stdio: ['ignore', 'pipe', 'ignore', Number(fd.fd)],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  server.close(); // the child's copy lives
+  const [text] = await within(once(child.stdout ?? child, 'data'), 'start');
+  t.equal(String(text), `port ${address.port}\n`);
+  t.ok((await (await FakePeer.connect(t, address.port)).worker()) > 0);
+});
+
+t.test('a burst of connections: each is served, all workers get a share', async (t) => {
+  const { port, events } = await serve(t, { limits: { startups: '1000:30:2000' } });
+  const count = 200;
+  const peers = await Promise.all(Array.from({ length: count }, () => FakePeer.connect(t, port)));
+  const workers = await Promise.all(peers.map((peer) => peer.worker()));
+  t.equal(workers.filter((worker) => worker > 0).length, count);
+  for (const worker of [1, 2])
+    t.ok(workers.filter((one) => one === worker).length > count / 4, `share of worker ${worker}`);
+  await events.waitAll(count, 'connection.accepted');
+  for (const peer of peers) peer.socket.end();
+});

@@ -1,0 +1,72 @@
+/** ROUTER: what a worker says counts for what it holds, and nothing that it says ends the primary. */
+import t from 'tap';
+import { Handoff } from '../../src/master/handoff.js';
+import { LeaseDesk } from '../../src/master/lease_desk.js';
+import { Ledger } from '../../src/master/ledger.js';
+import { type RouterRooms, route } from '../../src/master/router.js';
+import type { AskId, ConnId, ToPrimary, ToWorker } from '../../src/shared/ipc.js';
+import { FakeClock } from '../support/fake_clock.js';
+
+const CONN = 7 as ConnId;
+const ASK = 1 as AskId;
+
+function rooms(): { rooms: RouterRooms; told: [number, ToWorker][]; troubles: string[]; ledger: Ledger } {
+  const told: [number, ToWorker][] = [];
+  const troubles: string[] = [];
+  const clock = new FakeClock();
+  const ledger = new Ledger({ random: () => 0 });
+  ledger.accept(CONN, { address: '127.0.0.1', port: 5000 }, 0);
+  ledger.assign(CONN, 1);
+  const tell = (worker: number, message: ToWorker): void => {
+    told.push([worker, message]);
+  };
+  const desk = new LeaseDesk(ledger, { probe() {}, close() {} }, clock);
+  const handoff = new Handoff(
+    { pick: () => ({ kind: 'wait' }), give() {}, tell },
+    { accepted() {}, refused() {} },
+    clock,
+  );
+  const trouble = (text: string): void => {
+    troubles.push(text);
+  };
+  return { rooms: { ledger, desk, handoff, event() {}, tell, trouble }, told, troubles, ledger };
+}
+
+const login: ToPrimary = {
+  type: 'ask',
+  ask: ASK,
+  question: { kind: 'login', id: CONN, user: 'alice', limit: 1 },
+};
+
+t.test('the holder of a connection is answered, another worker is refused', async (t) => {
+  const made = rooms();
+  route(made.rooms, 2, login);
+  await new Promise(setImmediate);
+  t.same(made.told, [[2, { type: 'answer', ask: ASK, answer: { ok: false, reason: 'DRAINING' } }]]);
+  t.equal(made.ledger.usage('alice').connections, 0);
+  route(made.rooms, 1, login);
+  await new Promise(setImmediate);
+  t.same(made.told[1], [1, { type: 'answer', ask: ASK, answer: { ok: true, port: 0 } }]);
+});
+
+t.test('a question that cannot be read is answered with a no, and told', async (t) => {
+  const made = rooms();
+  const target = { kind: 'tcp', host: 'localhost', port: 0 }; // no ranges
+  const question = JSON.parse(JSON.stringify({ kind: 'lease', id: CONN, user: 'alice', limit: 1, target }));
+  route(made.rooms, 1, { type: 'ask', ask: ASK, question });
+  await new Promise(setImmediate);
+  t.same(made.told, [[1, { type: 'answer', ask: ASK, answer: { ok: false, reason: 'DRAINING' } }]]);
+  t.match(made.troubles, [/^worker 1 asked/]);
+});
+
+t.test("another worker's word on a connection changes nothing", async (t) => {
+  const made = rooms();
+  route(made.rooms, 2, { type: 'authenticated', id: CONN });
+  route(made.rooms, 2, { type: 'closed', id: CONN });
+  t.equal(made.ledger.unauthenticated, 1);
+  t.equal(made.ledger.size, 1);
+  route(made.rooms, 1, { type: 'authenticated', id: CONN });
+  t.equal(made.ledger.unauthenticated, 0);
+  route(made.rooms, 1, { type: 'closed', id: CONN });
+  t.equal(made.ledger.size, 0);
+});

@@ -1,0 +1,213 @@
+/** SUPERVISOR with workers and time of ours; real processes are in primary.test. */
+import t from 'tap';
+import { Supervisor } from '../../src/master/supervisor.js';
+import type { WorkerEvents } from '../../src/master/worker_process.js';
+import { SUPERVISOR_TIMING } from '../../src/master/worker_status.js';
+import type { ToWorker } from '../../src/shared/ipc.js';
+import { FakeClock } from '../support/fake_clock.js';
+import { testConfig } from '../support/test_config.js';
+
+interface FakeProcess {
+  readonly events: WorkerEvents;
+  readonly got: ToWorker[];
+  killed: boolean;
+}
+
+function room(workers = 1) {
+  const clock = new FakeClock();
+  const forked: FakeProcess[] = [];
+  const said: string[] = [];
+  const config = testConfig();
+  const supervisor = new Supervisor({
+    workers,
+    clock,
+    timing: SUPERVISOR_TIMING,
+    startMessage: (workerId) => ({ type: 'start', config, hostKeys: [], ownListeners: [], workerId }),
+    fork(events) {
+      const made: FakeProcess = { events, got: [], killed: false };
+      forked.push(made);
+      return {
+        pid: 1000 + forked.length,
+        send: (message) => made.got.push(message),
+        sendWithHandle: (_message, _handle, failed) => failed(),
+        kill() {
+          made.killed = true;
+        },
+      };
+    },
+    events: {
+      message: (worker, message) => said.push(`${message.type} of ${worker}`),
+      started: (worker) => said.push(`started ${worker.id}`),
+      lost: (worker, end, how) => said.push(`lost ${worker.id}: ${end}, ${how}`),
+      available: () => said.push('available'),
+      trouble: (text) => said.push(`trouble: ${text}`),
+    },
+  });
+  const process = (index: number): FakeProcess => {
+    const found = forked[index];
+    if (found === undefined) throw new Error(`no process ${index}`);
+    return found;
+  };
+  const ready = (index: number): void => process(index).events.message({ type: 'ready', nativeBinding: true });
+  return { supervisor, clock, forked, said, process, ready };
+}
+
+t.test('`start` is sent when the worker says that it listens; ready ends the start', async (t) => {
+  const { supervisor, said, process, ready } = room(2);
+  const started = supervisor.start();
+  t.same(process(0).got, []);
+  process(0).events.message({ type: 'hello' });
+  t.match(process(0).got, [{ type: 'start', workerId: 1 }]);
+  ready(0);
+  ready(1);
+  await started;
+  t.same(said, ['started 1', 'available', 'started 2', 'available']);
+  t.match(supervisor.workers(), [
+    { id: 1, state: 'ready', pid: 1001 },
+    { id: 2, state: 'ready' },
+  ]);
+});
+
+t.test('the first crash is replaced at once, further ones after pauses that double, up to a bound', async (t) => {
+  const { supervisor, clock, forked, said, process, ready } = room();
+  void supervisor.start();
+  ready(0);
+  process(0).events.gone('signal SIGSEGV');
+  t.equal(forked.length, 2, 'at once');
+  const pauses: number[] = [];
+  for (let crash = 1; crash <= 9; crash++) {
+    ready(crash);
+    process(crash).events.gone('signal SIGSEGV');
+    let pause = 0;
+    while (forked.length === crash + 1) {
+      clock.advance(50);
+      pause += 50;
+    }
+    pauses.push(pause);
+  }
+  t.same(pauses, [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  t.ok(said.some((text) => text.startsWith('trouble: crash loop: 3 in a row')));
+  ready(10);
+  for (let second = 0; second < 60; second++) {
+    clock.advance(1000);
+    process(10).events.message({ type: 'pong' });
+  }
+  process(10).events.gone('exit code 1');
+  t.equal(forked.length, 12, 'a worker that lived a minute is replaced at once again');
+});
+
+t.test('a silent worker is late after one second and killed after five', async (t) => {
+  const { supervisor, clock, process, ready, said, forked } = room();
+  void supervisor.start();
+  ready(0);
+  clock.advance(500);
+  process(0).events.message({ type: 'pong' });
+  clock.advance(4999);
+  t.equal(process(0).killed, false);
+  t.ok((supervisor.workers()[0]?.silentMs ?? 0) > SUPERVISOR_TIMING.lateMs);
+  clock.advance(1001);
+  t.equal(process(0).killed, true);
+  process(0).events.gone('signal SIGKILL');
+  t.ok(said.includes('lost 1: UNRESPONSIVE, signal SIGKILL'));
+  t.equal(forked.length, 2);
+});
+
+t.test('one that was late and answers may take sockets again', async (t) => {
+  const { supervisor, clock, process, ready, said } = room();
+  void supervisor.start();
+  ready(0);
+  clock.advance(2000);
+  process(0).events.message({ type: 'pong' });
+  t.same(said, ['started 1', 'available', 'available']);
+});
+
+t.test('if we ourselves were held up, no worker is killed for it', async (t) => {
+  const { supervisor, clock, process, ready } = room();
+  void supervisor.start();
+  ready(0);
+  clock.advance(500);
+  process(0).events.message({ type: 'pong' });
+  // One timer fires late, as after a SIGSTOP of the primary: one missed ping, not ten.
+  const missed = process(0).got.filter(({ type }) => type === 'ping').length;
+  t.equal(missed, 1);
+  clock.advance(1000);
+  process(0).events.message({ type: 'pong' });
+  clock.advance(4500);
+  t.equal(process(0).killed, false);
+});
+
+t.test('three deaths in a row before ready end the start, with the reason', async (t) => {
+  const { supervisor, clock, process } = room();
+  const started = supervisor.start();
+  for (let attempt = 0; attempt < 3; attempt++) {
+    process(attempt).events.message({ type: 'failed', message: 'bad host key' });
+    process(attempt).events.gone('exit code 1');
+    clock.advance(1000);
+  }
+  await t.rejects(started, { code: 'WORKER_START_FAILED', message: 'no worker starts: bad host key' });
+});
+
+t.test('two deaths and a success are a start', async (t) => {
+  const { supervisor, clock, process, ready } = room();
+  const started = supervisor.start();
+  process(0).events.gone('exit code 1');
+  process(1).events.gone('exit code 1');
+  clock.advance(1000);
+  ready(2);
+  await started;
+  t.match(supervisor.workers(), [{ id: 3, state: 'ready' }]);
+});
+
+t.test('a worker that gives up is replaced while it still drains', async (t) => {
+  const { supervisor, said, process, ready, forked } = room();
+  void supervisor.start();
+  ready(0);
+  process(0).events.message({ type: 'stopping', message: 'TypeError' });
+  process(0).events.message({ type: 'stopping', message: 'TypeError' });
+  t.equal(forked.length, 2);
+  t.match(supervisor.workers(), [
+    { id: 1, state: 'draining' },
+    { id: 2, state: 'starting' },
+  ]);
+  process(0).events.gone('exit code 1');
+  t.equal(forked.length, 2, 'replaced once');
+  t.ok(said.includes('lost 1: FAULT, exit code 1'));
+});
+
+t.test('drain: told, waited for, and not replaced; who is still starting goes at once', async (t) => {
+  const { supervisor, said, process, ready, forked, clock } = room(2);
+  void supervisor.start();
+  ready(0);
+  const drained = supervisor.drain(30_000);
+  t.match(process(0).got.at(-1), { type: 'drain', deadlineMs: 30_000 });
+  t.equal(process(1).killed, true);
+  process(0).events.gone('exit code 0');
+  process(1).events.gone('signal SIGKILL');
+  t.equal(await drained, true);
+  t.same(said.slice(2), ['lost 1: DRAINED, exit code 0', 'lost 2: DRAINED, signal SIGKILL']);
+  t.equal(forked.length, 2);
+  t.equal(clock.pending, 0, 'no timer is left');
+});
+
+t.test('drain: who does not go is killed after the deadline, and the drain was not clean', async (t) => {
+  const { supervisor, process, ready, clock } = room();
+  void supervisor.start();
+  ready(0);
+  const drained = supervisor.drain(1000);
+  clock.advance(2999);
+  t.equal(process(0).killed, false);
+  clock.advance(1);
+  t.equal(process(0).killed, true);
+  process(0).events.gone('signal SIGKILL');
+  t.equal(await drained, false);
+});
+
+t.test('the rest of what workers say is passed on', async (t) => {
+  const { supervisor, said, process, ready } = room();
+  void supervisor.start();
+  ready(0);
+  process(0).events.message({ type: 'events', events: [{ event: 'auth.failed' }], lost: 0 });
+  process(0).events.message({ type: 'load', load: { connections: 3, channels: 4, bufferedBytes: 5, loopLagMs: 6 } });
+  t.same(said.slice(2), ['events of 1']);
+  t.match(supervisor.workers(), [{ load: { channels: 4, loopLagMs: 6 } }]);
+});

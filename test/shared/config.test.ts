@@ -1,0 +1,95 @@
+/** CONFIG: the table itself. Its defaults and bounds can be read by its own reader, and every default lies in its range. */
+import t from 'tap';
+import { SERVER_KEYS, USER_KEYS } from '../../src/shared/config.js';
+import { parseConfig } from '../../src/shared/config_file.js';
+import { isKey, type Key, nameOf, type Table } from '../../src/shared/config_keys.js';
+import { readObject } from '../../src/shared/config_source.js';
+import { readValue } from '../../src/shared/config_value.js';
+import { parseBytes, parseDuration } from '../../src/shared/units.js';
+
+const world = {
+  parallelism: 3,
+  resolvePath: (path: string) => path,
+  readFile: () => ({ ok: true, value: '' }) as const,
+};
+
+function keysOf(table: Table, path = ''): ReadonlyArray<readonly [string, Key]> {
+  return Object.entries(table).flatMap(
+    ([name, entry]): ReadonlyArray<readonly [string, Key]> =>
+      isKey(entry) ? [[`${path}${name}`, entry]] : keysOf(entry, `${path}${name}.`),
+  );
+}
+
+const KEYS = [...keysOf(SERVER_KEYS), ...keysOf(USER_KEYS, 'user.')];
+
+t.test('each default is a value that the reader takes', async (t) => {
+  for (const [name, key] of KEYS) {
+    if (key.kind === 'later' || key.default === null) continue;
+    const errors: string[] = [];
+    const report = { file: 'table', error: (_at: unknown, wrong: string) => errors.push(wrong), warning: () => {} };
+    t.not(readValue(key, readObject(key.default), world, report), undefined, name);
+    t.same(errors, [], name);
+  }
+});
+
+t.test('each bound can be read, and the lower one is the lower', async (t) => {
+  for (const [name, key] of KEYS) {
+    if (key.kind === 'count') t.ok(key.min < key.max && key.min <= key.default && key.default <= key.max, name);
+    if (key.kind !== 'duration' && key.kind !== 'bytes') continue;
+    const parse = key.kind === 'duration' ? parseDuration : parseBytes;
+    const min = parse(key.min);
+    const max = parse(key.max);
+    t.ok(min.ok && max.ok && min.value < max.value, name);
+  }
+});
+
+t.test('each key tells what, why and whence; zero and off are explained where they are allowed', async (t) => {
+  for (const [name, key] of KEYS) {
+    t.notMatch(key.does, /\.$|^$/, name);
+    if (key.kind === 'later') continue;
+    t.notMatch(key.why, /\.$|^$/, name);
+    t.notMatch(key.source, /^$/, name);
+    if (key.kind === 'count') t.equal(key.zero !== undefined, key.min === 0, name);
+    if (key.kind === 'duration') t.equal(key.zero !== undefined, key.min === '0s', name);
+  }
+});
+
+t.test('the unit is part of the name', async (t) => {
+  t.equal(nameOf('connect', SERVER_KEYS.timeouts.connect), 'connectMs');
+  t.equal(nameOf('memoryPerConnection', SERVER_KEYS.limits.memoryPerConnection), 'memoryPerConnectionBytes');
+  t.equal(nameOf('bytes', SERVER_KEYS.rekey.bytes), 'bytes');
+  t.equal(nameOf('maxTries', SERVER_KEYS.auth.maxTries), 'maxTries');
+});
+
+t.test('the defaults', async (t) => {
+  const result = parseConfig('', 'sallyport.yaml', { ...world, resolvePath: (path) => `/etc/sallyport/${path}` });
+  t.ok(result.ok);
+  if (!result.ok) return;
+  t.same(result.config, {
+    listen: ['0.0.0.0:2222', '[::]:2222'],
+    workers: 3,
+    stateDir: '/etc/sallyport/./state',
+    hostKeys: [],
+    noShell: 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.',
+    auth: { methods: ['publickey', 'password', 'keyboard-interactive'], maxTries: 6, loginGraceTimeMs: 30_000 },
+    limits: {
+      startups: { begin: 10, ratePercent: 30, full: 100 },
+      connections: 20_000,
+      channelsPerConnection: 1024,
+      forwardsPerConnection: 64,
+      memoryPerConnectionBytes: 16 * 2 ** 20,
+    },
+    timeouts: {
+      connectMs: 10_000,
+      keepaliveMs: 15_000,
+      keepaliveCount: 3,
+      halfCloseMs: 600_000,
+      idleChannelMs: 0,
+      stalledWriteMs: 60_000,
+      drainMs: 30_000,
+    },
+    rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
+    log: { level: 'info', format: 'auto' },
+    users: [],
+  });
+});

@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import t, { type Test } from 'tap';
+import {
+  adoptHandle,
+  closeHandle,
+  endHandle,
+  handleOf,
+  isTcpHandle,
+  requireHandles,
+  takeHandle,
+} from '../../src/shared/handles.js';
+import { within } from '../support/deadline.js';
+
+/** A server with a paused socket, and its peer. */
+async function pair(t: Test): Promise<{ server: net.Server; socket: net.Socket; peer: net.Socket }> {
+  const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const peer = net.connect({ host: '127.0.0.1', port: address.port, allowHalfOpen: true });
+  peer.on('error', () => {});
+  const [socket]: net.Socket[] = await within(once(server, 'connection'), 'connection');
+  if (socket === undefined) throw new Error('no socket');
+  t.teardown(() => {
+    peer.destroy();
+    server.close();
+  });
+  return { server, socket, peer };
+}
+
+async function read(socket: net.Socket, length: number): Promise<string> {
+  let text = '';
+  for await (const chunk of socket) {
+    text += String(chunk);
+    if (text.length >= length) break;
+  }
+  return text;
+}
+
+t.test('what is a TCP handle', async (t) => {
+  const { socket } = await pair(t);
+  t.ok(isTcpHandle(handleOf(socket)));
+  for (const other of [undefined, null, 1, 'x', {}, socket, { close() {}, readStart() {}, readStop() {} }])
+    t.notOk(isTcpHandle(other));
+  t.equal(handleOf(new net.Socket()), undefined, 'a socket that is not connected has none');
+  socket.destroy();
+  t.equal(handleOf(socket), undefined, 'nor has a closed one');
+  t.doesNotThrow(requireHandles);
+});
+
+t.test('a taken handle leaves nothing with the server, and nothing was read', async (t) => {
+  const { server, socket, peer } = await pair(t);
+  peer.write('early');
+  const handle = takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  t.equal(handle.bytesRead, 0);
+  t.ok(socket.destroyed);
+  t.equal(takeHandle(socket), undefined, 'it can be taken once');
+  server.getConnections((_error, count) => t.equal(count, 0));
+  server.close();
+  await within(once(server, 'close'), 'close of a server whose socket was taken');
+  const adopted = adoptHandle(handle);
+  t.equal(await within(read(adopted, 5), 'early bytes'), 'early');
+});
+
+t.test('an adopted handle works both ways, half-closed too', async (t) => {
+  const { socket, peer } = await pair(t);
+  const handle = takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  const adopted = adoptHandle(handle);
+  peer.end('question');
+  const chunks: Buffer[] = [];
+  adopted.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await within(once(adopted, 'end'), 'end of the question');
+  adopted.end(`answer to ${Buffer.concat(chunks)}`);
+  t.equal(await within(read(peer, 18), 'answer'), 'answer to question');
+});
+
+t.test('onread: bytes land in our buffer; false pauses, resume goes on', async (t) => {
+  const { socket, peer } = await pair(t);
+  const handle = takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  const buffer = Buffer.alloc(4);
+  const seen: string[] = [];
+  let told = (): void => {};
+  const adopted = adoptHandle(handle, {
+    onread: {
+      buffer,
+      callback(bytesRead, into) {
+        t.equal(into, buffer, 'the very buffer');
+        seen.push(Buffer.from(into.subarray(0, bytesRead)).toString());
+        told();
+        return false;
+      },
+    },
+  });
+  t.teardown(() => adopted.destroy());
+  const next = (): Promise<void> =>
+    within(
+      new Promise((resolve) => {
+        told = resolve;
+      }),
+      'bytes',
+    );
+  let more = next();
+  peer.write('abcdefgh');
+  await more;
+  t.same(seen, ['abcd'], 'paused after the first');
+  more = next();
+  adopted.resume();
+  await more;
+  t.same(seen, ['abcd', 'efgh']);
+});
+
+t.test('paused: not a byte is read before resume', async (t) => {
+  const { socket, peer } = await pair(t);
+  const handle = takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  const adopted = adoptHandle(handle, { paused: true });
+  t.teardown(() => adopted.destroy());
+  peer.write('x');
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(adopted.bytesRead, 0);
+  adopted.resume();
+  await within(once(adopted, 'data'), 'data');
+});
+
+t.test('close and end: the peer sees the end, calling twice harms nobody', async (t) => {
+  for (const stop of [closeHandle, endHandle]) {
+    const { socket, peer } = await pair(t);
+    const handle = takeHandle(socket);
+    if (handle === undefined) throw new Error('no handle');
+    stop(handle);
+    peer.resume();
+    await within(once(peer, 'end'), `end after ${stop.name}`);
+    stop(handle);
+    closeHandle(handle);
+    t.ok(handle.fd < 0);
+  }
+});

@@ -1,0 +1,31 @@
+import t from 'tap';
+import { isToPrimary, isToWorker } from '../../src/shared/ipc.js';
+
+t.test('only messages of ours pass, with the fields that we count with', async (t) => {
+  const toPrimary: ReadonlyArray<readonly [unknown, boolean]> = [
+    [{ type: 'accepted', id: 1 }, true],
+    [{ type: 'accepted', id: '1' }, false],
+    [{ type: 'accepted' }, false],
+    [{ type: 'closed', id: 1 }, true],
+    [{ type: 'events', events: [{ event: 'auth.failed' }], lost: 0 }, true],
+    [{ type: 'events', events: null, lost: 0 }, false],
+    [{ type: 'load', load: 7 }, false],
+    [{ type: 'ping' }, false], // the other direction
+    [{ type: 'toString' }, false],
+    [{ type: '__proto__' }, false],
+    [{ type: 7 }, false],
+    ['accepted', false],
+    [null, false],
+    [undefined, false],
+    [[], false],
+  ];
+  for (const [message, passes] of toPrimary) t.equal(isToPrimary(message), passes, JSON.stringify(message));
+  const toWorker: ReadonlyArray<readonly [unknown, boolean]> = [
+    [{ type: 'ping' }, true],
+    [{ type: 'revoke', id: 1 }, true],
+    [{ type: 'drain', deadlineMs: 1 }, true],
+    [{ type: 'drain' }, false],
+    [{ type: 'accepted', id: 1 }, false],
+  ];
+  for (const [message, passes] of toWorker) t.equal(isToWorker(message), passes, JSON.stringify(message));
+});

@@ -1,0 +1,24 @@
+import t from 'tap';
+import { safeText } from '../../src/shared/log.js';
+import { escapeUnprintable, hasControl } from '../../src/shared/text.js';
+
+t.test('control characters, C1 among them', async (t) => {
+  for (const text of ['\0', 'a\tb', '\x1b[2J', '\x7f', '\x9b1m']) t.ok(hasControl(text), JSON.stringify(text));
+  for (const text of ['', 'plain', 'Grüße, 漢字 🙂', '\u202e']) t.notOk(hasControl(text), JSON.stringify(text));
+  t.notOk(hasControl('a\tb', '\t'), 'but for those that are named');
+  t.ok(hasControl('a\tb\n', '\t'));
+});
+
+t.test('what cannot be seen is escaped, what can be stays', async (t) => {
+  t.equal(escapeUnprintable('a\nb\x1b\x9f'), 'a\\x0ab\\x1b\\x9f');
+  t.equal(escapeUnprintable('exe.\u202etxt\u200b\ufeff'), 'exe.\\u{202e}txt\\u{200b}\\u{feff}');
+  t.equal(escapeUnprintable('\ud800'), '\\u{d800}', 'a lone surrogate');
+  t.equal(escapeUnprintable('Grüße, 漢字 🙂'), 'Grüße, 漢字 🙂');
+});
+
+t.test('a text for the log is short, and no escape is cut in two', async (t) => {
+  t.equal(safeText('x'.repeat(255)).length, 255);
+  t.equal(safeText('x'.repeat(256)), `${'x'.repeat(254)}…`);
+  t.equal(safeText(`${'x'.repeat(253)}\n`), `${'x'.repeat(253)}…`);
+  t.ok(safeText('\0'.repeat(10_000)).length <= 255);
+});

@@ -1,0 +1,18 @@
+/** PRIMARY ENTRY: a whole primary process with fake workers. Argument: config keys as JSON. Prints its port. */
+import { startPrimary } from '../../src/master/main.js';
+import { reasonOf } from '../../src/shared/errors.js';
+import { testConfig } from './test_config.js';
+
+try {
+  const { exitCode } = await startPrimary({
+    config: testConfig(JSON.parse(process.argv[2] ?? '{}')),
+    workerEntry: new URL('./fake_worker.js', import.meta.url),
+    onListening(addresses) {
+      for (const address of addresses) if (address.kind === 'tcp') console.log(`port ${address.port}`);
+    },
+  });
+  process.exit(await exitCode);
+} catch (error) {
+  console.error(`failed: ${reasonOf(error)}`);
+  process.exit(1);
+}

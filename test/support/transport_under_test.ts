@@ -1,0 +1,106 @@
+/** TRANSPORT UNDER TEST: one Transport behind a listener, with a clock of the test's and everything that it told.
+ *  Owns the listener and the connection until the test ends. */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import type { Test } from 'tap';
+import { newKeyPair } from '../../src/master/openssh_key.js';
+import { takeHandle } from '../../src/shared/handles.js';
+import { makeOffer } from '../../src/worker/transport/algorithms.js';
+import { Buffers } from '../../src/worker/transport/buffers.js';
+import { parseHostKeys } from '../../src/worker/transport/host_key.js';
+import { SocketReader } from '../../src/worker/transport/reader.js';
+import { loadSsh2 } from '../../src/worker/transport/ssh2.js';
+import { Transport } from '../../src/worker/transport/transport.js';
+import { deferred, within } from './deadline.js';
+import { type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
+
+export interface TransportUnderTest {
+  readonly transport: Transport;
+  /** The server's side of the connection. */
+  readonly socket: Socket;
+  readonly client: RawClient;
+  readonly buffers: Buffers;
+  readonly clock: { nowMs: number };
+  readonly payloads: Buffer[];
+  /** How often `onWritable` was called. */
+  readonly writableCalls: () => number;
+  /** Resolves with the close reason. */
+  readonly closed: Promise<string>;
+}
+
+/** Keys are agreed when it resolves, and the peer counts as logged in. */
+export async function startTransport(
+  t: Test,
+  options: {
+    readonly rekey?: { readonly bytes: number; readonly timeMs: number };
+    readonly kexTimeoutMs?: number;
+    readonly client?: RawClientOptions;
+  } = {},
+): Promise<TransportUnderTest> {
+  const ssh2 = loadSsh2();
+  const hostKeys = parseHostKeys(ssh2, [{ path: 'test', pem: newKeyPair('ed25519', 'test').privateKey }]);
+  const buffers = new Buffers();
+  const clock = { nowMs: 1_000_000 };
+  const payloads: Buffer[] = [];
+  let writableCalls = 0;
+  const closed = deferred<string>();
+  const started = deferred<{ transport: Transport; socket: Socket }>();
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+    const handle = takeHandle(accepted);
+    if (handle === undefined) return;
+    let line = Buffer.alloc(0);
+    const reader = new SocketReader(handle, buffers, (bytes) => {
+      line = Buffer.concat([line, bytes]);
+      const end = line.indexOf('\n') + 1;
+      if (end === 0) return true;
+      const transport = new Transport(
+        reader,
+        {
+          ssh2,
+          hostKeys,
+          buffers,
+          offer: makeOffer(ssh2, hostKeys.algorithms),
+          rekey: options.rekey ?? { bytes: 2 ** 30, timeMs: 3_600_000 },
+          kexTimeoutMs: options.kexTimeoutMs ?? 20_000,
+          now: () => clock.nowMs,
+        },
+        {
+          onReady() {
+            reader.allowLarge();
+            transport.setAuthenticated();
+            started.resolve({ transport, socket: reader.socket });
+          },
+          onPayload: (payload) => void payloads.push(Buffer.from(payload)),
+          onReadEnd() {},
+          onWritable() {
+            writableCalls++;
+          },
+          onClose: (reason) => closed.resolve(reason),
+        },
+      );
+      transport.start(line.subarray(0, end), line.subarray(end));
+      return true;
+    });
+    reader.socket.on('error', () => {});
+    reader.socket.write('SSH-2.0-Sallyport\r\n');
+    t.teardown(() => reader.socket.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const client = rawClient(t, { host: '127.0.0.1', port }, options.client);
+  await client.ready;
+  const { transport, socket } = await within(started.promise, 'end of the key exchange');
+  return {
+    transport,
+    socket,
+    client,
+    buffers,
+    clock,
+    payloads,
+    writableCalls: () => writableCalls,
+    closed: within(closed.promise, 'close of the transport'),
+  };
+}

@@ -1,0 +1,66 @@
+import t from 'tap';
+import type { AuthorizedKeyLine } from '../../../src/shared/config_keys.js';
+import { parseAuthorizedKeys } from '../../../src/worker/auth/authorized_keys.js';
+import { ecdsa, KNOWN, RSA_1024 } from './keys.js';
+
+const KEY = KNOWN[0]?.line ?? '';
+const [TYPE = '', BASE64 = ''] = KEY.split(' ');
+
+function lines(...texts: string[]): AuthorizedKeyLine[] {
+  return texts.map((text, index) => ({ text, file: 'alice.pub', line: index + 1 }));
+}
+
+t.test('plain keys, with and without a comment', async (t) => {
+  const texts = KNOWN.map(({ line }, index) => (index % 2 === 0 ? `${line} alice@laptop, the "old" one` : line));
+  const { keys, problems } = parseAuthorizedKeys(lines(...texts));
+  t.strictSame(problems, []);
+  t.strictSame(
+    keys.map(({ fingerprint, line, comment }) => ({ fingerprint, line, comment })),
+    KNOWN.map(({ fingerprint }, index) => ({
+      fingerprint,
+      line: index + 1,
+      comment: index % 2 === 0 ? 'alice@laptop, the "old" one' : '',
+    })),
+  );
+  t.equal(keys[0]?.file, 'alice.pub');
+});
+
+t.test('blanks, tabs, CRLF and comments', async (t) => {
+  const { keys, problems } = parseAuthorizedKeys(lines('', '  ', '# ssh-ed25519 AAAA', ` \t${TYPE}\t ${BASE64}\t c\r`));
+  t.strictSame(problems, []);
+  t.match(keys, [{ type: 'ssh-ed25519', line: 4, comment: 'c' }]);
+});
+
+t.test('a bad line opens nothing, is told by its number and hides no other', async (t) => {
+  const options = /options are not supported in this version yet: the key is not accepted/;
+  const p256 = ecdsa(256).blob;
+  const bad: ReadonlyArray<readonly [string, RegExp]> = [
+    [`restrict ${KEY}`, options],
+    [`from="10.0.0.0/8" ${KEY}`, options],
+    [`command="echo \\"hi there\\" ${KEY}",no-pty ${KEY}`, options],
+    [`cert-authority ${KEY}`, options],
+    [`permitopen="a:1",permitopen="b:2"\t${KEY}`, options],
+    [`from="10.0.0.0/8 ${KEY}`, /no known key type/], // the quote never ends
+    [`${'"\\"'.repeat(5000)} ${KEY}`, /options|no known key type/],
+    [BASE64, /no known key type/],
+    ['-----BEGIN OPENSSH PRIVATE KEY-----', /no known key type/],
+    ['__proto__ AAAA', /no known key type/],
+    [TYPE, /no key after ssh-ed25519/],
+    [`${TYPE} ${BASE64.slice(0, -2)}`, /base64/],
+    [`${TYPE} ${BASE64.slice(0, 20)}!${BASE64.slice(20)}`, /base64/],
+    [`${TYPE} ${BASE64.slice(0, -4)}`, /not accepted/],
+    [`ssh-rsa ${BASE64}`, /the key inside is not of type ssh-rsa/],
+    [`ecdsa-sha2-nistp384 ${p256.toString('base64')}`, /not of type ecdsa-sha2-nistp384/],
+    [RSA_1024, /1024 bits is too weak/],
+    ['ssh-dss AAAAB3NzaC1kc3MAAAAA', /key type not supported/],
+    ['sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t', /key type not supported/],
+  ];
+  const { keys, problems } = parseAuthorizedKeys(lines(...bad.map(([text]) => text), KEY));
+  t.match(keys, [{ line: bad.length + 1 }], 'the good one at the end counts');
+  t.equal(keys.length, 1);
+  t.strictSame(
+    problems.map(({ line, file }) => [file, line]),
+    bad.map((_, index) => ['alice.pub', index + 1]),
+  );
+  for (const [index, [text, why]] of bad.entries()) t.match(problems[index]?.why, why, text.slice(0, 50));
+});

@@ -1,0 +1,553 @@
+import { EventEmitter, once } from 'node:events';
+import t from 'tap';
+import type { AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/identity.js';
+import { concatFields, DISCONNECT, MSG, message, type WireField, WireReader } from '../../../src/shared/protocol.js';
+import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
+import { type AuthFailureEvent, UserAuth } from '../../../src/worker/auth/userauth.js';
+import { ecdsa, ed25519, rsa, type TestKey } from './keys.js';
+
+const SESSION_ID = Buffer.from('the exchange hash of this very connection');
+const ALL: readonly AuthMethod[] = ['publickey', 'password', 'keyboard-interactive'];
+const LIST = ALL.join(',');
+const KEY = ed25519();
+
+type Offer = { readonly key: TestKey; readonly algorithm?: string };
+
+/** A connection before its login: the messages that the server sent are read one after the other as text. */
+class Client {
+  readonly sent: string[] = [];
+  readonly failures: AuthFailureEvent[] = [];
+  readonly offers: PublicKeyInfo[] = [];
+  readonly passwords: string[] = [];
+  login: { identity: Identity; method: string; fingerprint: string | undefined } | null = null;
+  readonly ends: string[] = [];
+  readonly auth: UserAuth;
+  readonly #events = new EventEmitter();
+
+  constructor(hooks: Partial<AuthHooks> = {}, options: { maxTries?: number; sessionId?: Buffer } = {}) {
+    this.auth = new UserAuth({
+      transport: {
+        sessionId: options.sessionId ?? SESSION_ID,
+        send: (payload) => this.#push(describe(payload)),
+        disconnect: (reason, text, why) => {
+          this.ends.push(why);
+          this.#push(`disconnect ${reason} ${text}`);
+        },
+      },
+      hooks: {
+        getAllowedAuths: hooks.getAllowedAuths ?? (() => ALL),
+        checkAuthPassword: (user, password, peer, signal) => {
+          this.passwords.push(`${user}:${password}`);
+          return hooks.checkAuthPassword?.(user, password, peer, signal) ?? (user === 'bob' && password === 'secret');
+        },
+        checkAuthPublicKey: (user, key, peer, signal) => {
+          this.offers.push(key);
+          return hooks.checkAuthPublicKey?.(user, key, peer, signal) ?? (user === 'bob' && key.blob.equals(KEY.blob));
+        },
+      },
+      peer: { address: '192.0.2.1', port: 4711 },
+      maxTries: options.maxTries ?? 6,
+      hookTimeoutMs: 10_000,
+      after: (_ms, callback) => {
+        this.#events.once('deadline', callback);
+        return () => this.#events.off('deadline', callback);
+      },
+      onSuccess: (identity, method, fingerprint) => {
+        this.login = { identity, method, fingerprint };
+      },
+      onFailure: (event) => this.failures.push(event),
+    });
+  }
+
+  #push(text: string): void {
+    this.sent.push(text);
+    this.#events.emit('sent');
+  }
+
+  strikeDeadline(): void {
+    this.#events.emit('deadline');
+  }
+
+  /** The next `count` answers, all that came when they are there. */
+  async answers(count: number): Promise<string[]> {
+    while (this.sent.length < count) await once(this.#events, 'sent', { signal: AbortSignal.timeout(20_000) });
+    return this.sent.splice(0);
+  }
+
+  /** Sends and waits for one answer. */
+  async ask(payload: Buffer): Promise<string> {
+    this.auth.onMessage(payload);
+    return (await this.answers(1)).join(' | ');
+  }
+
+  /** With the service already accepted. */
+  static async ready(...args: ConstructorParameters<typeof Client>): Promise<Client> {
+    const client = new Client(...args);
+    const answer = await client.ask(SERVICE);
+    if (answer !== 'accept ssh-userauth') throw new Error(answer);
+    return client;
+  }
+}
+
+function describe(payload: Buffer): string {
+  const reader = new WireReader(payload, 1);
+  switch (payload[0]) {
+    case MSG.SERVICE_ACCEPT:
+      return `accept ${reader.text()}`;
+    case MSG.USERAUTH_SUCCESS:
+      return 'success';
+    case MSG.USERAUTH_FAILURE:
+      return `failure ${reader.text()} ${reader.boolean()}${reader.atEnd ? '' : ' malformed'}`;
+    case MSG.USERAUTH_PK_OK: {
+      const first = reader.text();
+      if (first !== '') return `pk_ok ${first} ${reader.bytes().toString('base64')}${reader.atEnd ? '' : ' malformed'}`;
+      const rest = [reader.text(), reader.text(), reader.uint32(), reader.text(), reader.boolean()];
+      return `prompt ${rest.join(' ')}${reader.atEnd ? '' : ' malformed'}`;
+    }
+    default:
+      return `message ${payload[0]}`;
+  }
+}
+
+const SERVICE = message(MSG.SERVICE_REQUEST, 'ssh-userauth');
+const DENIED = `failure ${LIST} false`;
+
+function request(user: string | Buffer, method: string, ...fields: WireField[]): Buffer {
+  return message(MSG.USERAUTH_REQUEST, user, 'ssh-connection', method, ...fields);
+}
+const none = (user = 'bob'): Buffer => request(user, 'none');
+const password = (text: string | Buffer, user: string | Buffer = 'bob'): Buffer =>
+  request(user, 'password', false, text);
+const interactive = (user = 'bob'): Buffer => request(user, 'keyboard-interactive', '', '');
+const response = (...texts: string[]): Buffer => message(MSG.USERAUTH_INFO_RESPONSE, texts.length, ...texts);
+const query = ({ key, algorithm = key.type }: Offer, user = 'bob'): Buffer =>
+  request(user, 'publickey', false, algorithm, key.blob);
+
+/** RFC 4252 §7. `signer` and `sessionId` differ from the honest ones where a test cheats. */
+function signed(
+  { key, algorithm = key.type }: Offer,
+  cheat: { user?: string; signer?: TestKey; sessionId?: Buffer; signedAlgorithm?: string } = {},
+): Buffer {
+  const head = request(cheat.user ?? 'bob', 'publickey', true, algorithm, key.blob);
+  const data = concatFields([cheat.sessionId ?? SESSION_ID, { raw: head }]);
+  const signature = (cheat.signer ?? key).sign(data, cheat.signedAlgorithm ?? algorithm);
+  return Buffer.concat([head, concatFields([signature])]);
+}
+
+t.test('RFC 4252 §5: the service first, then the methods, then the login', async (t) => {
+  const client = new Client();
+  t.equal(await client.ask(SERVICE), 'accept ssh-userauth');
+  t.equal(await client.ask(none()), DENIED);
+  t.equal(await client.ask(password('secret')), 'success');
+  t.strictSame(client.login, { identity: { user: 'bob' }, method: 'password', fingerprint: undefined });
+  t.strictSame(client.failures, [], 'a first none is no try');
+  client.auth.onMessage(password('secret'));
+  client.auth.onMessage(Buffer.from([MSG.CHANNEL_OPEN]));
+  t.strictSame(client.sent, [], 'after success it is silent (§5.1)');
+});
+
+t.test('what ends the connection', async (t) => {
+  const { PROTOCOL_ERROR, SERVICE_NOT_AVAILABLE } = DISCONNECT;
+  const many = Array.from({ length: 101 }, () => SERVICE);
+  const otherService = message(MSG.USERAUTH_REQUEST, 'bob', 'ssh-other', 'none');
+  const rows: ReadonlyArray<readonly [string, readonly Buffer[], number]> = [
+    ['another service', [message(MSG.SERVICE_REQUEST, 'ssh-connection')], SERVICE_NOT_AVAILABLE],
+    ['a service name cut short', [SERVICE.subarray(0, -1)], PROTOCOL_ERROR],
+    ['bytes behind the service name', [Buffer.concat([SERVICE, SERVICE])], PROTOCOL_ERROR],
+    ['a request before the service', [password('secret')], PROTOCOL_ERROR],
+    ['an answer before the service', [response('secret')], PROTOCOL_ERROR],
+    ['an answer without a prompt', [SERVICE, response('secret')], PROTOCOL_ERROR],
+    ['a request for another service', [SERVICE, otherService], SERVICE_NOT_AVAILABLE],
+    ['another user', [SERVICE, none('bob'), password('secret', 'alice')], PROTOCOL_ERROR],
+    ['a request cut short', [SERVICE, password('secret').subarray(0, -1)], PROTOCOL_ERROR],
+    ['bytes behind a request', [SERVICE, Buffer.concat([password('secret'), Buffer.alloc(1)])], PROTOCOL_ERROR],
+    ['bytes behind none', [SERVICE, Buffer.concat([none(), Buffer.alloc(1)])], PROTOCOL_ERROR],
+    ['bytes behind a signature', [SERVICE, Buffer.concat([signed({ key: KEY }), Buffer.alloc(1)])], PROTOCOL_ERROR],
+    ['a query with a signature', [SERVICE, Buffer.concat([query({ key: KEY }), Buffer.alloc(8)])], PROTOCOL_ERROR],
+    ['no bytes at all', [Buffer.alloc(0)], PROTOCOL_ERROR],
+    ['over 100 messages', many, PROTOCOL_ERROR],
+    ['over 64 KiB', [SERVICE, password('x'.repeat(40_000)), password('x'.repeat(30_000))], PROTOCOL_ERROR],
+    // What only a server sends, what no RFC gives a meaning, and the connection protocol.
+    ...[0, 6, 51, 52, 53, 60, 62, 79, 80, 90, 94, 98, 192, 255].map(
+      (type) => [`message ${type}`, [SERVICE, Buffer.from([type, 0, 0, 0, 0])], PROTOCOL_ERROR] as const,
+    ),
+  ];
+  for (const [name, payloads, reason] of rows) {
+    const client = new Client();
+    let last = '';
+    for (const payload of payloads) last = (await client.ask(payload)).split(' | ').at(-1) ?? '';
+    t.match(last, `disconnect ${reason} `, name);
+    t.equal(client.login, null, name);
+    t.strictSame(client.ends, ['PROTOCOL_ERROR']);
+    client.auth.onMessage(SERVICE);
+    t.strictSame(client.sent, [], 'and nothing after it');
+  }
+});
+
+t.test('passwords: the right one and its twins', async (t) => {
+  const rows: ReadonlyArray<readonly [string, Buffer, string, number]> = [
+    ['right', password('secret'), 'success', 1],
+    ['wrong', password('Secret'), DENIED, 1],
+    ['empty, never shown to the hook', password(''), DENIED, 0],
+    ['1024 bytes', password('x'.repeat(1024)), DENIED, 1],
+    ['1025 bytes, never shown', password('x'.repeat(1025)), DENIED, 0],
+    ['not UTF-8, never shown', password(Buffer.from([0xff, 0xfe])), DENIED, 0],
+    ['a change request (RFC 4252 §8)', request('bob', 'password', true, 'secret', 'new'), DENIED, 0],
+    ['an unknown user', password('secret', 'nobody'), DENIED, 1],
+  ];
+  for (const [name, payload, answer, calls] of rows) {
+    const client = await Client.ready();
+    t.equal(await client.ask(payload), answer, name);
+    t.equal(client.passwords.length, calls, name);
+    t.equal(client.failures.length, answer === 'success' ? 0 : 1, name);
+  }
+});
+
+t.test('names that nobody can have are refused like unknown ones, and no hook sees them', async (t) => {
+  const names = ['', 'a\nb', 'a\u001b[2J', 'a\u0000', 'x'.repeat(256), 'é'.repeat(128), 'a\u009b', Buffer.from([0xc3])];
+  for (const name of names) {
+    const asked: string[] = [];
+    const client = await Client.ready({
+      getAllowedAuths(user) {
+        asked.push(user);
+        return ALL;
+      },
+    });
+    t.equal(await client.ask(password('secret', name)), DENIED);
+    t.equal(await client.ask(request(name, 'publickey', false, KEY.type, KEY.blob)), DENIED);
+    t.match(await client.ask(request(name, 'keyboard-interactive', '', '')), 'prompt');
+    t.equal(await client.ask(response('secret')), DENIED);
+    t.strictSame([client.passwords, client.offers, asked], [[], [], ['']]);
+    t.strictSame(new Set(client.failures.map(({ code }) => code)), new Set(['UNKNOWN_USER']));
+    for (const { user } of client.failures) t.ok(user.length <= 255 && !/\p{Cc}/u.test(user));
+  }
+  const longest = 'x'.repeat(255);
+  const client = await Client.ready({ checkAuthPassword: (user) => user === longest });
+  t.equal(await client.ask(password('secret', longest)), 'success', 'twin: 255 bytes are a name');
+});
+
+t.test('known and unknown users get the same bytes', async (t) => {
+  const flows: ReadonlyArray<(user: string) => readonly Buffer[]> = [
+    (user) => [none(user), password('wrong', user), password('worse', user)],
+    (user) => [interactive(user), response('wrong')],
+    (user) => [query({ key: ed25519() }, user), query({ key: rsa(), algorithm: 'ssh-rsa' }, user)],
+  ];
+  for (const flow of flows) {
+    const transcripts: string[] = [];
+    for (const user of ['bob', 'eve', '__proto__']) {
+      const client = await Client.ready();
+      const texts: string[] = [];
+      for (const payload of flow(user)) texts.push(await client.ask(payload));
+      transcripts.push(texts.join('\n'));
+    }
+    t.equal(new Set(transcripts).size, 1);
+  }
+});
+
+t.test('unknown methods get FAILURE, no disconnect, and count', async (t) => {
+  const client = await Client.ready();
+  t.equal(await client.ask(request('bob', 'gssapi-with-mic', 1, 'oid')), DENIED);
+  t.equal(await client.ask(request('bob', 'host\nbased', 'anything')), DENIED);
+  t.equal(await client.ask(none()), DENIED);
+  t.strictSame(
+    client.failures.map(({ method, code }) => [method, code]),
+    [
+      ['gssapi-with-mic', 'METHOD_NOT_ALLOWED'],
+      ['host\\x0abased', 'METHOD_NOT_ALLOWED'],
+      ['none', 'METHOD_NOT_ALLOWED'], // not the first request any more
+    ],
+  );
+});
+
+t.test('a method that is not allowed is refused before its hook is asked', async (t) => {
+  const only: readonly AuthMethod[] = ['publickey'];
+  const client = await Client.ready({ getAllowedAuths: () => only, checkAuthPassword: () => true });
+  for (const payload of [password('secret'), interactive()]) {
+    t.equal(await client.ask(payload), 'failure publickey false');
+  }
+  t.strictSame(client.passwords, []);
+  t.equal(await client.ask(signed({ key: KEY })), 'success', 'twin: the allowed one');
+});
+
+t.test('RFC 4252 §7: a query is answered with the algorithm that was asked for', async (t) => {
+  const big = rsa();
+  const rows: ReadonlyArray<readonly [TestKey, string]> = [
+    [KEY, 'ssh-ed25519'],
+    [ecdsa(256), 'ecdsa-sha2-nistp256'],
+    [ecdsa(384), 'ecdsa-sha2-nistp384'],
+    [ecdsa(521), 'ecdsa-sha2-nistp521'],
+    [big, 'rsa-sha2-256'],
+    [big, 'rsa-sha2-512'],
+  ];
+  for (const [key, algorithm] of rows) {
+    const client = await Client.ready({ checkAuthPublicKey: () => true });
+    t.equal(await client.ask(query({ key, algorithm })), `pk_ok ${algorithm} ${key.blob.toString('base64')}`);
+    t.equal(client.login, null, 'PK_OK is no login');
+    t.equal(await client.ask(signed({ key, algorithm })), 'success');
+    t.match(client.offers, [
+      { type: key.type, algorithm, verified: false },
+      { verified: false },
+      { type: key.type, algorithm, verified: true, blob: key.blob, line: `${key.type} ${key.blob.toString('base64')}` },
+    ]);
+    const fingerprint = client.offers[0]?.fingerprint;
+    t.match(fingerprint, /^SHA256:[\w+/]{43}$/);
+    t.strictSame(client.login, { identity: { user: 'bob', fingerprint }, method: 'publickey', fingerprint });
+    t.strictSame(client.failures, []);
+  }
+});
+
+t.test('signatures that are no login', async (t) => {
+  const big = rsa();
+  const other = ed25519();
+  const weak = { ...KEY, type: 'ssh-ed25519', blob: concatFields(['ssh-ed25519', Buffer.alloc(31)]) };
+  const empty = Buffer.concat([request('bob', 'publickey', true, KEY.type, KEY.blob), concatFields([Buffer.alloc(0)])]);
+  const forCarol = signed({ key: KEY }, { user: 'carol' });
+  const asBob = Buffer.concat([
+    request('bob', 'publickey', true, KEY.type, KEY.blob),
+    forCarol.subarray(request('carol', 'publickey', true, KEY.type, KEY.blob).length),
+  ]);
+  const rows: ReadonlyArray<readonly [string, Buffer, string]> = [
+    ['another key signed', signed({ key: KEY }, { signer: other }), 'BAD_SIGNATURE'],
+    ['another session', signed({ key: KEY }, { sessionId: Buffer.from('other') }), 'BAD_SIGNATURE'],
+    ['for another user', asBob, 'BAD_SIGNATURE'],
+    ['empty', empty, 'BAD_SIGNATURE'],
+    ['algorithm is not the key', signed({ key: KEY, algorithm: 'rsa-sha2-512' }), 'UNSUPPORTED_KEY'],
+    ['RSA with SHA-1', signed({ key: big, algorithm: 'ssh-rsa' }), 'UNSUPPORTED_KEY'],
+    [
+      'RSA with the other hash',
+      signed({ key: big, algorithm: 'rsa-sha2-256' }, { signedAlgorithm: 'rsa-sha2-512' }),
+      'BAD_SIGNATURE',
+    ],
+    ['a key that cannot be parsed', signed({ key: weak }), 'MALFORMED'],
+    ['a blob that is no key', request('bob', 'publickey', false, 'ssh-ed25519', Buffer.alloc(0)), 'UNSUPPORTED_KEY'],
+    ['DSA', query({ key: { ...KEY, type: 'ssh-dss', blob: concatFields(['ssh-dss']) } }), 'UNSUPPORTED_KEY'],
+    ['a certificate', query({ key: KEY, algorithm: 'ssh-ed25519-cert-v01@openssh.com' }), 'UNSUPPORTED_KEY'],
+  ];
+  for (const [name, payload, code] of rows) {
+    const client = await Client.ready({ checkAuthPublicKey: () => true });
+    t.equal(await client.ask(payload), DENIED, name);
+    t.match(client.failures, [{ code, method: 'publickey', user: 'bob' }], name);
+    t.notOk(
+      client.offers.some(({ verified }) => verified),
+      'the hook hears of nothing verified',
+    );
+  }
+});
+
+t.test('CVE-2024-45337: rights come from the key that signed, not from the last one offered', async (t) => {
+  const admin = ed25519();
+  const own = ed25519();
+  const client = await Client.ready({
+    checkAuthPublicKey: (_user, key) => ({ user: key.blob.equals(admin.blob) ? 'admin' : 'guest' }),
+  });
+  t.match(await client.ask(query({ key: own })), 'pk_ok');
+  t.match(await client.ask(query({ key: admin })), 'pk_ok');
+  t.equal(await client.ask(signed({ key: own })), 'success');
+  t.equal(client.login?.identity.user, 'guest');
+  t.equal(client.login?.fingerprint, client.offers[0]?.fingerprint);
+});
+
+t.test('the verified call has the last word, and no hook can change what is verified', async (t) => {
+  const client = await Client.ready({
+    checkAuthPublicKey(_user, key) {
+      key.blob.fill(0);
+      return !key.verified;
+    },
+  });
+  t.equal(await client.ask(signed({ key: KEY })), DENIED);
+  t.strictSame(
+    client.offers.map(({ verified }) => verified),
+    [false, true],
+  );
+  t.match(client.failures, [{ code: 'KEY_NOT_ACCEPTED', fingerprint: /^SHA256:/ }]);
+});
+
+t.test('a blob is parsed only after a hook has accepted it', async (t) => {
+  const junk = { ...KEY, blob: concatFields(['ssh-ed25519', Buffer.alloc(31)]) };
+  const client = await Client.ready({ checkAuthPublicKey: () => false });
+  t.equal(await client.ask(signed({ key: junk })), DENIED);
+  t.match(client.failures, [{ code: 'KEY_NOT_ACCEPTED' }]);
+});
+
+t.test('RFC 4256: keyboard-interactive is one hidden prompt', async (t) => {
+  const prompt = 'prompt   1 Password:  false';
+  const client = await Client.ready();
+  t.equal(await client.ask(interactive()), prompt);
+  t.equal(await client.ask(response('wrong')), DENIED);
+  t.equal(await client.ask(interactive()), prompt);
+  t.equal(await client.ask(response()), DENIED);
+  t.equal(await client.ask(interactive()), prompt);
+  t.equal(await client.ask(response('secret', 'secret')), DENIED);
+  t.equal(await client.ask(interactive()), prompt);
+  t.equal(await client.ask(response('secret')), 'success');
+  t.equal(client.login?.method, 'keyboard-interactive');
+  t.strictSame(
+    client.failures.map(({ code }) => code),
+    ['WRONG_PASSWORD', 'MALFORMED', 'MALFORMED'],
+  );
+});
+
+t.test('RFC 4256 §3.1: a new request abandons the open prompt', async (t) => {
+  const client = await Client.ready();
+  await client.ask(interactive());
+  t.equal(await client.ask(password('wrong')), DENIED);
+  t.match(await client.ask(response('secret')), `disconnect ${DISCONNECT.PROTOCOL_ERROR}`);
+  t.equal(client.login, null);
+  const huge = await Client.ready();
+  await huge.ask(interactive());
+  t.equal(await huge.ask(message(MSG.USERAUTH_INFO_RESPONSE, 0xffffffff)), DENIED, 'a huge count costs nothing');
+});
+
+t.test('tries are counted as OpenSSH counts them', async (t) => {
+  const exhausted = `disconnect ${DISCONNECT.PROTOCOL_ERROR} Too many authentication failures`;
+  const foreign = { key: ed25519() };
+  const rows: ReadonlyArray<readonly [string, number, readonly Buffer[]]> = [
+    ['three passwords', 3, [none(), password('1'), password('2'), password('3')]],
+    ['offers that fail count', 2, [none(), query(foreign), query(foreign)]],
+    ['offers that succeed do not', 2, [query({ key: KEY }), query({ key: KEY }), password('1'), password('2')]],
+    ['unknown methods count', 2, [request('bob', 'hostbased'), request('bob', 'gssapi-keyex')]],
+    ['a second none counts', 2, [none(), none(), none()]],
+    ['prompts do not, answers do', 2, [interactive(), interactive(), response('1'), interactive(), response('2')]],
+    ['maxTries 1', 1, [password('1')]],
+  ];
+  for (const [name, maxTries, payloads] of rows) {
+    const client = await Client.ready({}, { maxTries });
+    const answers: string[] = [];
+    for (const payload of payloads) answers.push(await client.ask(payload));
+    t.equal(answers.at(-1), exhausted, name);
+    t.notOk(
+      answers.slice(0, -1).some((answer) => answer.startsWith('disconnect')),
+      name,
+    );
+    t.strictSame(client.ends, ['AUTH_EXHAUSTED']);
+    t.equal(client.failures.length, maxTries, name);
+  }
+});
+
+t.test('pipelined requests are answered in order, each before the next is looked at', async (t) => {
+  const log: string[] = [];
+  const open: Array<() => void> = [];
+  const asked = new EventEmitter();
+  const client = new Client({
+    checkAuthPassword: (_user, text) =>
+      new Promise((resolve) => {
+        log.push(text);
+        open.push(() => resolve(text === '3'));
+        asked.emit('asked');
+      }),
+  });
+  for (const payload of [SERVICE, none(), password('1'), password('2'), password('3'), password('4')]) {
+    const shared = Buffer.from(payload);
+    client.auth.onMessage(shared);
+    shared.fill(0); // the bytes are the transport's again
+  }
+  for (const expected of [['1'], ['1', '2'], ['1', '2', '3']]) {
+    if (log.length < expected.length) await once(asked, 'asked', { signal: AbortSignal.timeout(20_000) });
+    t.strictSame(log, expected);
+    open.at(-1)?.();
+  }
+  t.strictSame(await client.answers(5), ['accept ssh-userauth', DENIED, DENIED, DENIED, 'success']);
+  t.strictSame(log, ['1', '2', '3'], 'what was sent behind the success is passed over');
+});
+
+t.test('the queue is bounded', async (t) => {
+  const client = await Client.ready({ checkAuthPassword: () => new Promise(() => {}) });
+  for (let i = 0; i < 9; i += 1) client.auth.onMessage(password('x')); // one is looked at, eight wait
+  t.strictSame(client.sent, []);
+  t.match(await client.ask(password('x')), `disconnect ${DISCONNECT.PROTOCOL_ERROR}`);
+});
+
+t.test('hooks that throw, hang or answer nonsense deny', async (t) => {
+  // What a hook written in JavaScript may do.
+  const nonsense = (value: unknown): boolean => JSON.parse(JSON.stringify(value));
+  const rows: ReadonlyArray<readonly [string, Partial<AuthHooks>, string]> = [
+    [
+      'password throws',
+      {
+        checkAuthPassword() {
+          throw new Error('down');
+        },
+      },
+      'HOOK_FAILED',
+    ],
+    ['password rejects', { checkAuthPassword: () => Promise.reject(new Error('down')) }, 'HOOK_FAILED'],
+    ['password answers 1', { checkAuthPassword: () => nonsense(1) }, 'HOOK_FAILED'],
+    ['password answers {}', { checkAuthPassword: async () => nonsense({}) }, 'HOOK_FAILED'],
+    ['password answers "true"', { checkAuthPassword: () => nonsense('true') }, 'HOOK_FAILED'],
+    ['key answers 1', { checkAuthPublicKey: () => nonsense(1) }, 'HOOK_FAILED'],
+    ['key rejects', { checkAuthPublicKey: () => Promise.reject(new Error('down')) }, 'HOOK_FAILED'],
+  ];
+  for (const [name, hooks, code] of rows) {
+    const client = await Client.ready(hooks);
+    const payload = hooks.checkAuthPassword ? password('secret') : signed({ key: KEY });
+    t.equal(await client.ask(payload), DENIED, name);
+    t.match(client.failures, [{ code, detail: String }], name);
+  }
+
+  const hanging = await Client.ready({ checkAuthPassword: () => new Promise(() => {}) });
+  const asked = hanging.ask(password('secret'));
+  await new Promise(setImmediate); // the method list is settled and the password hook asked
+  hanging.strikeDeadline();
+  t.equal(await asked, DENIED);
+  t.match(hanging.failures, [{ code: 'HOOK_TIMEOUT' }]);
+
+  const noList = await Client.ready({ getAllowedAuths: () => Promise.reject(new Error('down')) });
+  t.equal(await noList.ask(password('secret')), 'failure  false', 'without a list nothing is allowed');
+  t.strictSame(noList.passwords, []);
+});
+
+t.test('close aborts the hook that runs, and nothing is sent after it', async (t) => {
+  const asked = new EventEmitter();
+  let answer: (value: boolean) => void = () => {};
+  let heard: AbortSignal | undefined;
+  const client = await Client.ready({
+    checkAuthPassword: (_user, _password, _peer, signal) => {
+      heard = signal;
+      return new Promise((resolve) => {
+        answer = resolve;
+        asked.emit('asked');
+      });
+    },
+  });
+  const called = once(asked, 'asked', { signal: AbortSignal.timeout(20_000) });
+  client.auth.onMessage(password('secret'));
+  client.auth.onMessage(password('secret'));
+  await called;
+  client.auth.close();
+  t.equal(heard?.aborted, true);
+  answer(true);
+  await new Promise(setImmediate);
+  t.strictSame([client.sent, client.failures, client.ends, client.login], [[], [], [], null]);
+  client.auth.close();
+});
+
+t.test("a fault in the owner's callback ends the connection", async (t) => {
+  const texts: string[] = [];
+  const ends: string[] = [];
+  const done = new EventEmitter();
+  const auth = new UserAuth({
+    transport: {
+      sessionId: SESSION_ID,
+      send: () => {},
+      disconnect(reason, text, why, detail) {
+        texts.push(`${reason} ${text}`);
+        ends.push(`${why} ${detail}`);
+        done.emit('done');
+      },
+    },
+    hooks: { getAllowedAuths: () => ALL, checkAuthPassword: () => true, checkAuthPublicKey: () => false },
+    peer: { address: '192.0.2.1', port: 1 },
+    maxTries: 6,
+    hookTimeoutMs: 10_000,
+    onSuccess() {
+      throw new Error('no room');
+    },
+    onFailure() {},
+  });
+  const ended = once(done, 'done', { signal: AbortSignal.timeout(20_000) });
+  auth.onMessage(SERVICE);
+  auth.onMessage(password('secret'));
+  await ended;
+  t.strictSame(texts, [`${DISCONNECT.BY_APPLICATION} internal error`]);
+  t.strictSame(ends, ['INTERNAL_ERROR no room']);
+});

@@ -1,0 +1,106 @@
+import { EventEmitter, once } from 'node:events';
+import { hashSync } from '@node-rs/argon2';
+import t, { type Test } from 'tap';
+import { CryptoPool, type CryptoPoolOptions } from '../../../src/worker/pool/pool.js';
+
+const HOSTILE = new URL('./hostile_task.js', import.meta.url);
+const MATCH = { ok: true, match: true };
+const NO_MATCH = { ok: true, match: false };
+const FAILED = { ok: false, code: 'HOOK_FAILED' };
+const TIMEOUT = { ok: false, code: 'HOOK_TIMEOUT' };
+const BUSY = { ok: false, code: 'POOL_BUSY' };
+
+/** A pool that is closed with the test, and the counts of threads that it tells. */
+function startPool(
+  t: Test,
+  options: CryptoPoolOptions = {},
+): { pool: CryptoPool; threads: EventEmitter; seen: number[] } {
+  const threads = new EventEmitter();
+  const seen: number[] = [];
+  const pool = new CryptoPool({
+    taskModule: HOSTILE,
+    onThreads(count) {
+      seen.push(count);
+      threads.emit(`${count}`);
+    },
+    ...options,
+  });
+  t.teardown(() => pool.close());
+  return { pool, threads, seen };
+}
+
+t.test('argon2id in a real thread: the right password, a wrong one, an unreadable hash', async (t) => {
+  const pool = new CryptoPool();
+  t.teardown(() => pool.close());
+  const phc = hashSync('pässword', { memoryCost: 1024, timeCost: 1 });
+  t.strictSame(await pool.verifyPassword(phc, 'pässword'), MATCH);
+  t.strictSame(await pool.verifyPassword(phc, 'password'), NO_MATCH);
+  t.strictSame(await pool.verifyPassword(phc, ''), NO_MATCH);
+  t.strictSame(await pool.verifyPassword('$argon2id$junk', 'pässword'), FAILED);
+  t.strictSame(await pool.verifyPassword(phc, 'pässword'), MATCH, 'and goes on after it');
+});
+
+t.test('no thread before the first password, none left when idle', async (t) => {
+  const { pool, threads, seen } = startPool(t, { idleTimeoutMs: 1 });
+  t.strictSame(seen, []);
+  const idle = once(threads, '0', { signal: AbortSignal.timeout(20_000) });
+  t.strictSame(await pool.verifyPassword('a', 'a'), MATCH);
+  await idle;
+  t.equal(seen[0], 1);
+  t.strictSame(await pool.verifyPassword('a', 'b'), NO_MATCH, 'a new thread serves the next');
+});
+
+t.test('never more threads than maxThreads; overload is POOL_BUSY at once, the others are answered', async (t) => {
+  const { pool, seen } = startPool(t, { maxThreads: 2, maxQueue: 3 });
+  const answers = Array.from({ length: 9 }, (_, i) => pool.verifyPassword('a', i % 2 === 0 ? 'a' : 'b'));
+  t.equal(pool.running, 2);
+  t.equal(pool.waiting, 3);
+  t.strictSame(await Promise.all(answers), [MATCH, NO_MATCH, MATCH, NO_MATCH, MATCH, BUSY, BUSY, BUSY, BUSY]);
+  t.ok(Math.max(...seen) <= 2);
+  t.equal(pool.running + pool.waiting, 0);
+});
+
+t.test('a task that hangs is ended at its deadline, and a new thread serves the next', async (t) => {
+  const { pool } = startPool(t, { maxThreads: 1, deadlineMs: 3_000 });
+  t.strictSame(await pool.verifyPassword('a', 'hang'), TIMEOUT);
+  t.strictSame(await pool.verifyPassword('a', 'a'), MATCH);
+});
+
+t.test('waiting for a thread counts towards the deadline', async (t) => {
+  const { pool } = startPool(t, { maxThreads: 1, deadlineMs: 100 });
+  const answers = ['hang', 'hang', 'hang'].map((password) => pool.verifyPassword('a', password));
+  t.strictSame(await Promise.all(answers), [TIMEOUT, TIMEOUT, TIMEOUT]);
+});
+
+t.test('a thread that dies takes only its own task with it', async (t) => {
+  const { pool } = startPool(t, { maxThreads: 1 });
+  const answers = ['exit', 'a', 'throw', 'odd', 'exit', 'b', 'a'].map((password) => pool.verifyPassword('a', password));
+  t.strictSame(await Promise.all(answers), [FAILED, MATCH, FAILED, FAILED, FAILED, NO_MATCH, MATCH]);
+});
+
+t.test('a module that does not load fails every check, and none waits for its deadline', async (t) => {
+  const broken = new URL('./broken_task.js', import.meta.url);
+  const { pool } = startPool(t, { taskModule: broken, maxThreads: 1, deadlineMs: 600_000 });
+  const answers = await Promise.all(['a', 'b'].map((password) => pool.verifyPassword('a', password)));
+  t.strictSame(answers, [FAILED, FAILED]);
+});
+
+t.test('a caller that has gone leaves the queue', async (t) => {
+  const { pool } = startPool(t, { maxThreads: 1 });
+  const gone = new AbortController();
+  const running = pool.verifyPassword('a', 'a', gone.signal);
+  const waiting = pool.verifyPassword('a', 'hang', gone.signal);
+  const other = pool.verifyPassword('a', 'a');
+  t.equal(pool.waiting, 2);
+  gone.abort();
+  t.equal(pool.waiting, 1);
+  t.strictSame(await Promise.all([running, waiting, other]), [FAILED, FAILED, MATCH]);
+  t.strictSame(await pool.verifyPassword('a', 'a', gone.signal), FAILED, 'gone before it asked');
+});
+
+t.test('close answers what runs, what waits and what comes after', async (t) => {
+  const { pool } = startPool(t, { maxThreads: 1 });
+  const answers = ['hang', 'a', 'a'].map((password) => pool.verifyPassword('a', password));
+  await pool.close();
+  t.strictSame(await Promise.all([...answers, pool.verifyPassword('a', 'a')]), [FAILED, FAILED, FAILED, FAILED]);
+});

@@ -1,0 +1,300 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import t, { type Test } from 'tap';
+import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
+import type { ConnId, ToPrimary } from '../../src/shared/ipc.js';
+import {
+  type LinkHandler,
+  type PrimaryChannel,
+  PrimaryLink,
+  type WorkerServer,
+} from '../../src/worker/primary_link.js';
+import { runWorker } from '../../src/worker/run.js';
+import { deferred, within } from '../support/deadline.js';
+import { testConfig } from '../support/test_config.js';
+
+const id = (value: number): ConnId => value as ConnId;
+const NOW_NS = 5_000_000_000n;
+
+class FakeChannel implements PrimaryChannel {
+  connected = true;
+  readonly sent: ToPrimary[] = [];
+  /** Written when the test says so. */
+  readonly unwritten: (() => void)[] = [];
+  #message: (message: unknown, handle: unknown) => void = () => {};
+  #disconnect: () => void = () => {};
+
+  send(message: ToPrimary, done: () => void): void {
+    this.sent.push(message);
+    this.unwritten.push(done);
+  }
+  onMessage(listener: (message: unknown, handle: unknown) => void): void {
+    this.#message = listener;
+  }
+  onDisconnect(listener: () => void): void {
+    this.#disconnect = listener;
+  }
+  receive(message: unknown, handle?: unknown): void {
+    this.#message(message, handle);
+  }
+  disconnect(): void {
+    this.connected = false;
+    this.#disconnect();
+  }
+  write(): void {
+    for (const done of this.unwritten.splice(0)) done();
+  }
+  /** All but the greeting. */
+  get said(): ToPrimary[] {
+    return this.sent.filter(({ type }) => type !== 'hello');
+  }
+}
+
+function room(handler: Partial<LinkHandler> = {}) {
+  const channel = new FakeChannel();
+  const heard: string[] = [];
+  const link = new PrimaryLink(channel, () => NOW_NS);
+  link.listen({
+    start: () => heard.push('start'),
+    connection(connection) {
+      heard.push(`connection ${connection.id} from ${connection.peer.address}:${connection.peer.port}`);
+      return true;
+    },
+    close: (conn, reason) => heard.push(`close ${conn}: ${reason}`),
+    probe: async () => true,
+    drain: (deadlineMs) => heard.push(`drain ${deadlineMs}`),
+    orphaned: () => heard.push('orphaned'),
+    fault: () => heard.push('fault'),
+    ...handler,
+  });
+  return { channel, link, heard };
+}
+
+async function realHandle(t: Test): Promise<TcpHandle> {
+  const server = net.createServer({ pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const far = net.connect({ host: '127.0.0.1', port: address.port });
+  far.on('error', () => {});
+  const [socket]: net.Socket[] = await within(once(server, 'connection'), 'connection');
+  const handle = socket === undefined ? undefined : takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  t.teardown(() => {
+    handle.close();
+    far.destroy();
+    server.close();
+  });
+  return handle;
+}
+
+const connection = {
+  type: 'connection',
+  id: 1,
+  peerAddress: '192.0.2.1',
+  peerPort: 5,
+  deadlineNs: String(NOW_NS),
+};
+
+t.test('the greeting comes first, so that `start` is not sent to nobody', async (t) => {
+  t.same(room().channel.sent, [{ type: 'hello' }]);
+});
+
+t.test('a socket in time is accepted in the same turn; the handle stays open', async (t) => {
+  const { channel, heard } = room();
+  const handle = await realHandle(t);
+  channel.receive(connection, handle);
+  t.same(channel.said, [{ type: 'accepted', id: 1 }]);
+  t.same(heard, ['connection 1 from 192.0.2.1:5']);
+  t.ok(handle.fd >= 0);
+});
+
+t.test('a socket that comes too late is closed unread and refused', async (t) => {
+  const { channel, heard } = room();
+  const handle = await realHandle(t);
+  channel.receive({ ...connection, deadlineNs: String(NOW_NS - 1n) }, handle);
+  t.same(channel.said, [{ type: 'refused', id: 1, reason: 'HANDOFF_FAILED' }]);
+  t.same(heard, []);
+  t.ok(handle.fd < 0);
+  t.equal(handle.bytesRead ?? 0, 0);
+});
+
+t.test('without a handle, without room, with a fault: refused, and nothing stays open', async (t) => {
+  const bare = room();
+  bare.channel.receive(connection);
+  t.same(bare.channel.said, [{ type: 'refused', id: 1, reason: 'HANDOFF_FAILED' }]);
+
+  const full = room({ connection: () => 'AT_CAPACITY' });
+  const handle = await realHandle(t);
+  full.channel.receive(connection, handle);
+  t.same(full.channel.said, [{ type: 'refused', id: 1, reason: 'AT_CAPACITY' }]);
+  t.ok(handle.fd < 0);
+
+  const faulty = room({
+    connection() {
+      throw new Error('bug');
+    },
+  });
+  const other = await realHandle(t);
+  faulty.channel.receive(connection, other);
+  t.match(faulty.channel.said, [{ type: 'refused', id: 1 }]);
+  t.same(faulty.heard, ['fault']);
+  t.ok(other.fd < 0);
+});
+
+t.test('what is no message of ours is counted, and a handle with it is closed', async (t) => {
+  const { channel, link, heard } = room();
+  const handle = await realHandle(t);
+  for (const message of [null, 7, 'ping', {}, { type: 'nonsense' }, { type: 'close' }]) channel.receive(message);
+  channel.receive({ type: 'nonsense' }, handle);
+  t.equal(link.dropped, 7);
+  t.same([heard, channel.said], [[], []]);
+  t.ok(handle.fd < 0);
+});
+
+t.test('each question gets its own answer, in whatever order they come', async (t) => {
+  const { channel, link } = room();
+  const answers = [link.login(id(1), 'alice', 2), link.lease(id(1), 'alice', 2, { kind: 'unix', path: '/a' })];
+  t.match(channel.said, [
+    { type: 'ask', ask: 1, question: { kind: 'login', id: 1, user: 'alice', limit: 2 } },
+    { type: 'ask', ask: 2, question: { kind: 'lease', target: { path: '/a' } } },
+  ]);
+  channel.receive({ type: 'answer', ask: 2, answer: { ok: false, reason: 'TAKEN' } });
+  channel.receive({ type: 'answer', ask: 2, answer: { ok: true, port: 1 } });
+  channel.receive({ type: 'answer', ask: 9, answer: { ok: true, port: 1 } });
+  channel.receive({ type: 'answer', ask: 1, answer: { ok: true, port: 0 } });
+  t.same(await Promise.all(answers), [
+    { ok: true, port: 0 },
+    { ok: false, reason: 'TAKEN' },
+  ]);
+});
+
+t.test('without a primary every question is answered by no, and nothing is sent', async (t) => {
+  const { channel, link, heard } = room();
+  const before = link.login(id(1), 'alice', 2);
+  channel.disconnect();
+  const gone = { ok: false, reason: 'DRAINING' };
+  t.same(await before, gone);
+  t.same(await link.login(id(2), 'alice', 2), gone);
+  link.closed(id(1));
+  t.equal(channel.said.length, 1);
+  t.same(heard, ['orphaned']);
+});
+
+t.test('ping, probe, close, revoke, drain', async (t) => {
+  const probes = [Promise.resolve(false), Promise.reject(new Error('no idea'))];
+  const { channel, heard } = room({ probe: () => probes.shift() ?? Promise.resolve(true) });
+  channel.receive({ type: 'ping' });
+  channel.receive({ type: 'probe', probe: 8, id: 1, timeoutMs: 5 });
+  channel.receive({ type: 'probe', probe: 9, id: 1, timeoutMs: 5 });
+  channel.receive({ type: 'close', id: 1, reason: 'REPLACED' });
+  channel.receive({ type: 'revoke', id: 2 });
+  channel.receive({ type: 'drain', deadlineMs: 7 });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(channel.said, [
+    { type: 'pong' },
+    { type: 'probed', probe: 8, alive: false },
+    { type: 'probed', probe: 9, alive: true }, // in doubt nobody loses a port
+  ]);
+  t.same(heard, ['close 1: REPLACED', 'close 2: REVOKED', 'drain 7']);
+});
+
+t.test('flushed: when the last message is written', async (t) => {
+  const { channel, link } = room();
+  channel.write();
+  await link.flushed();
+  link.closed(id(1));
+  let done = false;
+  const flushed = link.flushed().then(() => {
+    done = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(done, false);
+  channel.write();
+  await flushed;
+});
+
+// ---- a worker's life ----
+
+function life(server: Partial<WorkerServer> | Error) {
+  const channel = new FakeChannel();
+  const exited = deferred<number>();
+  const calls: string[] = [];
+  const worker = runWorker(
+    { channel, nowNs: () => NOW_NS, loopLagMs: () => 0, exit: (code) => exited.resolve(code) },
+    async () => {
+      if (server instanceof Error) throw server;
+      return {
+        nativeBinding: true,
+        accept: () => true,
+        close: (conn, reason) => calls.push(`close ${conn}: ${reason}`),
+        probe: async () => true,
+        drain: async (deadlineMs) => void calls.push(`drain ${deadlineMs}`),
+        load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
+        ...server,
+      };
+    },
+  );
+  const start = async (): Promise<void> => {
+    const config = testConfig({ timeouts: { drain: '7s' } });
+    channel.receive({ type: 'start', config, hostKeys: [], ownListeners: [], workerId: 1 });
+    await new Promise((resolve) => setImmediate(resolve));
+    channel.write();
+  };
+  const exit = async (): Promise<number> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    channel.write();
+    return await within(exited.promise, 'exit');
+  };
+  return { channel, worker, calls, start, exit };
+}
+
+t.test('start: ready with what the server knows, or failed with the reason and exit 1', async (t) => {
+  const good = life({ nativeBinding: false });
+  await good.start();
+  t.same(good.channel.said, [{ type: 'ready', nativeBinding: false }]);
+  const bad = life(new Error('no host key'));
+  await bad.start();
+  t.same(bad.channel.said, [{ type: 'failed', message: 'no host key' }]);
+  t.equal(await bad.exit(), 1);
+});
+
+t.test('sockets before ready and while draining are refused', async (t) => {
+  const { channel, start } = life({ drain: () => new Promise(() => {}) });
+  channel.receive(connection, await realHandle(t));
+  await start();
+  channel.receive({ ...connection, id: 2 }, await realHandle(t));
+  channel.receive({ type: 'drain', deadlineMs: 100 });
+  channel.receive({ ...connection, id: 3 }, await realHandle(t));
+  t.match(
+    channel.said.filter(({ type }) => type !== 'ready'),
+    [
+      { type: 'refused', id: 1, reason: 'NO_WORKER' },
+      { type: 'accepted', id: 2 },
+      { type: 'refused', id: 3, reason: 'DRAINING' },
+    ],
+  );
+});
+
+t.test('drain, an orphan and a fault: what each gives its tunnels, and the exit code', async (t) => {
+  const drained = life({});
+  await drained.start();
+  drained.channel.receive({ type: 'drain', deadlineMs: 100 });
+  t.equal(await drained.exit(), 0);
+  t.same(drained.calls, ['drain 100']);
+
+  const orphan = life({});
+  await orphan.start();
+  orphan.channel.disconnect();
+  t.equal(await orphan.exit(), 0);
+  t.same(orphan.calls, ['drain 7000'], 'the deadline of the config');
+
+  const faulty = life({});
+  await faulty.start();
+  faulty.worker.fault(new Error('bug'));
+  faulty.worker.fault(new Error('another'));
+  t.equal(await faulty.exit(), 1);
+  t.same(faulty.calls, ['drain 5000']);
+  t.match(faulty.channel.said.slice(1), [{ type: 'stopping', message: /bug/ }]);
+});
