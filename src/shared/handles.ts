@@ -103,6 +103,14 @@ export function writeQueueBytes(socket: net.Socket): number {
   return typeof handle.writeQueueSize === 'number' ? handle.writeQueueSize : 0;
 }
 
+/** For the moment of 'end' on a TCP socket whose own side is still open: was it a reset? libuv takes bytes and a reset that
+ *  come together for bytes and an end; the kernel, though, knows no peer any more then. False for a Unix socket. */
+export function wasReset(socket: net.Socket): boolean {
+  const handle: unknown = '_handle' in socket ? socket._handle : undefined;
+  if (typeof handle !== 'object' || handle === null || !('getpeername' in handle)) return false;
+  return typeof handle.getpeername === 'function' && handle.getpeername({}) !== 0;
+}
+
 /** Closes our copy of a handle. Other copies live on; may be called twice. */
 export function closeHandle(handle: TcpHandle): void {
   if (handle.fd >= 0) handle.close();

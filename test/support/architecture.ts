@@ -16,7 +16,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'channel', holds: /^src\/worker\/channel\// },
     { room: 'policy', holds: /^src\/worker\/policy\.ts$/ },
     { room: 'pool', holds: /^src\/worker\/pool\// },
-    { room: 'primary link', holds: /^src\/worker\/primary_link\.ts$/ },
+    { room: 'primary link', holds: /^src\/worker\/(primary_link|event_queue)\.ts$/ },
   ],
   [
     { room: 'auth', holds: /^src\/worker\/auth\// },

@@ -25,7 +25,7 @@ export interface TransportUnderTest {
   /** How often `onWritable` was called. */
   readonly writableCalls: () => number;
   /** Resolves with the close reason. */
-  readonly closed: Promise<string>;
+  readonly closed: () => Promise<string>;
 }
 
 /** Keys are agreed when it resolves, and the peer counts as logged in. */
@@ -101,6 +101,6 @@ export async function startTransport(
     clock,
     payloads,
     writableCalls: () => writableCalls,
-    closed: within(closed.promise, 'close of the transport'),
+    closed: () => within(closed.promise, 'close of the transport'),
   };
 }

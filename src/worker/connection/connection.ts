@@ -21,6 +21,7 @@ import { GlobalRequests } from './global_requests.js';
 import { Liveness, type LivenessLimits } from './liveness.js';
 import { nameOfBind, nameOfDestination } from './names.js';
 import { InboundOpens } from './opens.js';
+import { Refusals } from './refusals.js';
 import { NoShellSession } from './session.js';
 
 /** What the connection needs of the transport below it. */
@@ -68,6 +69,7 @@ export class Connection {
   readonly #inbound: InboundOpens;
   readonly #forwards: RemoteForwards;
   readonly #requests: GlobalRequests;
+  readonly #refusals: Refusals;
   readonly #tunnelOptions: TunnelOptions;
   readonly #liveness: Liveness;
   readonly #ending = new AbortController();
@@ -86,6 +88,7 @@ export class Connection {
       memoryBytes: limits.memoryBytes,
       violated: (what) => this.#violated(what),
     });
+    this.#refusals = new Refusals(options);
     this.#inbound = new InboundOpens(this.#channels, transport);
     this.#forwards = new RemoteForwards({
       policy: options.policy,
@@ -100,6 +103,7 @@ export class Connection {
       forwards: this.#forwards,
       send: (payload) => transport.send(payload),
       onEvent: options.onEvent,
+      onRefused: (event) => this.#refusals.tell(event),
       onNoMoreSessions: () => {
         this.#noMoreSessions = true;
       },
@@ -156,6 +160,7 @@ export class Connection {
     this.#forwards.close();
     this.#inbound.close();
     this.#channels.loseAll();
+    this.#refusals.close();
   }
 
   onPayload(payload: Buffer, lease: ReadLease | null): void {
@@ -311,7 +316,7 @@ export class Connection {
   #refuseOpen(peerId: number, code: RefusalCode, destination: string, detail?: string): void {
     const { reason, text } = REFUSALS[code];
     this.#transport.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, reason, text, ''));
-    this.#options.onEvent({
+    this.#refusals.tell({
       event: 'channel.refused',
       destination: safeText(destination),
       reason: code,
@@ -326,7 +331,7 @@ export class Connection {
     const name = nameOfBind(bind);
     const refuse = (reason: OpenFailed | 'DRAINING'): void => {
       socket.destroy();
-      this.#options.onEvent({ event: 'channel.refused', destination: name, reason });
+      this.#refusals.tell({ event: 'channel.refused', destination: name, reason });
     };
     const settle = (channel: Channel | null, why?: OpenFailed): void => {
       if (channel === null) refuse(why ?? 'PEER_REFUSED');

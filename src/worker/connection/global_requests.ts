@@ -13,6 +13,7 @@ export interface GlobalRequestOptions {
   readonly forwards: RemoteForwards;
   readonly send: (payload: Buffer) => void;
   readonly onEvent: (event: AuditEvent) => void;
+  readonly onRefused: (event: AuditEvent) => void;
   readonly onNoMoreSessions: () => void;
   readonly violated: (what: string) => void;
 }
@@ -74,7 +75,7 @@ export class GlobalRequests {
 
   /** Never rejects: nobody waits for it. */
   async #bind(bind: BindAddress, reply: (payload: Buffer) => void): Promise<void> {
-    const { forwards, onEvent } = this.#options;
+    const { forwards, onEvent, onRefused } = this.#options;
     const outcome: ForwardOutcome = this.#draining
       ? { ok: false, code: 'DRAINING' }
       : await forwards
@@ -83,7 +84,7 @@ export class GlobalRequests {
     if (this.#closed) return;
     if (!outcome.ok) {
       const { code, detail } = outcome;
-      onEvent({
+      onRefused({
         event: 'forward.refused',
         destination: nameOfBind(bind),
         reason: code,

@@ -3,7 +3,7 @@
  *  can take it, the peer gets credit only for what the socket took. Promises `onEnd` exactly once. */
 import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
-import { type OnRead, writeQueueBytes } from '../../shared/handles.js';
+import { type OnRead, wasReset, writeQueueBytes } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
 
@@ -139,6 +139,8 @@ export class Relay implements ChannelUser {
   }
 
   #onTargetEnd(): void {
+    // Else the peer would take a stream that was cut off for the whole. Where our side has ended too, it cannot be told.
+    if (!this.#peerEnded && this.#socket !== null && wasReset(this.#socket)) return this.#finish('TARGET_ERROR');
     this.#targetEnded = true;
     if (this.#pending === null) this.#sendEof();
   }
@@ -246,8 +248,6 @@ export class Relay implements ChannelUser {
 
   #onSocketClosed(): void {
     this.#unpin();
-    // What was read before the target's end is the peer's, whatever has become of the socket since: #sendEof comes back.
-    if (this.#targetEnded && this.#pending !== null) return;
     this.#finish(this.#targetEnded && this.#peerEnded && !this.#targetFailed ? 'COMPLETE' : 'TARGET_ERROR');
   }
 

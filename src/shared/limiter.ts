@@ -1,0 +1,32 @@
+/** LIMITER: how often may it happen? A token bucket.
+ *  Owns the tokens. Decides only; time is an argument. */
+
+export interface RateLimit {
+  /** What may happen at once. */
+  readonly burst: number;
+  /** What may happen in the long run. */
+  readonly perSecond: number;
+}
+
+export class TokenBucket {
+  readonly #limit: RateLimit;
+  #tokens: number;
+  #filledAtMs: number;
+
+  /** Starts full. @param nowMs of a clock that never goes back */
+  constructor(limit: RateLimit, nowMs: number) {
+    this.#limit = limit;
+    this.#tokens = limit.burst;
+    this.#filledAtMs = nowMs;
+  }
+
+  /** @returns false when it happens too often */
+  take(nowMs: number): boolean {
+    const { burst, perSecond } = this.#limit;
+    this.#tokens = Math.min(burst, this.#tokens + ((nowMs - this.#filledAtMs) / 1_000) * perSecond);
+    this.#filledAtMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}

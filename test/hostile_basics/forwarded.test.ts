@@ -1,0 +1,208 @@
+/** FORWARDED: the channels that we open (RFC 4254 §7.2) and a peer that answers them late, twice, wrongly or never. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import t, { type Test } from 'tap';
+import { MSG, message, OPEN_FAILURE, WireReader } from '../../src/shared/protocol.js';
+import { within } from '../support/deadline.js';
+import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
+import type { RawClient } from '../support/raw_client.js';
+import { connect, cut } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
+
+interface Forwarding {
+  readonly client: RawClient;
+  readonly port: number;
+}
+
+async function forwarding(t: Test, server: EndpointUnderTest, host = 'localhost'): Promise<Forwarding> {
+  const client = await server.login(t);
+  client.send(message(MSG.GLOBAL_REQUEST, 'tcpip-forward', true, host, 0));
+  return { client, port: (await client.take(MSG.REQUEST_SUCCESS)).readUInt32BE(1) };
+}
+
+/** A connection to the forward, and the open that it brought. */
+async function knock(
+  t: Test,
+  { client, port }: Forwarding,
+  host?: string,
+): Promise<{ socket: Socket; peerId: number; open: WireReader; windowBytes: number }> {
+  const socket = await connect(t, port, host);
+  const open = new WireReader(await client.take(MSG.CHANNEL_OPEN), 1);
+  t.equal(open.text(), 'forwarded-tcpip');
+  const peerId = open.uint32();
+  const windowBytes = open.uint32();
+  t.equal(open.uint32(), 32_768);
+  return { socket, peerId, open, windowBytes };
+}
+
+function confirmation(peerId: number, ours: number, maxPacketBytes = 32_768): Buffer {
+  return message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, ours, 100_000, maxPacketBytes);
+}
+
+async function allOf(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await within(once(socket, 'end'), 'end of the stream');
+  return Buffer.concat(chunks).toString();
+}
+
+t.test('the open carries the address as it was asked for, the port, and who came', async (t) => {
+  const server = await startEndpoint(t);
+  for (const [asked, reached] of [
+    ['localhost', '127.0.0.1'],
+    ['localhost', '::1'],
+    ['', '127.0.0.1'],
+    ['*', '127.0.0.1'],
+    ['0.0.0.0', '127.0.0.1'],
+    ['::', '::1'],
+    ['127.0.0.1', '127.0.0.1'],
+  ] as const) {
+    const forward = await forwarding(t, server, asked);
+    const { socket, open } = await knock(t, forward, reached);
+    t.same(
+      [open.text(), open.uint32(), open.text(), open.uint32(), open.atEnd],
+      [asked, forward.port, reached, socket.localPort, true],
+      `"${asked}" by ${reached}`,
+    );
+  }
+});
+
+t.test('a Unix socket is named by its path', async (t) => {
+  const server = await startEndpoint(t);
+  const client = await server.login(t);
+  const path = `${tempDir(t)}/a.sock`;
+  client.send(message(MSG.GLOBAL_REQUEST, 'streamlocal-forward@openssh.com', true, path));
+  await client.take(MSG.REQUEST_SUCCESS);
+  const socket = await connect(t, path);
+  const open = new WireReader(await client.take(MSG.CHANNEL_OPEN), 1);
+  t.equal(open.text(), 'forwarded-streamlocal@openssh.com');
+  const peerId = open.uint32();
+  open.uint32();
+  open.uint32();
+  t.same([open.text(), open.text(), open.atEnd], [path, '', true]);
+  client.send(confirmation(peerId, 3));
+  client.send(message(MSG.CHANNEL_DATA, peerId, 'hello'));
+  client.send(message(MSG.CHANNEL_EOF, peerId));
+  t.equal(await allOf(socket), 'hello');
+});
+
+t.test('data that stands right behind the confirmation, in one segment', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const { socket, peerId } = await knock(t, forward);
+  const { client } = forward;
+  client.socket.cork();
+  client.send(confirmation(peerId, 3));
+  client.send(message(MSG.CHANNEL_DATA, peerId, 'hello'));
+  client.send(message(MSG.CHANNEL_EOF, peerId));
+  client.send(message(MSG.CHANNEL_CLOSE, peerId));
+  client.socket.uncork();
+  t.equal(await allOf(socket), 'hello');
+});
+
+t.test('bytes that came before the confirmation are kept, as far as the kernel keeps them', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const { socket, peerId } = await knock(t, forward);
+  socket.end('GET /');
+  forward.client.send(confirmation(peerId, 3));
+  const data = await forward.client.take(MSG.CHANNEL_DATA);
+  t.same([data.readUInt32BE(1), data.subarray(9).toString()], [3, 'GET /']);
+  await forward.client.take(MSG.CHANNEL_EOF);
+});
+
+t.test('refused: whoever came is let go, the number is free', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const first = await knock(t, forward);
+  const refusal = message(MSG.CHANNEL_OPEN_FAILURE, first.peerId, OPEN_FAILURE.CONNECT_FAILED, 'no', '');
+  forward.client.send(refusal);
+  await cut(first.socket);
+  t.match(await server.primary.wait('channel.refused'), { reason: 'PEER_REFUSED' });
+  forward.client.send(refusal);
+  await t.resolves(forward.client.roundTrip(), 'a second refusal is passed over');
+  const second = await knock(t, forward);
+  t.equal(second.peerId, first.peerId);
+});
+
+t.test('a confirmation with a packet size that no data fits in is taken for a refusal', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  for (const maxPacketBytes of [0, 255]) {
+    const { socket, peerId } = await knock(t, forward);
+    forward.client.send(confirmation(peerId, 3, maxPacketBytes));
+    await cut(socket);
+    t.equal((await forward.client.take(MSG.CHANNEL_CLOSE)).readUInt32BE(1), 3);
+    forward.client.send(message(MSG.CHANNEL_CLOSE, peerId));
+    await forward.client.roundTrip();
+    t.equal(server.endpoint.load().channels, 0);
+  }
+});
+
+t.test(
+  'answered twice, by yes and yes, yes and no, or for a number that nobody has: the second is passed over',
+  async (t) => {
+    const server = await startEndpoint(t);
+    const forward = await forwarding(t, server);
+    const { socket, peerId } = await knock(t, forward);
+    const { client } = forward;
+    client.send(confirmation(peerId, 3));
+    client.send(confirmation(peerId, 4));
+    client.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, 1, '', ''));
+    client.send(confirmation(77, 5));
+    client.send(message(MSG.CHANNEL_OPEN_FAILURE, 78, 1, '', ''));
+    client.send(message(MSG.CHANNEL_DATA, peerId, 'still'));
+    client.send(message(MSG.CHANNEL_EOF, peerId));
+    t.equal(await allOf(socket), 'still');
+    socket.end('there');
+    const data = await client.take(MSG.CHANNEL_DATA);
+    t.equal(data.readUInt32BE(1), 3, 'towards the number of the first answer');
+  },
+);
+
+t.test('whoever came leaves before the answer', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const { socket, peerId } = await knock(t, forward);
+  const gone = once(socket, 'close');
+  socket.resetAndDestroy();
+  await gone;
+  forward.client.send(confirmation(peerId, 3));
+  t.equal((await forward.client.take(MSG.CHANNEL_CLOSE)).readUInt32BE(1), 3);
+});
+
+t.test('the peer leaves before its answer: whoever came is let go', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const { socket } = await knock(t, forward);
+  forward.client.socket.destroy();
+  await cut(socket);
+  t.match(await server.primary.wait('channel.refused'), { reason: 'CONNECTION_LOST' });
+});
+
+t.test('opens without an answer count as channels: beyond the limit, whoever comes is let go at once', async (t) => {
+  const server = await startEndpoint(t, { config: { limits: { channelsPerConnection: 4 } } });
+  const forward = await forwarding(t, server);
+  for (let count = 0; count < 4; count++) await knock(t, forward);
+  await cut(await connect(t, forward.port));
+  t.match(await server.primary.wait('channel.refused'), { reason: 'CHANNEL_LIMIT' });
+  t.equal(server.endpoint.load().channels, 4);
+});
+
+t.test('after a cancel, what runs goes on', async (t) => {
+  const server = await startEndpoint(t);
+  const forward = await forwarding(t, server);
+  const { client } = forward;
+  const open = await knock(t, forward);
+  client.send(confirmation(open.peerId, 3));
+  const waiting = await knock(t, forward);
+  client.send(message(MSG.GLOBAL_REQUEST, 'cancel-tcpip-forward', true, 'localhost', forward.port));
+  await client.take(MSG.REQUEST_SUCCESS);
+  await t.rejects(connect(t, forward.port), 'nobody new comes in');
+  client.send(confirmation(waiting.peerId, 4));
+  for (const { socket, peerId } of [open, waiting]) {
+    client.send(message(MSG.CHANNEL_DATA, peerId, 'on and on'));
+    client.send(message(MSG.CHANNEL_EOF, peerId));
+    t.equal(await allOf(socket), 'on and on');
+  }
+});

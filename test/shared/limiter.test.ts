@@ -1,0 +1,26 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { TokenBucket } from '../../src/shared/limiter.js';
+
+t.test('a burst, then the rate', async (t) => {
+  const bucket = new TokenBucket({ burst: 3, perSecond: 2 }, 1_000);
+  t.same(
+    [1_000, 1_000, 1_000, 1_000, 1_400, 1_500, 1_500, 9_000, 9_000, 9_000, 9_000].map((nowMs) => bucket.take(nowMs)),
+    [true, true, true, false, false, true, false, true, true, true, false],
+  );
+});
+
+t.test('never more than the burst and the rate allow', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 500 })), (pausesMs) => {
+      const bucket = new TokenBucket({ burst: 5, perSecond: 10 }, 0);
+      let nowMs = 0;
+      let taken = 0;
+      for (const pauseMs of pausesMs) {
+        nowMs += pauseMs;
+        if (bucket.take(nowMs)) taken++;
+      }
+      return taken <= 5 + nowMs / 100 + 1e-6;
+    }),
+  );
+});

@@ -1,0 +1,156 @@
+/** Time passes when the test says so: node:test's timers, and `now` from the same clock. */
+import { mock } from 'node:test';
+import t, { type Test } from 'tap';
+import { Liveness, type LivenessLimits } from '../../../src/worker/connection/liveness.js';
+
+const DEFAULTS: LivenessLimits = { keepaliveMs: 15_000, keepaliveCount: 3, stalledWriteMs: 60_000 };
+
+function make(t: Test, limits: Partial<LivenessLimits> = {}) {
+  mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const port = {
+    nowMs: 1_000_000,
+    heard: [] as string[],
+    queuedBytes: 0,
+    writeProgress: 0,
+    ticks: 0,
+    sendKeepalive: () => port.heard.push(`keepalive at ${(port.nowMs - 1_000_000) / 1000}`),
+    onTick: () => {
+      port.ticks++;
+    },
+    onDead: (reason: string) => port.heard.push(`${reason} at ${(port.nowMs - 1_000_000) / 1000}`),
+    now: () => port.nowMs,
+  };
+  const liveness = new Liveness(port, { ...DEFAULTS, ...limits });
+  t.teardown(() => {
+    liveness.stop();
+    mock.timers.reset();
+  });
+  /** Second by second, so that `now` is right at each tick. */
+  const pass = (seconds: number, each: () => void = () => {}): string[] => {
+    for (let second = 0; second < seconds; second++) {
+      port.nowMs += 1000;
+      mock.timers.tick(1000);
+      each();
+    }
+    return port.heard.splice(0);
+  };
+  return { port, liveness, pass };
+}
+
+t.test('a silent peer is asked, and given up after the last question', async (t) => {
+  const { pass } = make(t);
+  t.same(pass(76).slice(0, 4), ['keepalive at 30', 'keepalive at 45', 'keepalive at 60', 'KEEPALIVE_TIMEOUT at 75']);
+});
+
+t.test('the pace is that of keepalive, however often stalled writes are looked for', async (t) => {
+  for (const [keepaliveMs, stalledWriteMs] of [
+    [60_000, 1_000],
+    [60_000, 0],
+    [60_000, 600_000],
+    [300_000, 60_000],
+  ] as const)
+    await t.test(`keepalive ${keepaliveMs}, stalledWrite ${stalledWriteMs}`, async (t) => {
+      const { pass } = make(t, { keepaliveMs, stalledWriteMs });
+      const heard = pass((keepaliveMs / 1000) * 6);
+      const times = heard.map((text) => Number(text.split(' at ')[1]));
+      t.match(heard.slice(0, 4), [/^keepalive/, /^keepalive/, /^keepalive/, /^KEEPALIVE_TIMEOUT/]);
+      for (let at = 1; at < 4; at++) {
+        const gapMs = ((times[at] ?? 0) - (times[at - 1] ?? 0)) * 1000;
+        t.ok(Math.abs(gapMs - keepaliveMs) <= 15_000, `${gapMs} ms between two`);
+      }
+    });
+});
+
+t.test('any answer starts the count again', async (t) => {
+  const { liveness, pass } = make(t);
+  t.same(pass(60).length, 3);
+  liveness.heard();
+  t.same(pass(45), ['keepalive at 90', 'keepalive at 105']);
+  liveness.heard();
+  t.same(
+    pass(75, () => liveness.heard()),
+    [],
+    'who talks is not asked',
+  );
+});
+
+t.test('keepalive 0 asks nobody', async (t) => {
+  t.same(make(t, { keepaliveMs: 0 }).pass(1000), []);
+});
+
+t.test('count 0 gives up instead of asking', async (t) => {
+  t.same(make(t, { keepaliveCount: 0 }).pass(30), ['KEEPALIVE_TIMEOUT at 30']);
+});
+
+t.test('bytes that wait and do not move are a stalled peer, bytes that move are not', async (t) => {
+  await t.test('not moving', async (t) => {
+    const { port, pass, liveness } = make(t);
+    port.queuedBytes = 1000;
+    t.same(
+      pass(60, () => liveness.heard()),
+      ['WRITE_STALLED at 60'],
+      'also when the peer talks',
+    );
+  });
+  await t.test('moving slowly', async (t) => {
+    const { port, pass, liveness } = make(t);
+    port.queuedBytes = 1000;
+    t.same(
+      pass(600, () => {
+        liveness.heard();
+        if (port.nowMs % 50_000 === 0) port.writeProgress++;
+      }),
+      [],
+    );
+  });
+  await t.test('gone in between', async (t) => {
+    const { port, pass, liveness } = make(t);
+    port.queuedBytes = 1000;
+    pass(45, () => liveness.heard());
+    port.queuedBytes = 0;
+    pass(15, () => liveness.heard());
+    port.queuedBytes = 1000;
+    t.same(
+      pass(45, () => liveness.heard()),
+      [],
+      'the time counts from the last that was read',
+    );
+  });
+  await t.test('stalledWrite 0 waits for ever', async (t) => {
+    const { port, pass, liveness } = make(t, { stalledWriteMs: 0 });
+    port.queuedBytes = 1000;
+    t.same(
+      pass(1000, () => liveness.heard()),
+      [],
+    );
+  });
+});
+
+t.test('something is looked at every 15 seconds at the least: re-keying by time depends on it', async (t) => {
+  const { port, pass, liveness } = make(t, { keepaliveMs: 3_600_000, stalledWriteMs: 0 });
+  pass(150, () => liveness.heard());
+  t.equal(port.ticks, 10);
+});
+
+t.test('a probe', async (t) => {
+  await t.test('is answered by anything that comes', async (t) => {
+    const { port, liveness } = make(t);
+    const both = Promise.all([liveness.probe(1000), liveness.probe(1000)]);
+    t.equal(port.heard.length, 2);
+    liveness.heard();
+    t.same(await both, [true, true]);
+  });
+  await t.test('has a deadline', async (t) => {
+    const { pass, liveness } = make(t);
+    const probe = liveness.probe(3000);
+    pass(3);
+    t.equal(await probe, false);
+    liveness.heard();
+  });
+  await t.test('fails with the connection', async (t) => {
+    const { liveness } = make(t);
+    const probe = liveness.probe(3000);
+    liveness.stop();
+    t.equal(await probe, false);
+  });
+});

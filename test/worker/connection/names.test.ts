@@ -1,0 +1,28 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { Destination } from '../../../src/shared/identity.js';
+import { nameOfBind, nameOfDestination } from '../../../src/worker/connection/names.js';
+
+const CASES: ReadonlyArray<readonly [Destination, string]> = [
+  [{ kind: 'tcp', host: 'example.org', port: 80 }, 'example.org:80'],
+  [{ kind: 'tcp', host: '::1', port: 80 }, '[::1]:80'],
+  [{ kind: 'tcp', host: '', port: 0 }, ':0'],
+  [{ kind: 'tcp', host: 'a\nb\x1b[2J', port: 1 }, 'a\\x0ab\\x1b[2J:1'],
+  [{ kind: 'unix', path: '/run/a.sock' }, '/run/a.sock'],
+  [{ kind: 'unix', path: '\0abstract' }, '\\x00abstract'],
+];
+for (const [destination, name] of CASES)
+  t.test(JSON.stringify(name), async (t) => {
+    t.equal(nameOfDestination(destination), name);
+    t.equal(nameOfBind(destination), name);
+  });
+
+t.test('whatever the peer says, one short line', async () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), fc.nat(70_000), (host, port) =>
+      [nameOfDestination({ kind: 'tcp', host, port }), nameOfDestination({ kind: 'unix', path: host })].every((name) =>
+        /^[^\p{Cc}\u2028\u2029]{0,270}$/u.test(name),
+      ),
+    ),
+  );
+});

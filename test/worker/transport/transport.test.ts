@@ -1,0 +1,248 @@
+/** The transport alone, with a raw client: order, key exchanges, pressure, and the ways in which it ends. */
+import { once } from 'node:events';
+import t from 'tap';
+import { DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
+import { within } from '../../support/deadline.js';
+import { keyStream } from '../../support/raw_client.js';
+import { startTransport } from '../../support/transport_under_test.js';
+
+const SUITES = ['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr'];
+
+/** A message that neither side has a meaning for here. */
+const numbered = (index: number): Buffer => message(MSG.GLOBAL_REQUEST, `number ${index}`, false);
+
+t.test('RFC 8308 §2.4: EXT_INFO is the first message, and its list has no SHA-1', async (t) => {
+  const { transport, client } = await startTransport(t);
+  transport.send(numbered(0));
+  await client.take(MSG.GLOBAL_REQUEST);
+  t.same(client.untaken, [MSG.EXT_INFO]);
+  const text = (await client.take(MSG.EXT_INFO)).toString('latin1');
+  t.match(text, /server-sig-algs.*ssh-ed25519,.*rsa-sha2-512,rsa-sha2-256$/s);
+  t.notMatch(text, /ssh-rsa|ssh-dss/);
+});
+
+for (const cipher of SUITES)
+  t.test(`messages and data keep their order through key exchanges of either side, ${cipher}`, async (t) => {
+    const { transport, client, clock } = await startTransport(t, { client: { cipher } });
+    await client.take(MSG.EXT_INFO);
+    const expected: string[] = [];
+    const received: string[] = [];
+    const all = new Promise<void>((resolve) => {
+      client.intercept = (payload) => {
+        received.push(payload.subarray(1).toString('latin1'));
+        if (received.length === 40) resolve();
+        return true;
+      };
+    });
+    for (let index = 0; index < 40; index++) {
+      if (index === 10) {
+        clock.nowMs += 3_600_000;
+        transport.rekeyIfDue();
+        t.equal(transport.writable, false, 'no data within a key exchange');
+      }
+      if (index === 25) void client.rekey();
+      const payload = index % 2 === 0 || !transport.writable ? numbered(index) : null;
+      if (payload !== null) {
+        transport.send(payload);
+        expected.push(payload.subarray(1).toString('latin1'));
+      } else {
+        const source = Buffer.from(`..data ${index}..`);
+        transport.sendData(7, source, 2, source.length - 2);
+        expected.push(message(0, 7, `data ${index}`).subarray(1).toString('latin1'));
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await within(all, 'all messages');
+    t.same(received, expected);
+    t.equal(client.rekeys, 2);
+  });
+
+t.test('RFC 4253 §9: key exchanges that time asks for are no storm, whoever begins them', async (t) => {
+  for (const who of ['server', 'client'])
+    await t.test(who, async (t) => {
+      const { transport, client, clock } = await startTransport(t);
+      for (let hour = 1; hour <= 30; hour++) {
+        clock.nowMs += 3_600_000;
+        if (who === 'server') transport.rekeyIfDue();
+        else await client.rekey();
+        const done = message(MSG.GLOBAL_REQUEST, `hour ${hour}`, false);
+        transport.send(done);
+        await client.take(MSG.GLOBAL_REQUEST, (payload) => payload.equals(done));
+      }
+      t.equal(client.rekeys, 30);
+      t.notOk(client.hasEnded);
+    });
+});
+
+t.test('RFC 4253 §9: a download alone wears the keys out too', async (t) => {
+  const { transport, client } = await startTransport(t, { rekey: { bytes: 100_000, timeMs: 3_600_000 } });
+  client.intercept = (payload) => payload[0] === MSG.CHANNEL_DATA;
+  const source = Buffer.alloc(30_000);
+  for (let sent = 0; transport.writable; sent += 30_000) {
+    t.ok(sent < 200_000, 'new keys are asked for in time');
+    transport.sendData(0, source, 0, source.length);
+  }
+  transport.send(numbered(0));
+  await client.take(MSG.GLOBAL_REQUEST);
+  t.equal(client.rekeys, 1);
+});
+
+t.test('a peer that leaves a key exchange unanswered is cut', async (t) => {
+  const { transport, client, clock, closed } = await startTransport(t, { kexTimeoutMs: 300 });
+  client.socket.pause();
+  clock.nowMs += 3_600_000;
+  transport.rekeyIfDue();
+  t.equal(await closed(), 'KEX_TIMEOUT');
+});
+
+t.test('data stops at a mark and goes on below another; nothing is lost', async (t) => {
+  for (const cipher of SUITES)
+    await t.test(cipher, async (t) => {
+      const { transport, client, writableCalls } = await startTransport(t, { client: { cipher } });
+      client.socket.pause();
+      const next = keyStream(1);
+      const sent: Buffer[] = [];
+      /** Seals until it may no more, and then waits for the kernel, until that takes nothing either. */
+      for (let idle = 0; idle < 100; idle++) {
+        for (; transport.writable; idle = 0) {
+          const piece = next(20_000);
+          sent.push(Buffer.from(piece));
+          transport.sendData(0, piece, 0, piece.length);
+          piece.fill(0); // the bytes have been copied
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      t.ok(transport.queuedBytes < 600_000, `${transport.queuedBytes} bytes wait`);
+      const before = writableCalls();
+      const received: Buffer[] = [];
+      const all = new Promise<void>((resolve) => {
+        client.intercept = (payload) => {
+          if (payload[0] !== MSG.CHANNEL_DATA) return false;
+          received.push(Buffer.from(payload.subarray(9)));
+          if (received.length === sent.length) resolve();
+          return true;
+        };
+      });
+      client.socket.resume();
+      await within(all, 'all data');
+      t.ok(Buffer.concat(received).equals(Buffer.concat(sent)));
+      t.equal(writableCalls(), before + 1, 'told once');
+      t.ok(transport.writable);
+    });
+});
+
+t.test('control messages to a peer that does not read pile up to a limit', async (t) => {
+  const { transport, client, closed } = await startTransport(t);
+  client.socket.pause();
+  const big = message(MSG.GLOBAL_REQUEST, 'x'.repeat(30_000), false);
+  const gone = closed().then((reason) => ({ reason }));
+  let most = 0;
+  for (;;) {
+    for (let count = 0; count < 10; count++) {
+      transport.send(big);
+      most = Math.max(most, transport.queuedBytes);
+    }
+    const outcome = await Promise.race([gone, new Promise<null>((resolve) => setImmediate(() => resolve(null)))]);
+    if (outcome !== null) {
+      t.equal(outcome.reason, 'OVERFLOW');
+      break;
+    }
+  }
+  t.ok(most < 2 * 1024 * 1024, `${most} bytes were held`);
+});
+
+t.test('the ends', async (t) => {
+  await t.test('disconnect says why, with all that was sent before it', async (t) => {
+    const { transport, client, closed, socket } = await startTransport(t);
+    transport.send(numbered(1));
+    transport.disconnect(DISCONNECT.BY_APPLICATION, 'that is all', 'KILLED');
+    transport.disconnect(DISCONNECT.BY_APPLICATION, 'again', 'KILLED');
+    transport.send(numbered(2));
+    transport.abort('KEEPALIVE_TIMEOUT');
+    t.equal(await closed(), 'KILLED');
+    t.same(await client.ended, { reason: 11, text: 'that is all' });
+    t.same(client.untaken, [MSG.EXT_INFO, MSG.GLOBAL_REQUEST]);
+    if (!socket.closed) await within(once(socket, 'close'), 'close of our side');
+  });
+
+  await t.test('disconnect within a key exchange of ours', async (t) => {
+    const { transport, client, clock } = await startTransport(t);
+    clock.nowMs += 3_600_000;
+    transport.rekeyIfDue();
+    transport.send(numbered(1));
+    transport.disconnect(DISCONNECT.BY_APPLICATION, 'that is all', 'KILLED');
+    t.match(await client.ended, { reason: 11, text: 'that is all' });
+  });
+
+  await t.test('abort resets at once, and the descriptor is closed', async (t) => {
+    const { transport, client, closed, socket } = await startTransport(t);
+    await client.take(MSG.EXT_INFO);
+    const closing = within(once(socket, 'close'), 'close of our side');
+    const reset = within(once(client.socket, 'error'), 'reset');
+    transport.abort('KEEPALIVE_TIMEOUT');
+    t.equal(await closed(), 'KEEPALIVE_TIMEOUT');
+    await closing;
+    t.match(await reset, [{ code: 'ECONNRESET' }]);
+  });
+
+  await t.test('abort with bytes that nobody reads', async (t) => {
+    const { transport, client, closed, socket } = await startTransport(t);
+    const closing = within(once(socket, 'close'), 'close of our side');
+    client.socket.pause();
+    while (transport.writable) transport.sendData(0, Buffer.alloc(30_000), 0, 30_000);
+    transport.abort('WRITE_STALLED');
+    t.equal(await closed(), 'WRITE_STALLED');
+    await t.resolves(closing);
+  });
+
+  await t.test('a peer that ends its side, and one that resets', async (t) => {
+    for (const leave of ['end', 'resetAndDestroy'] as const) {
+      const { client, closed, socket } = await startTransport(t);
+      const closing = new Promise((resolve) => socket.once('close', resolve));
+      client.socket[leave]();
+      t.equal(await closed(), 'PEER_CLOSED', leave);
+      await within(closing, 'close of our side');
+    }
+  });
+
+  await t.test('a peer that does not take our DISCONNECT is not waited for', async (t) => {
+    const { transport, client, socket } = await startTransport(t);
+    const closing = within(once(socket, 'close'), 'close of our side');
+    client.socket.pause();
+    transport.disconnect(DISCONNECT.BY_APPLICATION, 'that is all', 'KILLED');
+    await t.resolves(closing);
+  });
+});
+
+t.test('bytes in any pieces: nothing that ssh2 keeps of them is written over', async (t) => {
+  for (const cipher of SUITES)
+    await t.test(cipher, async (t) => {
+      const { client, payloads, socket } = await startTransport(t, { client: { cipher } });
+      const write = client.socket.write.bind(client.socket);
+      const stream: Buffer[] = [];
+      client.socket.write = (bytes: string | Uint8Array) => {
+        stream.push(Buffer.from(bytes));
+        return true;
+      };
+      const next = keyStream(3);
+      const sent = Array.from({ length: 300 }, (_, index) =>
+        message(MSG.CHANNEL_DATA, 0, next(index % 7 === 0 ? 32_768 : index * 10)),
+      );
+      for (const payload of sent) client.send(payload);
+      const bytes = Buffer.concat(stream);
+      let piece = 0;
+      for (let at = 0; at < bytes.length; ) {
+        piece++;
+        // Around the ends of packets above all: one byte, a tag's length, and everything at once.
+        const length = [1, 15, 16, 17, 4, 32_800, 5, 70_000][piece % 8] ?? 1;
+        const before = socket.bytesRead;
+        const part = bytes.subarray(at, at + length);
+        write(part);
+        at += part.length;
+        while (socket.bytesRead < before + part.length) await new Promise((resolve) => setImmediate(resolve));
+      }
+      const arrived = payloads.filter((payload) => payload[0] === MSG.CHANNEL_DATA);
+      t.equal(arrived.length, sent.length);
+      t.ok(arrived.every((payload, index) => payload.equals(sent[index] ?? Buffer.alloc(0))));
+    });
+});
