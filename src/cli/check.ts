@@ -1,7 +1,9 @@
 /** CHECK: says whether `serve` would take this config, and everything that is wrong with it. Changes nothing on disk.
  *  The list of errors is what was asked for, so it goes to stdout; warnings and remarks go to stderr. */
 
-import { loadHostKeys } from '../master/host_keys.js';
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
 import type { Config } from '../shared/config.js';
 import { type ConfigIssue, formatIssue } from '../shared/config_file.js';
 import { type Place, readYaml } from '../shared/config_source.js';
@@ -30,18 +32,39 @@ function summary(config: Config): string {
   return `${users}, ${workers}, listens on ${config.listen.join(', ')}`;
 }
 
-/** Host keys that are named, read as the start reads them. Those of stateDir are left alone: they may not be made yet. */
+/** Host keys read as the start reads them: those that are named, or those that stateDir holds by now. */
 async function hostKeyErrors(file: string, config: Config): Promise<readonly ConfigIssue[]> {
+  const blocked = blockedBy(config.stateDir);
+  if (blocked !== null)
+    return [{ file, at: null, key: 'stateDir', message: `${blocked} is a file, allowed: a path of folders` }];
   const issues: ConfigIssue[] = [];
-  for (const [index, path] of config.hostKeys.entries()) {
+  const inStateDir = config.hostKeys.length === 0;
+  const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
+  for (const [index, path] of paths.entries()) {
     try {
       await loadHostKeys([path], config.stateDir);
     } catch (thrown) {
       const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
-      issues.push({ file, at: placeOfHostKey(file, index), key: `hostKeys[${index}]`, message });
+      const place = inStateDir ? { at: null, key: 'stateDir' } : hostKeyPlace(file, index);
+      issues.push({ file, ...place, message });
     }
   }
   return issues;
+}
+
+/** The first part of a path that is there and no folder. */
+function blockedBy(path: string): string | null {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return statSync(at).isDirectory() ? null : at;
+    } catch {
+      if (at === dirname(at)) return null; // nothing that can be seen is in the way
+    }
+  }
+}
+
+function hostKeyPlace(file: string, index: number): { readonly at: Place; readonly key: string } {
+  return { at: placeOfHostKey(file, index), key: `hostKeys[${index}]` };
 }
 
 /** Read once more: the Config has no places, and a good one needs none. */

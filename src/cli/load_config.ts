@@ -136,11 +136,15 @@ function toLoaded(result: ConfigResult): Loaded {
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */
 function keyWarnings(config: Config): readonly string[] {
-  const lines = config.users.flatMap(({ name, authorizedKeys }) =>
-    parseAuthorizedKeys(authorizedKeys).problems.map(
-      ({ file, line, why }) => `${file}:${line}:1: users.${name}.authorizedKeys: warning: ${why}`,
-    ),
-  );
+  const lines = config.users.flatMap(({ name, authorizedKeys, password }) => {
+    const { keys, problems } = parseAuthorizedKeys(authorizedKeys);
+    const key = `users.${name}.authorizedKeys`;
+    const warnings = problems.map(({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`);
+    const first = authorizedKeys[0];
+    if (first !== undefined && keys.length === 0 && password === null)
+      warnings.push(`${first.file}:${first.line}:1: ${key}: warning: no key that can be used is left: cannot log in`);
+    return warnings;
+  });
   return [...new Set(lines)];
 }
 

@@ -4,7 +4,7 @@
 import { randomInt } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Config } from '../shared/config.js';
 import { authorizedKeyLines } from '../shared/config_checks.js';
 import type { AuthorizedKeyLine } from '../shared/config_keys.js';
@@ -37,6 +37,8 @@ export async function quickStart(): Promise<QuickStart> {
     {
       listen: ['127.0.0.1:2222'],
       stateDir: resolve(QUICK_START_STATE_DIR),
+      // Only what can work, so that nobody is asked for a password that does not exist.
+      auth: { methods: password === null ? ['publickey'] : ['password', 'keyboard-interactive'] },
       users: new Map([
         [
           user,
@@ -93,7 +95,9 @@ function findKeys(folder: string): FoundKeys {
     .filter((file) => file.endsWith('.pub'))
     .map((file) => file.slice(0, -'.pub'.length))
     .filter((file) => existsSync(file));
-  const tried = privateKeys.some((file) => TRIED_BY_SSH.includes(basename(file)));
+  // ssh looks in the home folder of the password file, wherever HOME points.
+  const triedIn = join(homeOfUser(), '.ssh');
+  const tried = privateKeys.some((file) => dirname(file) === triedIn && TRIED_BY_SSH.includes(basename(file)));
   return { lines, keyFiles, identityFile: tried ? null : (privateKeys[0] ?? null), warnings };
 }
 
@@ -105,6 +109,14 @@ function keyFilesIn(folder: string): readonly string[] {
     ? [...publicKeys.sort(), 'authorized_keys']
     : publicKeys.sort();
   return names.map((name) => join(folder, name));
+}
+
+function homeOfUser(): string {
+  try {
+    return userInfo().homedir;
+  } catch {
+    return homedir();
+  }
 }
 
 /** In a container a user id may have no entry in the password file. */

@@ -1,7 +1,7 @@
 /** QUICK START TEXT: what the quick start prints, with ssh lines that work as they stand, and the ssh config behind them
  *  (a file, since `-J` passes no `-o` on to the jump). Pure. */
 
-import { formatHostPort, isUnspecified, parseAddress } from '../shared/address.js';
+import { formatHostPort, isLoopback, isUnspecified, parseAddress } from '../shared/address.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 
 export interface QuickStartFacts {
@@ -32,7 +32,7 @@ export function quickStartText(facts: QuickStartFacts, addresses: readonly Liste
   const line = (...words: readonly string[]): string =>
     ['ssh', '-F', sshConfigFile(facts.stateDir), ...words].map(shellQuote).join(' ');
   return `${[
-    'Sallyport quick start: there is no config file, so this server is for you alone, on this machine.',
+    `Sallyport quick start: there is no config file, so this server is for you alone${reach(addresses)}.`,
     '',
     `  listens on  ${addresses.map(shownAddress).join(', ')}`,
     `  state in    ${facts.stateDir}`,
@@ -100,4 +100,13 @@ function quoted(text: string): string {
 /** For any POSIX shell. */
 export function shellQuote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** `--listen` may have opened it to others. */
+function reach(addresses: readonly ListenerAddress[]): string {
+  const local = addresses.every((address) => {
+    const parsed = address.kind === 'tcp' ? parseAddress(address.address) : null;
+    return address.kind === 'unix' || (parsed !== null && isLoopback(parsed));
+  });
+  return local ? ', on this machine' : '; other machines can reach it';
 }

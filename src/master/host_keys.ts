@@ -36,6 +36,13 @@ export async function loadHostKeys(files: readonly string[], stateDir: string): 
   return keys;
 }
 
+/** Those of stateDir that are there already, for who wants to look at them without making any. */
+export async function existingHostKeys(stateDir: string): Promise<string[]> {
+  const files = DEFAULT_KEYS.map(([, name]) => path.join(path.resolve(stateDir), name));
+  const there = await Promise.all(files.map(exists));
+  return files.filter((_, index) => there[index]);
+}
+
 async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -124,6 +131,12 @@ function invalid(file: string, what: string, cause?: unknown): TunnelError {
 
 function asInvalid(file: string, error: unknown): TunnelError {
   if (error instanceof TunnelError) return error;
-  const what = errnoOf(error) === 'ENOENT' ? 'no such file' : reasonOf(error);
-  return invalid(file, what, error);
+  return invalid(file, WHY.get(errnoOf(error) ?? '') ?? reasonOf(error), error);
 }
+
+const WHY: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'no such file'],
+  ['EEXIST', 'a file, where a folder for host keys is needed'],
+  ['ENOTDIR', 'lies below a file, not below a folder'],
+  ['EACCES', 'this user may not go there'],
+]);

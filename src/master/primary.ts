@@ -73,6 +73,7 @@ export class Primary {
   readonly #refused = { AT_CAPACITY: 0, STARTUPS: 0, NO_WORKER: 0, HANDOFF_FAILED: 0, DRAINING: 0 };
   #listeners: ServerListeners | undefined;
   #lastId = 0;
+  #toldOfBinding = false;
   #draining = false;
 
   constructor(options: PrimaryOptions) {
@@ -168,7 +169,7 @@ export class Primary {
   /** Nothing new comes in; what runs may end until `timeouts.drain`. @returns true when all workers went by themselves */
   async drain(): Promise<boolean> {
     const { config, log } = this.#options;
-    if (!this.#draining) log.event({ event: 'server.draining' });
+    if (!this.#draining) log.event({ event: 'server.draining', detail: this.#drainText() });
     this.#draining = true;
     const closed = this.#listeners?.close();
     this.#handoff.drain();
@@ -176,6 +177,14 @@ export class Primary {
     this.#handoff.close();
     await closed;
     return clean;
+  }
+
+  /** For whoever waits at a terminal. */
+  #drainText(): string {
+    const { size } = this.#ledger;
+    const seconds = Math.round(this.#options.config.timeouts.drainMs / 1_000);
+    const wait = size === 0 ? 'no connections' : `${size} connections may end within ${seconds} s`;
+    return `${wait}; a second signal ends everything at once`;
   }
 
   /** Ends everything at once. */
@@ -263,8 +272,12 @@ export class Primary {
   #workerStarted(worker: WorkerStatus, nativeBinding: boolean): void {
     const { log } = this.#options;
     log.event({ event: 'worker.started', worker: worker.id, pid: worker.pid, durationMs: Math.round(worker.upMs) });
-    if (!nativeBinding)
-      log.warn(`worker ${worker.id}: ssh2's native binding is missing; tunnels work, but several times slower`);
+    if (nativeBinding || this.#toldOfBinding) return;
+    this.#toldOfBinding = true; // it is the same for all workers
+    log.warn(
+      "ssh2's native binding is missing: tunnels work, but several times slower. " +
+        'With a C++ compiler, make and Python 3: npm rebuild ssh2 --foreground-scripts',
+    );
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {

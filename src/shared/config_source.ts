@@ -143,7 +143,7 @@ class Locator {
   #locateAlias(alias: Alias, depth: number): Located {
     const anchor = alias.resolve(this.#document);
     return anchor === undefined
-      ? this.#fault(this.#at(alias), `no anchor &${alias.source}`)
+      ? this.#fault(this.#at(alias), `a value that begins with * stands in quotes: "*${alias.source}"`)
       : this.locate(anchor, depth);
   }
 

@@ -73,6 +73,25 @@ t.test('host keys: there, private, and private to us', async (t) => {
   t.match(lines[3], /^c\.yaml:6:5: hostKeys\[4\]: .*good\.pub: this is a public key/);
 });
 
+t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, 'state'), { mode: 0o700 });
+  write(dir, 'c.yaml', 'stateDir: ./state\n');
+  t.match(await sallyport(t, dir, ['check', '--config', 'c.yaml']), { code: 0 }, 'none yet: they will be made');
+  await newKey(t, join(dir, 'state', 'ssh_host_ed25519_key'));
+  t.match(await sallyport(t, dir, ['check', '--config', 'c.yaml']), { code: 0 });
+  chmodSync(join(dir, 'state', 'ssh_host_ed25519_key'), 0o644);
+  t.match(await sallyport(t, dir, ['check', '--config', 'c.yaml']), {
+    code: 2,
+    stdout: /stateDir: .*ssh_host_ed25519_key: others may read this private key \(mode 644\): chmod 600 it/,
+  });
+  write(dir, 'd.yaml', 'stateDir: ./c.yaml/below\n');
+  t.match(await sallyport(t, dir, ['check', '--config', 'd.yaml']), {
+    code: 2,
+    stdout: /stateDir: .*c\.yaml is a file, allowed: a path of folders/,
+  });
+});
+
 t.test('a key that will open nothing is a warning with its own file and line', async (t) => {
   const dir = tempDir(t);
   await newKey(t, join(dir, 'alice'));

@@ -275,7 +275,9 @@ export class Connection {
     if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', 'session');
     this.#confirmOpen(peer.id, reservation);
     if (this.#ending.signal.aborted) return;
-    new NoShellSession(this.#channels.open(reservation, peer), this.#options.noShell, this.#options);
+    new NoShellSession(this.#channels.open(reservation, peer), this.#options.noShell, this.#options, (what) =>
+      this.#refusals.tell({ event: 'channel.refused', destination: `session: ${what}`, reason: 'POLICY_DENIED' }),
+    );
   }
 
   async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {

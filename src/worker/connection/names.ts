@@ -9,5 +9,6 @@ export function nameOfDestination(destination: Destination): string {
 }
 
 export function nameOfBind(bind: BindAddress): string {
-  return nameOfDestination(bind);
+  // RFC 4254 §7.1: the empty host means all addresses.
+  return nameOfDestination(bind.kind === 'tcp' && bind.host === '' ? { ...bind, host: '*' } : bind);
 }

@@ -6,7 +6,7 @@ import { nameOfBind, nameOfDestination } from '../../../src/worker/connection/na
 const CASES: ReadonlyArray<readonly [Destination, string]> = [
   [{ kind: 'tcp', host: 'example.org', port: 80 }, 'example.org:80'],
   [{ kind: 'tcp', host: '::1', port: 80 }, '[::1]:80'],
-  [{ kind: 'tcp', host: '', port: 0 }, ':0'],
+  [{ kind: 'tcp', host: '', port: 0 }, ':0'], // as a bind: all addresses, *
   [{ kind: 'tcp', host: 'a\nb\x1b[2J', port: 1 }, 'a\\x0ab\\x1b[2J:1'],
   [{ kind: 'unix', path: '/run/a.sock' }, '/run/a.sock'],
   [{ kind: 'unix', path: '\0abstract' }, '\\x00abstract'],
@@ -14,7 +14,7 @@ const CASES: ReadonlyArray<readonly [Destination, string]> = [
 for (const [destination, name] of CASES)
   t.test(JSON.stringify(name), async (t) => {
     t.equal(nameOfDestination(destination), name);
-    t.equal(nameOfBind(destination), name);
+    t.equal(nameOfBind(destination), name === ':0' ? '*:0' : name);
   });
 
 t.test('whatever the peer says, one short line', async () => {

@@ -1,6 +1,7 @@
 /** The session that only says why there is none: with a fake port. Its way over the wire stands in hostile_basics/requests. */
 import t from 'tap';
 import type { AuditEvent } from '../../../src/shared/log.js';
+import { message } from '../../../src/shared/protocol.js';
 import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { NoShellSession } from '../../../src/worker/connection/session.js';
 import { FakePort } from '../../support/fake_port.js';
@@ -12,9 +13,12 @@ function make(text = 'no shell') {
   if (reservation === null) throw new Error('no room');
   const channel = table.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 });
   const events: AuditEvent[] = [];
-  new NoShellSession(channel, text, { onEvent: (event) => events.push(event), now: () => 0 });
+  const refused: string[] = [];
+  new NoShellSession(channel, text, { onEvent: (event) => events.push(event), now: () => 0 }, (what) =>
+    refused.push(what),
+  );
   const ask = (name: string): void => channel.onRequest(name, true, Buffer.alloc(0));
-  return { port, table, channel, ask, closed: () => events.filter(({ event }) => event === 'channel.closed') };
+  return { port, table, channel, ask, refused, closed: () => events.filter(({ event }) => event === 'channel.closed') };
 }
 
 t.test('the answer to the request goes before all that follows from it', async (t) => {
@@ -28,6 +32,14 @@ t.test('the answer to the request goes before all that follows from it', async (
     'EOF>9',
     'CLOSE>9',
   ]);
+});
+
+t.test('what was refused is told by its name', async (t) => {
+  const { channel, ask, refused } = make();
+  channel.onRequest('subsystem', true, message(0, 'sf\ntp').subarray(1));
+  ask('env');
+  ask('exec');
+  t.same(refused, ['subsystem sf\\x0atp', 'exec']);
 });
 
 t.test('it is said once', async (t) => {
