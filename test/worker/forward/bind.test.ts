@@ -49,7 +49,8 @@ t.test('RFC 4254 §7.1: the addresses that a host stands for', async (t) => {
       expected,
       `"${host}"`,
     );
-  for (const host of ['example.org', 'a\0b', '300.1.1.1']) t.equal(listenAddresses(parseBindHost(host)), null, host);
+  for (const host of ['example.org', 'a\0b', '300.1.1.1'])
+    t.equal(listenAddresses(parseBindHost(host)), null, JSON.stringify(host));
 });
 
 for (const host of ['localhost', '', '*', '127.0.0.1', '::1', '0.0.0.0', '::'])
