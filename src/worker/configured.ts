@@ -24,6 +24,7 @@ import { mayDial, mayDialPath, mayListen, mayOpen, type Rights } from './policy.
 import { CryptoPool } from './pool/pool.js';
 import type { Primary, WorkerServer } from './primary_link.js';
 import { type IdentityLimits, TunnelServer } from './server.js';
+import { ciphersReady } from './transport/ssh2.js';
 
 export interface ConfiguredOptions {
   readonly config: Config;
@@ -36,6 +37,7 @@ export interface ConfiguredOptions {
 export async function createConfiguredServer(options: ConfiguredOptions): Promise<WorkerServer> {
   const { config, hostKeys, primary } = options;
   const hooks = new ConfiguredServer(options);
+  await ciphersReady();
   return new Endpoint({ hooks, config, hostKeys, primary });
 }
 

@@ -198,7 +198,8 @@ export class Life {
       },
       resolver,
       buffers: this.#context.transport.buffers,
-      limits: { ...limits, maxChannels: Math.min(limits.maxChannels, own.channels) },
+      // Not Math.min: what a hook leaves out must not lift the server's own limit.
+      limits: { ...limits, maxChannels: own.channels < limits.maxChannels ? own.channels : limits.maxChannels },
       noShell: hooks.noShell,
       onEvent: (event) => {
         this.#event(event);

@@ -86,6 +86,27 @@ t.test('RFC 4253 §4.2: the identification', async (t) => {
     await t.resolves(client.login('alice', { password: PASSWORD }));
   });
 
+  await t.test('a login works when each write is a read of its own, and others are read in between', async (t) => {
+    // What the key exchange keeps of a read must not lie in a buffer that the next read goes to.
+    const bystander = await server.login(t);
+    const client = rawClient(t, server);
+    const write = client.socket.write.bind(client.socket);
+    // The server's KEXINIT shows that our ident was read, alone.
+    let turn = (async () => {
+      while (client.socket.bytesRead < 100) await new Promise((resolve) => setImmediate(resolve));
+    })();
+    client.socket.write = (bytes: string | Uint8Array) => {
+      const copy = Buffer.from(bytes);
+      turn = turn.then(async () => {
+        write(copy);
+        for (let count = 0; count < 3; count++) await bystander.roundTrip();
+      });
+      return true;
+    };
+    await t.resolves(client.login('alice', { password: PASSWORD }));
+    await turn;
+  });
+
   await t.test('an ident and a KEXINIT that come as one segment', async (t) => {
     const client = rawClient(t, server);
     client.socket.cork();

@@ -1,7 +1,7 @@
 /** WITHOUT BINDING: ssh2's C++ ciphers are optional. Without them the server is slower and nothing else: logins, data both
  *  ways, key exchanges, pressure. */
 import { createHash } from 'node:crypto';
-import Module, { createRequire } from 'node:module';
+import Module from 'node:module';
 import t from 'tap';
 import { MSG, message } from '../../src/shared/protocol.js';
 import { deferred, within } from '../support/deadline.js';
@@ -16,9 +16,8 @@ Reflect.set(Module, '_load', (request: string, ...rest: unknown[]) => {
 const { startEndpoint } = await import('../support/endpoint_under_test.js');
 const { dataMessage, keyStream, openDirectChannel } = await import('../support/raw_client.js');
 const { startEcho } = await import('../support/targets.js');
-// Poly1305 is WebAssembly then, and is loaded beside the rest.
-const crypto: { readonly init: Promise<unknown> } = createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js');
-await crypto.init;
+const { ciphersReady } = await import('../../src/worker/transport/ssh2.js');
+await ciphersReady(); // as a worker does before it is ready
 
 const SUITES = [
   { cipher: 'aes128-gcm@openssh.com' },

@@ -111,6 +111,12 @@ export function loadSsh2(): Ssh2 {
   return ssh2;
 }
 
+/** Without the native binding Poly1305 is WebAssembly, which loads beside everything else. To be awaited before the first
+ *  connection: a login with ChaCha20 that came earlier would fail. */
+export async function ciphersReady(): Promise<void> {
+  await createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js').init;
+}
+
 /** Makes a throw-away Protocol and looks for every field that we read or replace. */
 function assertShapes(ssh2: Ssh2): void {
   const protocol = new ssh2.Protocol({

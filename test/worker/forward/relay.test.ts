@@ -1,108 +1,12 @@
-/** A relay between a real socket and a real channel on a fake port: both ends in every order, and pressure from both. */
+/** A relay between a real socket and a real channel on a fake port: both ends in every order, pressure from both, time. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
-import t, { type Test } from 'tap';
-import type { RelayEnd } from '../../../src/shared/errors.js';
-import { adoptHandle, takeHandle } from '../../../src/shared/handles.js';
+import t from 'tap';
 import { MSG } from '../../../src/shared/protocol.js';
-import type { Channel } from '../../../src/worker/channel/channel.js';
-import { ChannelTable } from '../../../src/worker/channel/table.js';
-import { Relay, type RelayTimeouts } from '../../../src/worker/forward/relay.js';
-import { Buffers, type ReadLease } from '../../../src/worker/transport/buffers.js';
-import { deferred, within } from '../../support/deadline.js';
-import { startEndpoint } from '../../support/endpoint_under_test.js';
-import { FakePort } from '../../support/fake_port.js';
-import { dataMessage, keyStream, openDirectChannel } from '../../support/raw_client.js';
-import { cut, startEcho, startTarget } from '../../support/targets.js';
-
-interface Joined {
-  readonly channel: Channel;
-  readonly table: ChannelTable;
-  readonly port: FakePort;
-  readonly buffers: Buffers;
-  /** The relay's end of the connection to the target. */
-  readonly near: Socket;
-  /** The target's end; paused. */
-  readonly target: Socket;
-  readonly ends: RelayEnd[];
-  readonly ended: () => Promise<RelayEnd>;
-}
-
-async function join(
-  t: Test,
-  options: {
-    readonly timeouts?: Partial<RelayTimeouts>;
-    readonly windowBytes?: number;
-    readonly maxPacketBytes?: number;
-    readonly path?: string;
-    /** Before the relay starts. */
-    readonly prepare?: (joined: { near: Socket; target: Socket; port: FakePort }) => Promise<void> | void;
-  } = {},
-): Promise<Joined> {
-  const buffers = new Buffers();
-  const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels: 1, memoryBytes: 16 * 1024 * 1024, violated: t.fail });
-  const reservation = table.reserve();
-  if (reservation === null) throw new Error('no room');
-  const { windowBytes = 100 * 1024 * 1024, maxPacketBytes = 32_768 } = options;
-  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes });
-  const ends: RelayEnd[] = [];
-  const ended = deferred<RelayEnd>();
-  const relay = new Relay(buffers, { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts }, (end) => {
-    ends.push(end);
-    ended.resolve(end);
-  });
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepting = once(server, 'connection');
-  const address = server.address();
-  const target = connect({
-    port: address !== null && typeof address === 'object' ? address.port : 0,
-    host: '127.0.0.1',
-    allowHalfOpen: true,
-  });
-  target.on('error', () => {});
-  await once(target, 'connect');
-  const [accepted]: Socket[] = await accepting;
-  const handle = accepted === undefined ? undefined : takeHandle(accepted);
-  if (handle === undefined) throw new Error('no connection');
-  const near = adoptHandle(handle, { paused: true, onread: relay.onread });
-  near.on('error', () => {});
-  t.teardown(() => {
-    near.destroy();
-    target.destroy();
-    server.close();
-  });
-  await options.prepare?.({ near, target, port });
-  relay.start(channel, near);
-  return { channel, table, port, buffers, near, target, ends, ended: () => within(ended.promise, 'end of the relay') };
-}
-
-/** Everything that reaches the target until its end. */
-function collected(target: Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  target.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return within(
-    once(target, 'end').then(() => Buffer.concat(chunks)),
-    'end at the target',
-  );
-}
-
-/** Resolves when `probe` holds; looks once per turn of the event loop. */
-async function until(probe: () => boolean, what: string): Promise<void> {
-  const looking = async (): Promise<void> => {
-    while (!probe()) await new Promise((resolve) => setImmediate(resolve));
-  };
-  await within(looking(), what);
-}
-
-const types = (port: FakePort): number[] => port.sent.map(({ type }) => type);
-const sentText = (port: FakePort): string =>
-  port.sent
-    .filter(({ type }) => type === MSG.CHANNEL_DATA)
-    .map(({ text }) => text)
-    .join('');
+import { within } from '../../support/deadline.js';
+import { collected, join, sentText, types, until } from '../../support/joined.js';
+import { keyStream } from '../../support/raw_client.js';
+import { cut } from '../../support/targets.js';
 
 t.test('RFC 4254 §5.3: each direction ends by itself', async (t) => {
   await t.test('the target first', async (t) => {
@@ -355,6 +259,30 @@ t.test('a peer that closes while bytes wait for it: they are forgotten', async (
   t.equal(table.heldBytes, 0);
 });
 
+t.test('a target that dies while bytes wait for the peer: they are forgotten, and the channel is closed', async (t) => {
+  const { channel, table, port, target, ended } = await join(t, { maxPacketBytes: 1000 });
+  port.capacityBytes = 1;
+  target.write('x'.repeat(40_000));
+  await until(() => table.heldBytes > 0, 'bytes that wait');
+  target.resetAndDestroy();
+  // It is left unread, so that only a write can find out.
+  let over = false;
+  void ended().then(() => {
+    over = true;
+  });
+  for (let count = 0; !over && count < 1000; count++) {
+    channel.onData(Buffer.from('x'), null);
+    channel.onReadEnd();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.equal(await ended(), 'TARGET_ERROR');
+  t.equal(table.heldBytes, 0);
+  t.equal(types(port).at(-1), MSG.CHANNEL_CLOSE);
+  port.writable = true;
+  table.wake();
+  t.equal(types(port).at(-1), MSG.CHANNEL_CLOSE, 'nothing behind it');
+});
+
 t.test('time', async (t) => {
   await t.test('a channel that rests too long', async (t) => {
     const { port, near, ended } = await join(t, { timeouts: { idleChannelMs: 50 } });
@@ -376,157 +304,3 @@ t.test('time', async (t) => {
     t.notOk(near.timeout);
   });
 });
-
-/** Puts `bytes` into a lease as a read would, and hands them to the channel in packets. */
-function deliverLeased(channel: Channel, buffers: Buffers, bytes: Buffer): ReadLease {
-  const lease = buffers.borrowLarge();
-  if (lease === null) throw new Error('no lease');
-  lease.buffer.set(bytes);
-  for (let at = 0; at < bytes.length; at += 32_768)
-    channel.onData(lease.buffer.subarray(at, Math.min(at + 32_768, bytes.length)), lease);
-  channel.onReadEnd();
-  return lease;
-}
-
-t.test('large reads are written without a copy, and kept while the kernel still has to take them', async (t) => {
-  const { channel, buffers, target, near } = await join(t);
-  const next = keyStream(5);
-  const expected: Buffer[] = [];
-  let pinned: ReadLease | null = null;
-  let rounds = 0;
-  for (; pinned === null && rounds < 100; rounds++) {
-    const bytes = next(200_000);
-    expected.push(bytes);
-    const lease = deliverLeased(channel, buffers, bytes);
-    if (lease.isShared) pinned = lease;
-    lease.release(); // as the reader does when it takes another
-    if (pinned === null) lease.buffer.fill(0); // free: the next read writes over it
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  t.ok(pinned, 'the kernel is full after some rounds');
-  t.ok(near.writableLength > 0);
-  // A second read while the first is pinned is copied.
-  const bytes = next(100_000);
-  expected.push(bytes);
-  const second = deliverLeased(channel, buffers, bytes);
-  t.equal(second.isShared, false);
-  second.buffer.fill(0);
-  second.release();
-  t.not(buffers.borrowLarge()?.buffer, pinned?.buffer, 'the pinned one is not lent again');
-  channel.onEof();
-  t.ok((await collected(target)).equals(Buffer.concat(expected)));
-});
-
-for (const [name, end] of [
-  [
-    'the target takes all of it',
-    ({ target, channel }: Joined) => {
-      target.resume();
-      channel.onEof();
-    },
-  ],
-  ['the target resets', ({ target }: Joined) => target.resetAndDestroy()],
-  ['the peer closes', ({ channel }: Joined) => channel.onPeerClose()],
-  [
-    'the peer closes after EOF, the target resets',
-    ({ channel, target }: Joined) => {
-      channel.onEof();
-      channel.onPeerClose();
-      target.resetAndDestroy();
-    },
-  ],
-  ['the connection is lost', ({ table }: Joined) => table.loseAll()],
-] as const)
-  t.test(`a pinned buffer comes back when ${name}`, async (t) => {
-    const joined = await join(t);
-    const { channel, buffers } = joined;
-    let lent = 0;
-    for (let pinned = false; !pinned && lent < 100; lent++) {
-      const lease = deliverLeased(channel, buffers, Buffer.alloc(150_000));
-      pinned = lease.isShared;
-      lease.release();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    const available = (): number => {
-      const leases: ReadLease[] = [];
-      for (let lease = buffers.borrowLarge(); lease !== null; lease = buffers.borrowLarge()) leases.push(lease);
-      for (const lease of leases) lease.release();
-      return leases.length;
-    };
-    const all = available() + 1;
-    end(joined);
-    await until(() => available() === all, 'the buffer');
-    t.pass();
-  });
-
-t.test('a slow target and bulk traffic beside it on the same SSH connection: no byte is exchanged', async (t) => {
-  const server = await startEndpoint(t);
-  const slowHash = createHash('sha256');
-  const slowDone = deferred<void>();
-  const slow = await startTarget(t, (socket) => {
-    // Takes a little per turn of the event loop.
-    socket.pause();
-    const step = (): void => {
-      const chunk: Buffer | null = socket.read();
-      if (chunk !== null) slowHash.update(chunk);
-      if (socket.readableEnded) slowDone.resolve();
-      else setImmediate(step);
-    };
-    step();
-  });
-  const echo = await startEcho(t);
-  const client = await server.login(t);
-  const channels = [
-    await openDirectChannel(client, slow.port, { id: 0 }),
-    await openDirectChannel(client, echo.port, { id: 1 }),
-  ];
-  const credit = channels.map(({ windowBytes }) => windowBytes);
-  const echoHash = createHash('sha256');
-  const echoDone = deferred<void>();
-  let wake = (): void => {};
-  client.intercept = (payload) => {
-    const id = payload.length >= 5 ? payload.readUInt32BE(1) : -1;
-    if (payload[0] === MSG.CHANNEL_WINDOW_ADJUST) {
-      credit[id] = (credit[id] ?? 0) + payload.readUInt32BE(5);
-      wake();
-    } else if (payload[0] === MSG.CHANNEL_DATA) echoHash.update(payload.subarray(9));
-    else if (payload[0] === MSG.CHANNEL_EOF && id === 1) echoDone.resolve();
-    return true;
-  };
-  const TOTAL_BYTES = 12 * 1024 * 1024;
-  const expected = channels.map(() => createHash('sha256'));
-  const left = channels.map(() => TOTAL_BYTES);
-  const streams = channels.map((_, index) => keyStream(20 + index));
-  while (left.some((bytes) => bytes > 0)) {
-    let moved = false;
-    for (const [index, channel] of channels.entries()) {
-      const bytes = Math.min(32_768, left[index] ?? 0, credit[index] ?? 0);
-      if (bytes === 0) continue;
-      moved = true;
-      const piece = streams[index]?.(bytes) ?? Buffer.alloc(0);
-      expected[index]?.update(piece);
-      left[index] = (left[index] ?? 0) - bytes;
-      credit[index] = (credit[index] ?? 0) - bytes;
-      client.send(dataMessage(channel, piece));
-    }
-    if (!moved)
-      await within(
-        new Promise<void>((resolve) => {
-          wake = resolve;
-        }),
-        'credit',
-      );
-  }
-  for (const channel of channels) client.send(Buffer.concat([Buffer.of(MSG.CHANNEL_EOF), uint32(channel.peerId)]));
-  await within(Promise.all([slowDone.promise, echoDone.promise]), 'the end of both');
-  t.same(
-    [slowHash, echoHash].map((hash) => hash.digest('hex')),
-    expected.map((hash) => hash.digest('hex')),
-  );
-});
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
