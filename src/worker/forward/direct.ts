@@ -5,7 +5,8 @@ import { realpath } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Address } from '../../shared/address.js';
 import { errnoOf, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
-import type { Destination, Origin } from '../../shared/identity.js';
+import type { Destination, Origin, TcpDestination } from '../../shared/identity.js';
+import { isPort } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import { dial, dialUnix } from './dial.js';
 import type { Resolver } from './resolve.js';
@@ -19,8 +20,6 @@ export interface DirectPolicy {
   /** For a Unix socket's path with every symbolic link resolved. */
   checkDialPath(realPath: string): Verdict;
 }
-
-export type TcpDestination = Extract<Destination, { readonly kind: 'tcp' }>;
 
 export interface DirectOptions {
   readonly policy: DirectPolicy;
@@ -83,7 +82,7 @@ async function openUnix(path: string, options: DirectOptions): Promise<DirectOut
 /** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */
 function isDialable(destination: Destination): boolean {
   if (destination.kind === 'unix') return socketPathError(destination.path) === null;
-  return destination.port >= 1 && destination.port <= 65_535;
+  return isPort(destination.port);
 }
 
 function refused(code: RefusalCode, detail?: string): DirectOutcome {

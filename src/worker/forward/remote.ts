@@ -9,7 +9,7 @@ import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
 import { parseBindHost } from '../../shared/patterns.js';
-import type { PortRange } from '../../shared/port.js';
+import { isPort, type PortRange } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import { bindTcp, bindUnix, type Listeners, listenAddresses, realBindPath } from './bind.js';
 import type { Tunnel } from './tunnel.js';
@@ -182,7 +182,7 @@ export class RemoteForwards {
 
 /** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */
 function isBindable(bind: BindAddress): boolean {
-  return bind.kind === 'unix' ? socketPathError(bind.path) === null : bind.port <= 65_535;
+  return bind.kind === 'unix' ? socketPathError(bind.path) === null : bind.port === 0 || isPort(bind.port);
 }
 
 function keyOf(bind: BindAddress): string {
