@@ -181,6 +181,8 @@ export function coversPath(patterns: ReadonlyArray<OpenPattern | ListenPattern>,
 
 function parsePattern(text: string, open: boolean): ParsedPattern<OpenPattern> {
   if (text.startsWith('/')) return parsePath(text);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return wrong(text, `a URL is no pattern; ${FORM}`);
+  if (text !== '' && !text.includes(':')) return wrong(text, `no ports: write "${text}:*" or "${text}:443"`);
   const parts = /^(\[[^\]]*\]|[^[\]]*):([^:]*)$/s.exec(text);
   const hostText = parts?.[1];
   const portsText = parts?.[2];
