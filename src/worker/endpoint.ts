@@ -4,6 +4,7 @@
 import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
 import type { ConnId, HostKeyFile } from '../shared/ipc.js';
+import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
 import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
 import type { HandedOver, Primary, WorkerServer } from './primary_link.js';
@@ -50,6 +51,7 @@ export class Endpoint implements WorkerServer {
         offer: makeOffer(ssh2, keys.algorithms),
         hostKeys: keys,
         buffers: new Buffers(),
+        userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
         rekey: config.rekey,
         kexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
         now,

@@ -1,5 +1,6 @@
-/** FLOOD: a logged-in user who asks for what is refused, as fast as the wire carries it. Its own connection may suffer from
- *  that; the worker, its heartbeat, the log and the others on it may not. */
+/** FLOOD: a logged-in user who asks for what is refused, over and over. Each request is answered, the others on the worker are
+ *  served meanwhile, and the log gets a number. That the heartbeat does not wait behind the events, and that a read yields,
+ *  stands in worker/primary_link.test and worker/transport/transport.test: a client in JavaScript is too slow to show it here. */
 import t from 'tap';
 
 import { MSG, message } from '../../src/shared/protocol.js';

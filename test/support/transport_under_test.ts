@@ -5,6 +5,7 @@ import { createServer, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import { takeHandle } from '../../src/shared/handles.js';
+import { SIGNATURE_ALGORITHMS } from '../../src/worker/auth/signature.js';
 import { makeOffer } from '../../src/worker/transport/algorithms.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import { parseHostKeys } from '../../src/worker/transport/host_key.js';
@@ -24,6 +25,8 @@ export interface TransportUnderTest {
   readonly payloads: Buffer[];
   /** How often `onWritable` was called. */
   readonly writableCalls: () => number;
+  /** How many reads were parsed. */
+  readonly reads: () => number;
   /** Resolves with the close reason. */
   readonly closed: () => Promise<string>;
 }
@@ -43,6 +46,7 @@ export async function startTransport(
   const clock = { nowMs: 1_000_000 };
   const payloads: Buffer[] = [];
   let writableCalls = 0;
+  let reads = 0;
   const closed = deferred<string>();
   const started = deferred<{ transport: Transport; socket: Socket }>();
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
@@ -59,6 +63,7 @@ export async function startTransport(
           ssh2,
           hostKeys,
           buffers,
+          userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
           offer: makeOffer(ssh2, hostKeys.algorithms),
           rekey: options.rekey ?? { bytes: 2 ** 30, timeMs: 3_600_000 },
           kexTimeoutMs: options.kexTimeoutMs ?? 20_000,
@@ -71,7 +76,9 @@ export async function startTransport(
             started.resolve({ transport, socket: reader.socket });
           },
           onPayload: (payload) => void payloads.push(Buffer.from(payload)),
-          onReadEnd() {},
+          onReadEnd() {
+            reads++;
+          },
           onWritable() {
             writableCalls++;
           },
@@ -101,6 +108,7 @@ export async function startTransport(
     clock,
     payloads,
     writableCalls: () => writableCalls,
+    reads: () => reads,
     closed: () => within(closed.promise, 'close of the transport'),
   };
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
 import type { ConnId, ToPrimary } from '../../src/shared/ipc.js';
@@ -141,6 +142,20 @@ t.test('without a handle, without room, with a fault: refused, and nothing stays
   t.match(faulty.channel.said, [{ type: 'refused', id: 1 }]);
   t.same(faulty.heard, ['fault']);
   t.ok(other.fd < 0);
+});
+
+t.test('however many events, one message of them is under way, so that a pong need not wait behind them', async (t) => {
+  const { channel, link } = room();
+  channel.write();
+  for (let turn = 0; turn < 20; turn++) {
+    for (let index = 0; index < 5_000; index++) link.event({ event: 'channel.refused', conn: index });
+    await nextTurn();
+  }
+  channel.receive({ type: 'ping' });
+  t.same(
+    channel.said.map(({ type }) => type),
+    ['events', 'pong'],
+  );
 });
 
 t.test('what is no message of ours is counted, and a handle with it is closed', async (t) => {

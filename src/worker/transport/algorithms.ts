@@ -26,17 +26,6 @@ const MACS = [
  *  compares the agreed name with its own first letter), and dropbear, which always guesses, would wait for ever. */
 const STRICT_KEX = 'kex-strict-s-v00@openssh.com';
 
-/** Signature algorithms that a user's key may use, for the `server-sig-algs` of EXT_INFO (RFC 8308 §3.1).
- *  ssh2's own list lacks a comma and advertises SHA-1; ours replaces it. */
-export const USER_SIGNATURE_ALGORITHMS = [
-  'ssh-ed25519',
-  'ecdsa-sha2-nistp256',
-  'ecdsa-sha2-nistp384',
-  'ecdsa-sha2-nistp521',
-  'rsa-sha2-512',
-  'rsa-sha2-256',
-] as const;
-
 /** The offer for the host keys at hand, made once per worker. */
 export function makeOffer(ssh2: Ssh2, hostKeyAlgorithms: readonly string[]): object {
   const direction = { cipher: CIPHERS, mac: MACS, compress: ['none'], lang: [] };

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
-import { isTerrapinExposed, USER_SIGNATURE_ALGORITHMS } from './algorithms.js';
+import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
 import { SERVER_SOFTWARE } from './ident.js';
@@ -17,8 +17,9 @@ import type { Negotiated, ParseStep, Ssh2, Ssh2Protocol } from './ssh2.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
-/** Messages of one connection after which the event loop turns: bulk data comes in eight to a read and never gets here. */
-const MAX_MESSAGES_PER_TURN = 256;
+/** Messages of one connection after which the event loop turns. Small ones get here within one read; bulk data, eight to a
+ *  read, every 8 MiB. */
+const MESSAGES_PER_YIELD = 256;
 /** Both ways, IGNORE and DEBUG among them. A login with a dozen keys takes some sixty. */
 const MAX_PACKETS_BEFORE_LOGIN = 400;
 /** After `disconnect` the peer gets this long to read it (ssh2 would leave the descriptor open for ever). */
@@ -45,6 +46,9 @@ export interface TransportOptions {
   readonly offer: object;
   readonly hostKeys: HostKeys;
   readonly buffers: Buffers;
+  /** What a user's key may sign with, for `server-sig-algs` (RFC 8308 §3.1). ssh2's own list lacks a comma and advertises
+   *  SHA-1; this one replaces it. */
+  readonly userSignatureAlgorithms: readonly string[];
   readonly rekey: RekeyLimits;
   /** Deadline of each key exchange. */
   readonly kexTimeoutMs: number;
@@ -66,7 +70,7 @@ export class Transport {
   #closed = false;
   /** Of the read that is being parsed. */
   #lease: ReadLease | null = null;
-  #messagesThisTurn = 0;
+  #messagesSinceYield = 0;
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -210,8 +214,8 @@ export class Transport {
     if (this.#closed) return true;
     this.#handlers.onReadEnd();
     if (this.#keyAge.isWorn) this.rekeyIfDue();
-    if (this.#messagesThisTurn < MAX_MESSAGES_PER_TURN) return true;
-    this.#messagesThisTurn = 0;
+    if (this.#messagesSinceYield < MESSAGES_PER_YIELD) return true;
+    this.#messagesSinceYield = 0;
     return false;
   }
 
@@ -226,7 +230,7 @@ export class Transport {
     if (this.#closed) return Number.POSITIVE_INFINITY;
     const type = payload[0];
     this.#keyAge.countPacket();
-    this.#messagesThisTurn++;
+    this.#messagesSinceYield++;
     if (!this.#authenticated && this.#keyAge.packets > MAX_PACKETS_BEFORE_LOGIN) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too many messages before login', 'PROTOCOL_ERROR');
       return Number.POSITIVE_INFINITY;
@@ -281,7 +285,7 @@ export class Transport {
     this.#keyAge.renew(this.#options.now());
     // RFC 8308 §2.4: EXT_INFO is the first message behind our first NEWKEYS, or is not sent.
     if (first && this.#protocol._kex?.remoteExtInfoEnabled)
-      this.send(message(MSG.EXT_INFO, 1, 'server-sig-algs', USER_SIGNATURE_ALGORITHMS.join(',')));
+      this.send(message(MSG.EXT_INFO, 1, 'server-sig-algs', this.#options.userSignatureAlgorithms.join(',')));
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;

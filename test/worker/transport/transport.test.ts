@@ -1,5 +1,6 @@
 /** The transport alone, with a raw client: order, key exchanges, pressure, and the ways in which it ends. */
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
 import { DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
 import { within } from '../../support/deadline.js';
@@ -10,6 +11,22 @@ const SUITES = ['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes1
 
 /** A message that neither side has a meaning for here. */
 const numbered = (index: number): Buffer => message(MSG.GLOBAL_REQUEST, `number ${index}`, false);
+
+t.test('a read of many small messages gives the loop back to the others', async (t) => {
+  const { client, payloads, reads } = await startTransport(t);
+  const messages = 3_000;
+  client.socket.cork();
+  for (let index = 0; index < messages; index++) client.send(numbered(index));
+  client.socket.uncork();
+  let most = 0;
+  // libuv reads on as long as reads come full, and the first one does: without a pause there would be two in its turn.
+  for (let before = reads(); payloads.length < messages; before = reads()) {
+    await nextTurn();
+    most = Math.max(most, reads() - before);
+  }
+  t.equal(most, 1, 'reads in one turn');
+  t.match(payloads.at(-1)?.toString('latin1'), /number 2999/, 'and none is lost over it');
+});
 
 t.test('RFC 8308 §2.4: EXT_INFO is the first message, and its list has no SHA-1', async (t) => {
   const { transport, client } = await startTransport(t);
