@@ -141,7 +141,8 @@ function keyWarnings(config: Config): readonly string[] {
     const key = `users.${name}.authorizedKeys`;
     const warnings = problems.map(({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`);
     const first = authorizedKeys[0];
-    if (first !== undefined && keys.length === 0 && password === null)
+    // With a handler it is the handler that says who can.
+    if (config.handler === null && first !== undefined && keys.length === 0 && password === null)
       warnings.push(`${first.file}:${first.line}:1: ${key}: warning: no key that can be used is left: cannot log in`);
     return warnings;
   });

@@ -110,6 +110,13 @@ export const SERVER_KEYS = {
     why: 'says what to type instead',
     source: 'RFC 4254 §6.5',
   },
+  handler: {
+    kind: 'module',
+    default: null,
+    does: 'Module whose default export is a TunnelServer subclass that decides logins and forwards',
+    why: 'none: users, keys and patterns of this file decide',
+    source: 'Sallyport',
+  },
   auth: {
     methods: {
       kind: 'choices',
@@ -199,6 +206,15 @@ export const SERVER_KEYS = {
       does: 'Time to reach a destination, all its addresses together',
       why: 'a kernel alone tries for two minutes, and the browser behind -D waits with it',
       source: 'RFC 8305',
+    },
+    hook: {
+      kind: 'duration',
+      default: '10s',
+      min: '100ms',
+      max: '5m',
+      does: 'Time that a hook of your own program, a webhook or the check of a password may take; no answer in time denies',
+      why: 'more than a database or a web service takes, and the user waits with it. Never off: a hook that hangs would keep open what asked it',
+      source: 'Sallyport',
     },
     keepalive: {
       kind: 'duration',

@@ -99,13 +99,15 @@ class Walk {
     const forAll = entries.find(({ name }) => name === 'defaults')?.value;
     const defaults = this.#section(USER_KEYS, this.#entriesOf(forAll, 'defaults'), 'defaults');
     const listed = entries.find(({ name }) => name === 'users')?.value;
-    const users = this.#users(listed, defaults);
-    if (listed === undefined || isEmpty(listed))
+    // A handler may let in whom the file does not know, and users without a key.
+    const fileDecides = server.handler === null;
+    const users = this.#users(listed, defaults, fileDecides);
+    if (fileDecides && (listed === undefined || isEmpty(listed)))
       this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
     return isComplete(SERVER_KEYS, server) ? { ...server, users } : undefined;
   }
 
-  #users(node: Located | undefined, defaults: Filled): readonly UserConfig[] {
+  #users(node: Located | undefined, defaults: Filled, fileDecides: boolean): readonly UserConfig[] {
     const users: UserConfig[] = [];
     for (const { name, at, value } of this.#entriesOf(node, 'users')) {
       const path = `users.${shownName(name)}`;
@@ -114,7 +116,7 @@ class Walk {
         this.#findings.at(path).error(at, 'is no user name', '1 to 255 bytes without control characters');
       const filled = this.#section(USER_KEYS, this.#entriesOf(value, path), path, [], defaults);
       if (!isComplete(USER_KEYS, filled)) continue;
-      if (filled.password === null && filled.authorizedKeys.length === 0)
+      if (fileDecides && filled.password === null && filled.authorizedKeys.length === 0)
         this.#findings.at(path).warning(at, 'has neither a key nor a password: cannot log in');
       users.push({ name, ...filled });
     }

@@ -24,6 +24,7 @@ export type Key =
   | (About & { readonly kind: 'choice'; readonly default: string; readonly values: readonly string[] })
   | (About & { readonly kind: 'choices'; readonly default: readonly string[]; readonly values: readonly string[] })
   | (About & { readonly kind: 'path'; readonly default: string })
+  | (About & { readonly kind: 'module'; readonly default: null })
   | (About & { readonly kind: 'paths'; readonly default: readonly string[] })
   | (About & { readonly kind: 'listeners'; readonly default: readonly string[] })
   | (About & { readonly kind: 'openPatterns'; readonly default: readonly string[] })
@@ -75,7 +76,7 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
           ? readonly V[]
           : K extends { readonly kind: 'authorizedKeys' }
             ? readonly AuthorizedKeyLine[]
-            : K extends { readonly kind: 'passwordHash' }
+            : K extends { readonly kind: 'passwordHash' | 'module' }
               ? string | null
               : readonly string[];
 

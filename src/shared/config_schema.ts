@@ -82,6 +82,8 @@ function keySchema(key: LiveKey): JsonSchema {
     }
     case 'path':
       return { type: 'string', minLength: 1, default: key.default };
+    case 'module':
+      return { type: 'string', minLength: 1 };
     case 'paths':
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
     case 'listeners':

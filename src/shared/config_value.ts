@@ -72,6 +72,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
         String,
       );
     case 'path':
+    case 'module':
       return one((text) => pathOf(text, world.resolvePath));
     case 'paths':
       return list((text) => pathOf(text, world.resolvePath));
@@ -112,6 +113,8 @@ export function allowedFor(key: LiveKey): string {
       return `a list of at least one of ${key.values.join(', ')}`;
     case 'path':
       return 'a path';
+    case 'module':
+      return 'a path of a JavaScript module';
     case 'paths':
       return 'a list of paths';
     case 'listeners':

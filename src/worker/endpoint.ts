@@ -21,8 +21,6 @@ export interface EndpointOptions {
   readonly primary: Primary;
 }
 
-/** For each call of a user's hook (a webhook, a database): beyond that, a login would wait longer than its user. */
-const HOOK_TIMEOUT_MS = 10_000;
 const KEX_TIMEOUT_MS = 30_000;
 
 export class Endpoint implements WorkerServer {
@@ -44,7 +42,7 @@ export class Endpoint implements WorkerServer {
       primary,
       now,
       resolver: new Resolver({ lookup: systemLookup }),
-      hookTimeoutMs: HOOK_TIMEOUT_MS,
+      hookTimeoutMs: timeouts.hookMs,
       auth: config.auth,
       transport: {
         ssh2,

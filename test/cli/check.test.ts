@@ -107,6 +107,13 @@ t.test('a key that will open nothing is a warning with its own file and line', a
   t.equal(lines.length, 2, stderr);
   t.match(lines[0], /\/keys:3:1: users\.alice\.authorizedKeys: warning: options are not supported/);
   t.match(lines[1], /\/keys:4:1: users\.alice\.authorizedKeys: warning: /);
+
+  write(dir, 'broken', 'ssh-ed25519 AAAA\n');
+  const noKey = 'users: {alice: {authorizedKeys: broken}}\n';
+  write(dir, 'none.yaml', noKey);
+  write(dir, 'handler.yaml', `handler: ./handler.js\n${noKey}`);
+  t.match((await sallyport(t, dir, ['check', '--config', 'none.yaml'])).stderr, /: cannot log in\n$/);
+  t.notMatch((await sallyport(t, dir, ['check', '--config', 'handler.yaml'])).stderr, /cannot log in/);
 });
 
 t.test('a bind address that grants nothing is a warning, of the check and of the start', async (t) => {

@@ -71,6 +71,7 @@ t.test('the defaults', async (t) => {
     stateDir: '/etc/sallyport/./state',
     hostKeys: [],
     noShell: 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.',
+    handler: null,
     auth: { methods: ['publickey', 'password', 'keyboard-interactive'], maxTries: 6, loginGraceTimeMs: 30_000 },
     limits: {
       startups: { begin: 10, ratePercent: 30, full: 100 },
@@ -81,6 +82,7 @@ t.test('the defaults', async (t) => {
     },
     timeouts: {
       connectMs: 10_000,
+      hookMs: 10_000,
       keepaliveMs: 15_000,
       keepaliveCount: 3,
       halfCloseMs: 600_000,

@@ -45,6 +45,7 @@ stateDir: /var/lib/sallyport
 hostKeys: [./host_key]
 noShell: |
   No shell here.
+handler: ./handler.js
 auth: { methods: [publickey], maxTries: 3, loginGraceTime: 1m }
 defaults:
   permitOpen: ["*:443"]
@@ -70,6 +71,7 @@ log: { level: debug, format: json }
     stateDir: '/var/lib/sallyport',
     hostKeys: ['/cfg/./host_key'],
     noShell: 'No shell here.\n',
+    handler: '/cfg/./handler.js',
     auth: { methods: ['publickey'], maxTries: 3, loginGraceTimeMs: 60_000 },
     limits: {
       startups: { begin: 5, ratePercent: 50, full: 10 },
@@ -89,7 +91,7 @@ log: { level: debug, format: json }
     permitListen: [],
     limits: { connections: 5, channels: 1024, forwards: 0 },
   });
-  t.same(bob?.authorizedKeys, [{ text: KEY, file: 'c.yaml', line: 20 }]);
+  t.same(bob?.authorizedKeys, [{ text: KEY, file: 'c.yaml', line: 21 }]);
   t.same(bob?.limits, { connections: 5, channels: 1024, forwards: 16 });
   t.same(bob?.permitListen, ['localhost:1024-65535']);
   t.equal(bob?.password, null);
@@ -124,7 +126,7 @@ t.test('one wrong thing each, word for word', async (t) => {
   const cases: ReadonlyArray<readonly [string, string]> = [
     [
       'lisen: []',
-      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, auth, limits, timeouts, rekey, log, defaults, users',
+      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, timeouts, rekey, log, defaults, users',
     ],
     ['rekey: {maxTries: 3}', '1:9: rekey.maxTries: unknown key (did you mean auth.maxTries?), allowed: bytes, time'],
     [
@@ -133,7 +135,7 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     [
       '__proto__: 1',
-      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, noShell, auth, limits, timeouts, rekey, log, defaults, users',
+      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, timeouts, rekey, log, defaults, users',
     ],
     ['workers: 1\nworkers: 2', '2:1: workers: stands twice, allowed: once'],
     ['users: {a: , a: }', '1:14: users.a: stands twice, allowed: once'],
@@ -147,6 +149,10 @@ t.test('one wrong thing each, word for word', async (t) => {
     [
       'timeouts: {connect: off}',
       `1:21: timeouts.connect: "off" is not a number with a unit, allowed: 100ms to 5m ${durations}`,
+    ],
+    [
+      'timeouts: {hook: off}',
+      `1:18: timeouts.hook: "off" is not a number with a unit, allowed: 100ms to 5m ${durations}`,
     ],
     ['timeouts: {keepalive: 0}', `1:23: timeouts.keepalive: 0 has no unit, allowed: 1s to 1h or off ${durations}`],
     [
@@ -199,6 +205,12 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     ['stateDir: ~/state', '1:11: stateDir: "~/state" begins with ~, which only a shell understands, allowed: a path'],
     ['stateDir: 1.10', '1:11: stateDir: 1.1 is a number and not a text: put it in quotes, allowed: a path'],
+    ['handler: ""', '1:10: handler: "" is empty, allowed: a path of a JavaScript module'],
+    ['handler:', '1:9: handler: has no value, allowed: a path of a JavaScript module'],
+    [
+      'handler: ~/handler.js',
+      '1:10: handler: "~/handler.js" begins with ~, which only a shell understands, allowed: a path of a JavaScript module',
+    ],
     [
       'noShell: "a\\eb"',
       '1:10: noShell: "a\\u001bb" has control characters, allowed: a text of at most 1024 characters without control characters',
@@ -330,6 +342,14 @@ t.test('what is odd but no error is a warning', async (t) => {
     `c.yaml:2:18: defaults.permitListen[0]: "app.internal:80": ${unbindable}`,
     `c.yaml:2:52: defaults.permitListen[2]: "*.alice:1-9": ${unbindable}`,
   ]);
+});
+
+t.test('with a handler a file may leave users to it', async (t) => {
+  const handler = 'handler: ./handler.js\n';
+  t.same(warningsOf(handler), []);
+  t.same(warningsOf(`${handler}users: {a: }`), [], 'its logins may need no key');
+  t.same(warningsOf(`${handler}defaults: {permitOpen: ["*:443"]}\nusers: {a: {password: "${HASH}"}}`), []);
+  t.same(warningsOf('handler: ""'), [], 'the error is enough');
 });
 
 t.test('an alias means what it names', async (t) => {

@@ -18,6 +18,7 @@ workers: auto
 stateDir: ./state
 hostKeys: []
 noShell: "This server only carries tunnels: use ssh -N with -L, -R, -D or -J."
+handler: ./handler.js
 auth:
   methods: [publickey, password, keyboard-interactive]
   maxTries: 6
@@ -38,7 +39,7 @@ limits:
   channelsPerConnection: 1024
   forwardsPerConnection: 64
   memoryPerConnection: 16MiB
-timeouts: { connect: 10s, keepalive: 15s, keepaliveCount: 3, halfClose: 10m, idleChannel: off, stalledWrite: 60s, drain: 30s }
+timeouts: { connect: 10s, hook: 10s, keepalive: 15s, keepaliveCount: 3, halfClose: 10m, idleChannel: off, stalledWrite: 60s, drain: 30s }
 rekey: { bytes: 1GiB, time: 1h }
 log: { level: info, format: auto }
 `;
@@ -66,6 +67,9 @@ t.test('both take or refuse the same', async (t) => {
     ['timeouts: {keepalive: off}', true],
     ['timeouts: {connect: off}', false],
     ['timeouts: {connect: 10}', false],
+    ['timeouts: {hook: off}', false],
+    ['handler: ""', false],
+    ['handler: [./handler.js]', false],
     ['rekey: {bytes: 16MB}', false],
     ['workers: 0', false],
     ['workers: two', false],

@@ -294,6 +294,22 @@ t.test('limits of the user', async (t) => {
   });
 });
 
+t.test('a hook has `timeouts.hook` to answer', async (t) => {
+  class Hanging extends OpenServer {
+    override checkDirect(): Promise<boolean> {
+      return new Promise(() => {});
+    }
+  }
+  const server = await startEndpoint(t, { hooks: new Hanging(), config: { timeouts: { hook: '100ms' } } });
+  const client = await server.login(t);
+  client.send(directOpen(1));
+  t.match(await openRefusal(client, 0), { reason: OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED });
+  t.match(await server.primary.wait('channel.refused'), {
+    reason: 'HOOK_TIMEOUT',
+    detail: /no answer within 100 ms/,
+  });
+});
+
 t.test('a server without a usable host key does not start', async (t) => {
   const config = testConfig();
   for (const hostKeys of [[], [{ path: '/keys/bad', pem: 'nonsense' }]])
