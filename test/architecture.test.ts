@@ -54,6 +54,19 @@ const CASES: readonly Case[] = [
     broken: /not downwards/,
   },
   {
+    name: 'the library stands on both processes',
+    files: {
+      'src/library/l.ts': "import '../master/main.js';\nimport '../worker/server.js';",
+      'src/master/main.ts': '',
+      'src/worker/server.ts': '',
+    },
+  },
+  {
+    name: 'and knows no command line',
+    files: { 'src/library/l.ts': "import '../cli/options.js';", 'src/cli/options.ts': '' },
+    broken: /library\/l\.ts imports src\/cli\/options\.ts: not downwards/,
+  },
+  {
     name: 'a circle inside a room is a circle',
     files: { 'src/shared/a.ts': "import './b.js';", 'src/shared/b.ts': "import './a.js';" },
     broken: /^a circle: src\/shared\/a\.ts -> src\/shared\/b\.ts -> src\/shared\/a\.ts$/,

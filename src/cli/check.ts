@@ -3,12 +3,13 @@
 
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { loadConfig, readTextFile } from '../library/load_config.js';
 import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
 import type { Config } from '../shared/config.js';
 import { type ConfigIssue, formatIssue } from '../shared/config_file.js';
 import { type Place, readYaml } from '../shared/config_source.js';
 import { reasonOf } from '../shared/errors.js';
-import { CONFIG_PLACES, findConfig, loadConfig, readTextFile } from './load_config.js';
+import { CONFIG_PLACES, findConfig } from './options.js';
 
 /** @returns the exit code: 0 good, 2 bad */
 export async function check(named: string | undefined): Promise<number> {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
-import type { ServeOptions } from './load_config.js';
+import type { ServeOptions } from './options.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;

@@ -5,13 +5,13 @@ import { randomInt } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { loadObject, readTextFile } from '../library/load_config.js';
 import type { Config } from '../shared/config.js';
 import { authorizedKeyLines } from '../shared/config_checks.js';
 import type { AuthorizedKeyLine } from '../shared/config_keys.js';
 import { TunnelError } from '../shared/errors.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
 import { makeHash } from './hash_password.js';
-import { loadObject, readTextFile } from './load_config.js';
 
 export interface QuickStart {
   readonly config: Config;

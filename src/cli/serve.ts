@@ -2,10 +2,11 @@
  *  over (the log goes to stderr). */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { type Loaded, loadConfig } from '../library/load_config.js';
 import { startPrimary } from '../master/main.js';
 import { type ErrorCode, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
-import { findConfig, type Loaded, loadConfig, type ServeOptions, withOptions } from './load_config.js';
+import { findConfig, type ServeOptions, withOptions } from './options.js';
 import { type QuickStart, quickStart } from './quick_start.js';
 import { quickStartSshConfig, quickStartText, sshConfigFile } from './quick_start_text.js';
 

@@ -29,6 +29,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'worker main', holds: /^src\/worker\/(main|run|process_side)\.ts$/ },
     { room: 'master', holds: /^src\/master\// },
   ],
+  [{ room: 'library', holds: /^src\/library\// }],
   [
     { room: 'index', holds: /^src\/index\.ts$/ },
     { room: 'cli', holds: /^src\/cli\// },

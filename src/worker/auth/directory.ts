@@ -33,7 +33,7 @@ export class Directory {
   constructor(options: DirectoryOptions) {
     const users = new Map<string, User>();
     for (const config of options.users) {
-      // Lines that open nothing were told at start, once for all workers (cli/load_config.ts).
+      // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
       const { keys } = parseAuthorizedKeys(config.authorizedKeys);
       users.set(config.name, { config, keys: new Map(keys.map((key) => [digest(key.blob), key])) });
     }

@@ -1,7 +1,7 @@
-/** LOAD CONFIG: finds the config file, reads it and what it names, and lays the options of the command line over it.
- *  Owns the files that a config may bring in and their bounds. Start and `check` both come here: one verdict for both. */
+/** LOAD CONFIG: reads a config, from a file or from a program's object, and the files that it names. Owns those files and
+ *  their bounds. `serve`, `check` and programs all come here: one verdict for all. */
 
-import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Config } from '../shared/config.js';
@@ -12,29 +12,11 @@ import { errnoOf, reasonOf } from '../shared/errors.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
 
-/** Options of `serve`, as they were typed. */
-export interface ServeOptions {
-  readonly config?: string;
-  readonly listen?: readonly string[];
-  readonly workers?: string;
-  readonly stateDir?: string;
-  readonly handler?: string;
-  readonly logLevel?: string;
-}
-
 /** Lines to print; `config` is null when something is wrong. */
 export interface Loaded {
   readonly config: Config | null;
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
-}
-
-/** Looked for in this order. */
-export const CONFIG_PLACES = ['sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
-
-/** @returns the file to read: the one that is named, or the first that is there; null for the quick start */
-export function findConfig(named: string | undefined): string | null {
-  return named ?? CONFIG_PLACES.find(isThere) ?? null;
 }
 
 /** Reads `file` and whatever it names. */
@@ -51,24 +33,6 @@ export function loadConfig(file: string): Loaded {
 /** A config from a program's object, with paths that start at the working folder. */
 export function loadObject(options: object, name: string): Loaded {
   return toLoaded(configFromObject(options, name, worldAt('.')));
-}
-
-/** Lays the command line over a config: it wins over the file and over the quick start. */
-export function withOptions(loaded: Loaded, options: ServeOptions): Loaded {
-  const { listen, stateDir, logLevel } = options;
-  const workers = /^[0-9]{1,9}$/.test(options.workers ?? '') ? Number(options.workers) : options.workers;
-  const typed = loadObject({ listen, workers, stateDir, log: { level: logLevel } }, 'command line');
-  const errors = [...loaded.errors, ...typed.errors];
-  const { warnings } = loaded;
-  if (loaded.config === null || typed.config === null) return { config: null, errors, warnings };
-  const config: Config = {
-    ...loaded.config,
-    ...(listen === undefined ? {} : { listen: typed.config.listen }),
-    ...(workers === undefined ? {} : { workers: typed.config.workers }),
-    ...(stateDir === undefined ? {} : { stateDir: typed.config.stateDir }),
-    ...(logLevel === undefined ? {} : { log: { ...loaded.config.log, level: typed.config.log.level } }),
-  };
-  return { config, errors, warnings };
 }
 
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
@@ -147,14 +111,4 @@ function keyWarnings(config: Config): readonly string[] {
     return warnings;
   });
   return [...new Set(lines)];
-}
-
-/** Anything but "no such file" counts as there: a config that may not be read must not lead to the quick start. */
-function isThere(path: string): boolean {
-  try {
-    lstatSync(path);
-    return true;
-  } catch (thrown) {
-    return errnoOf(thrown) !== 'ENOENT' && errnoOf(thrown) !== 'ENOTDIR';
-  }
 }

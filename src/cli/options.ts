@@ -1,0 +1,53 @@
+/** OPTIONS: what the command line says about the config: which file it is, and what wins over it. Owns the places where a
+ *  config is looked for. The reading itself is the library's. */
+
+import { lstatSync } from 'node:fs';
+import { type Loaded, loadObject } from '../library/load_config.js';
+import type { Config } from '../shared/config.js';
+import { errnoOf } from '../shared/errors.js';
+
+/** Options of `serve`, as they were typed. */
+export interface ServeOptions {
+  readonly config?: string;
+  readonly listen?: readonly string[];
+  readonly workers?: string;
+  readonly stateDir?: string;
+  readonly handler?: string;
+  readonly logLevel?: string;
+}
+
+/** Looked for in this order. */
+export const CONFIG_PLACES = ['sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
+
+/** @returns the file to read: the one that is named, or the first that is there; null for the quick start */
+export function findConfig(named: string | undefined): string | null {
+  return named ?? CONFIG_PLACES.find(isThere) ?? null;
+}
+
+/** Lays the command line over a config: it wins over the file and over the quick start. */
+export function withOptions(loaded: Loaded, options: ServeOptions): Loaded {
+  const { listen, stateDir, logLevel } = options;
+  const workers = /^[0-9]{1,9}$/.test(options.workers ?? '') ? Number(options.workers) : options.workers;
+  const typed = loadObject({ listen, workers, stateDir, log: { level: logLevel } }, 'command line');
+  const errors = [...loaded.errors, ...typed.errors];
+  const { warnings } = loaded;
+  if (loaded.config === null || typed.config === null) return { config: null, errors, warnings };
+  const config: Config = {
+    ...loaded.config,
+    ...(listen === undefined ? {} : { listen: typed.config.listen }),
+    ...(workers === undefined ? {} : { workers: typed.config.workers }),
+    ...(stateDir === undefined ? {} : { stateDir: typed.config.stateDir }),
+    ...(logLevel === undefined ? {} : { log: { ...loaded.config.log, level: typed.config.log.level } }),
+  };
+  return { config, errors, warnings };
+}
+
+/** Anything but "no such file" counts as there: a config that may not be read must not lead to the quick start. */
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (thrown) {
+    return errnoOf(thrown) !== 'ENOENT' && errnoOf(thrown) !== 'ENOTDIR';
+  }
+}
