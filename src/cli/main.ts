@@ -3,7 +3,7 @@
  *  config. Owns argv; each command has its file and is loaded only when it is asked for. */
 
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
 import type { ServeOptions } from './options.js';
@@ -55,7 +55,8 @@ async function main(args: readonly string[]): Promise<number> {
     .command('schema')
     .description('print the JSON Schema of the config')
     .option('--markdown', 'print all keys as a Markdown page instead')
-    .action(async (options: { markdown?: boolean }) => {
+    .addOption(new Option('--types', 'print all keys as TypeScript instead').hideHelp())
+    .action(async (options: { markdown?: boolean; types?: boolean }) => {
       const { schema } = await import('./schema.js');
       exitCode = schema(options);
     });

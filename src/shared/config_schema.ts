@@ -115,7 +115,7 @@ function describeKey(key: LiveKey): string {
 }
 
 /** What 0 and `off` mean where they are allowed. */
-function specialValues(key: LiveKey): string {
+export function specialValues(key: LiveKey): string {
   const parts: string[] = [];
   if ('zero' in key && key.zero !== undefined) parts.push(`0 means ${key.zero}`);
   if ('off' in key && key.off !== undefined) parts.push(`off means ${key.off}`);
@@ -141,6 +141,6 @@ function cell(value: string): string {
   return value.replaceAll('|', '\\|');
 }
 
-function capital(sentence: string): string {
+export function capital(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

@@ -8,7 +8,17 @@ export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok
 export const DURATION_FORMS = '250ms, 30s, 10m, 1h or 1d';
 export const BYTES_FORMS = '512B, 64KiB, 16MiB, 1GiB or 1TiB';
 
-const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
+type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
+type ByteUnit = 'B' | 'KiB' | 'MiB' | 'GiB' | 'TiB';
+
+/** A duration as a program writes it, such as `'30s'`. The compiler knows the units; ranges are judged when it is read. */
+export type Duration = `${number}${DurationUnit}`;
+/** A size as a program writes it, such as `'16MiB'`. */
+export type Bytes = `${number}${ByteUnit}`;
+/** BEGIN:RATE:FULL as a program writes it, such as `'10:30:100'`. */
+export type StartupsText = `${number}:${number}:${number}`;
+
+const DURATION_UNITS: ReadonlyMap<string, number> = new Map<DurationUnit, number>([
   ['ms', 1],
   ['s', 1_000],
   ['m', 60_000],
@@ -16,7 +26,7 @@ const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
   ['d', 86_400_000],
 ]);
 
-const BYTE_UNITS: ReadonlyMap<string, number> = new Map([
+const BYTE_UNITS: ReadonlyMap<string, number> = new Map<ByteUnit, number>([
   ['B', 1],
   ['KiB', 2 ** 10],
   ['MiB', 2 ** 20],

@@ -1,0 +1,285 @@
+/** CONFIG OPTIONS: the keys of the config file as types, for programs that write a config as an object.
+ *  Made by `npm run docs` from src/shared/config.ts; a test holds it to that. Do not edit. */
+
+import type { Bytes, Duration, StartupsText } from './units.js';
+
+/** The config file as an object: the same keys, with units written as texts. What is left out has its default.
+ *  Paths start at the working folder. */
+export interface ConfigOptions {
+  /** Addresses to take SSH connections on; port 0 lets the kernel choose.
+   *
+   *  Allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once.
+   *  Why: all addresses of both families, on a port that needs no root and that sshd does not use.
+   *  Source: Sallyport.
+   *  @default ['0.0.0.0:2222', '[::]:2222'] */
+  readonly listen?: readonly string[] | undefined;
+  /** Worker processes; `auto` is one per core that this process may use.
+   *
+   *  Allowed: auto or a whole number from 1 to 1024.
+   *  Why: encryption is the work, and it is done in the workers.
+   *  Source: os.availableParallelism().
+   *  @default 'auto' */
+  readonly workers?: number | 'auto' | undefined;
+  /** Folder for host keys and whatever else the server must find again.
+   *
+   *  Allowed: a path.
+   *  Why: beside the config file, so that a copy of the folder is a copy of the server.
+   *  Source: Sallyport.
+   *  @default './state' */
+  readonly stateDir?: string | undefined;
+  /** Private host key files; with none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing.
+   *
+   *  Allowed: a list of paths.
+   *  Why: Ed25519 for everybody, ECDSA for clients that know nothing newer.
+   *  Source: sshd_config(5) HostKey.
+   *  @default [] */
+  readonly hostKeys?: readonly string[] | undefined;
+  /** What whoever asks for a shell is told.
+   *
+   *  Allowed: a text of at most 1024 characters without control characters.
+   *  Why: says what to type instead.
+   *  Source: RFC 4254 §6.5.
+   *  @default 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.' */
+  readonly noShell?: string | undefined;
+  /** Module whose default export is a TunnelServer subclass that decides logins and forwards.
+   *
+   *  Allowed: a path of a JavaScript module.
+   *  Why: none: users, keys and patterns of this file decide.
+   *  Source: Sallyport.
+   *  @default none */
+  readonly handler?: string | undefined;
+  readonly auth?: AuthOptions | undefined;
+  readonly limits?: LimitsOptions | undefined;
+  readonly timeouts?: TimeoutsOptions | undefined;
+  readonly rekey?: RekeyOptions | undefined;
+  readonly log?: LogOptions | undefined;
+  /** What every user gets unless it says otherwise. */
+  readonly defaults?: UserOptions | undefined;
+  /** Who may log in, by login name.
+   *
+   *  A Map takes every name; an object literal takes `__proto__` for something else. */
+  readonly users?: Readonly<Record<string, UserOptions>> | ReadonlyMap<string, UserOptions> | undefined;
+}
+
+/** Keys of `auth`. */
+export interface AuthOptions {
+  /** Ways to log in that are offered, to known and unknown users alike.
+   *
+   *  Allowed: a list of at least one of publickey, password, keyboard-interactive.
+   *  Why: all; a user without a password cannot use one.
+   *  Source: RFC 4252 §7 and §8, RFC 4256.
+   *  @default ['publickey', 'password', 'keyboard-interactive'] */
+  readonly methods?: readonly ('publickey' | 'password' | 'keyboard-interactive')[] | undefined;
+  /** Failed tries to log in after which a connection is ended.
+   *
+   *  Allowed: a whole number from 1 to 100.
+   *  Why: an agent offers its keys one by one and each counts.
+   *  Source: sshd_config(5) MaxAuthTries.
+   *  @default 6 */
+  readonly maxTries?: number | undefined;
+  /** Time from the TCP connection to the login.
+   *
+   *  Allowed: 1s to 10m.
+   *  Why: OpenSSH waits 120 s; nobody has to type much here, and each waiting peer costs memory. Never off: silent
+   *  peers would pile up.
+   *  Source: sshd_config(5) LoginGraceTime.
+   *  @default '30s' */
+  readonly loginGraceTime?: Duration | undefined;
+}
+
+/** Keys of `limits`. */
+export interface LimitsOptions {
+  /** Connections that have not logged in yet, as BEGIN:RATE:FULL: from BEGIN on RATE percent are dropped at random,
+   *  at FULL all.
+   *
+   *  Allowed: "BEGIN:RATE:FULL" with BEGIN up to FULL and RATE from 1 to 100, such as "10:30:100".
+   *  Why: at random, so that a flood does not shut out everybody else.
+   *  Source: sshd_config(5) MaxStartups.
+   *  @default '10:30:100' */
+  readonly startups?: StartupsText | undefined;
+  /** Connections at a time, over all workers.
+   *
+   *  Allowed: a whole number from 1 to 1000000.
+   *  Why: each needs a file descriptor in its worker, each channel one more: see `ulimit -n` before raising it.
+   *  Source: Sallyport.
+   *  @default 20000 */
+  readonly connections?: number | undefined;
+  /** Open channels at a time on one connection.
+   *
+   *  Allowed: a whole number from 1 to 65536.
+   *  Why: each holds a socket; the ceiling of OpenSSH is 16384.
+   *  Source: OpenSSH channels.h CHANNELS_MAX_CHANNELS.
+   *  @default 1024 */
+  readonly channelsPerConnection?: number | undefined;
+  /** Addresses and ports that one connection holds by -R at a time.
+   *
+   *  Allowed: a whole number from 0 to 65535 (0 means no -R at all).
+   *  Why: each is a listening socket of this machine.
+   *  Source: Sallyport.
+   *  @default 64 */
+  readonly forwardsPerConnection?: number | undefined;
+  /** Bytes that may wait in memory for one connection, all its channels together.
+   *
+   *  Allowed: 256KiB to 1GiB.
+   *  Why: a peer that does not read is the one that is cut, not its neighbours; more is faster on long fat lines.
+   *  Source: RFC 4254 §5.2; bandwidth times delay of 1 Gbit/s over 100 ms is 12 MiB.
+   *  @default '16MiB' */
+  readonly memoryPerConnection?: Bytes | undefined;
+}
+
+/** Keys of `timeouts`. */
+export interface TimeoutsOptions {
+  /** Time to reach a destination, all its addresses together.
+   *
+   *  Allowed: 100ms to 5m.
+   *  Why: a kernel alone tries for two minutes, and the browser behind -D waits with it.
+   *  Source: RFC 8305.
+   *  @default '10s' */
+  readonly connect?: Duration | undefined;
+  /** Time that a hook of your own program, a webhook or the check of a password may take; no answer in time denies.
+   *
+   *  Allowed: 100ms to 5m.
+   *  Why: more than a database or a web service takes, and the user waits with it. Never off: a hook that hangs
+   *  would keep open what asked it.
+   *  Source: Sallyport.
+   *  @default '10s' */
+  readonly hook?: Duration | undefined;
+  /** Silence after which the peer is asked whether it is still there.
+   *
+   *  Allowed: 1s to 1h or off (off means never ask).
+   *  Why: finds a dead peer, and frees the ports it holds, in 60 to 75 s; keeps NAT entries alive.
+   *  Source: sshd_config(5) ClientAliveInterval.
+   *  @default '15s' */
+  readonly keepalive?: Duration | 'off' | undefined;
+  /** Questions in a row without an answer after which the connection is ended.
+   *
+   *  Allowed: a whole number from 1 to 100.
+   *  Why: one lost packet is no death.
+   *  Source: sshd_config(5) ClientAliveCountMax.
+   *  @default 3 */
+  readonly keepaliveCount?: number | undefined;
+  /** Time that a channel of which one side has ended may stay silent on the other.
+   *
+   *  Allowed: 1s to 1d.
+   *  Why: a kernel never ends a half-closed socket that a program holds. Never off: such channels would pile up.
+   *  Source: RFC 4254 §5.3.
+   *  @default '10m' */
+  readonly halfClose?: Duration | undefined;
+  /** Time that a channel may stay silent both ways.
+   *
+   *  Allowed: 1s to 7d or off (off means channels may be silent for ever).
+   *  Why: off: databases and push services keep silent connections for days, as TCP allows.
+   *  Source: sshd_config(5) ChannelTimeout.
+   *  @default 'off' */
+  readonly idleChannel?: Duration | 'off' | undefined;
+  /** Time that a peer may take no byte of what waits for it.
+   *
+   *  Allowed: 1s to 1h.
+   *  Why: Node knows no TCP_USER_TIMEOUT: the kernel alone waits 15 minutes. Never off: the bytes stay in memory.
+   *  Source: RFC 5482.
+   *  @default '60s' */
+  readonly stalledWrite?: Duration | undefined;
+  /** Time for live connections to end by themselves after SIGTERM.
+   *
+   *  Allowed: 0s to 1d (0 means end everything at once).
+   *  Why: below the 90 s after which systemd kills.
+   *  Source: systemd.service(5) TimeoutStopSec.
+   *  @default '30s' */
+  readonly drain?: Duration | undefined;
+}
+
+/** Keys of `rekey`. */
+export interface RekeyOptions {
+  /** Bytes, both directions together, after which new keys are agreed.
+   *
+   *  Allowed: 64KiB to 64GiB.
+   *  Why: never off: past 2^32 blocks AES in counter mode is no longer safe.
+   *  Source: RFC 4253 §9, RFC 4344 §3.2.
+   *  @default '1GiB' */
+  readonly bytes?: Bytes | undefined;
+  /** Time after which new keys are agreed.
+   *
+   *  Allowed: 10s to 1d.
+   *  Why: a key that leaks opens an hour, and one key exchange an hour costs next to nothing.
+   *  Source: RFC 4253 §9.
+   *  @default '1h' */
+  readonly time?: Duration | undefined;
+}
+
+/** Keys of `log`. */
+export interface LogOptions {
+  /** Least important lines that are written.
+   *
+   *  Allowed: trace, debug, info, warn, error, silent.
+   *  Why: info tells who came, what was refused and what was bound, not the bytes of each channel.
+   *  Source: pino.
+   *  @default 'info' */
+  readonly level?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent' | undefined;
+  /** How lines look; `auto` is pretty on a terminal and JSON elsewhere.
+   *
+   *  Allowed: auto, pretty, json.
+   *  Why: people read terminals, programs read the rest.
+   *  Source: Sallyport.
+   *  @default 'auto' */
+  readonly format?: 'auto' | 'pretty' | 'json' | undefined;
+}
+
+/** A user, or what `defaults` give to every user. */
+export interface UserOptions {
+  /** Public keys that may log in: a file in authorized_keys format, or a list of such lines.
+   *
+   *  Allowed: a path or a list of authorized_keys lines.
+   *  Why: none by default: a user without a key and without a password cannot log in at all.
+   *  Source: sshd(8), AUTHORIZED_KEYS FILE FORMAT.
+   *  @default [] */
+  readonly authorizedKeys?: string | readonly string[] | undefined;
+  /** Hash of the password, as `sallyport hash-password` prints it.
+   *
+   *  Allowed: an argon2id hash in quotes; make one with `sallyport hash-password`.
+   *  Why: none by default; only argon2id is taken, so that a stolen config file is dear to guess against.
+   *  Source: RFC 9106.
+   *  @default none */
+  readonly password?: string | undefined;
+  /** Destinations of -L, -D, -J and -W: `HOST:PORTS`, or a socket path with `*` in its last part.
+   *
+   *  Allowed: a list of "HOST:PORTS" or absolute socket paths, such as "10.0.0.0/8:*" or
+   *  "*.internal:443,8000-8999".
+   *  Why: `*` never covers loopback, link-local and other protected addresses; name them where they are wanted.
+   *  Source: sshd_config(5) PermitOpen, with ranges and CIDR.
+   *  @default ['*:*'] */
+  readonly permitOpen?: readonly string[] | undefined;
+  /** Addresses that -R may bind: `HOST:PORTS`, or a socket path with `*` in its last part.
+   *
+   *  Allowed: a list of "HOST:PORTS" or absolute socket paths, such as "localhost:1024-65535".
+   *  Why: what OpenSSH gives with GatewayPorts no, without the privileged ports.
+   *  Source: sshd_config(5) PermitListen.
+   *  @default ['localhost:1024-65535'] */
+  readonly permitListen?: readonly string[] | undefined;
+  readonly limits?: UserLimitsOptions | undefined;
+}
+
+/** Keys of `users.NAME.limits`. */
+export interface UserLimitsOptions {
+  /** Connections of this user at a time, over all workers.
+   *
+   *  Allowed: a whole number from 1 to 100000.
+   *  Why: enough for several machines, few enough that one user does not take the server.
+   *  Source: Sallyport.
+   *  @default 10 */
+  readonly connections?: number | undefined;
+  /** Open channels at a time on one connection of this user; the narrower of this and
+   *  `limits.channelsPerConnection` holds.
+   *
+   *  Allowed: a whole number from 0 to 1000000 (0 means no channel at all).
+   *  Why: a browser behind -D opens some hundred.
+   *  Source: Sallyport.
+   *  @default 1024 */
+  readonly channels?: number | undefined;
+  /** Addresses and ports that this user holds by -R at a time, over all workers.
+   *
+   *  Allowed: a whole number from 0 to 65535 (0 means no -R at all).
+   *  Why: ports are shared by all users and there are only 65535.
+   *  Source: Sallyport.
+   *  @default 16 */
+  readonly forwards?: number | undefined;
+}
