@@ -50,7 +50,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'worker never imports master',
-    files: { 'src/worker/main.ts': "import { x } from '../master/ledger.js';", 'src/master/ledger.ts': '' },
+    files: { 'src/worker/run.ts': "import { x } from '../master/ledger.js';", 'src/master/ledger.ts': '' },
     broken: /not downwards/,
   },
   {
@@ -60,6 +60,28 @@ const CASES: readonly Case[] = [
       'src/master/main.ts': '',
       'src/worker/server.ts': '',
     },
+  },
+  {
+    name: 'the entry of a worker stands on the library',
+    files: {
+      'src/worker/main.ts': "import '../library/l.js';\nimport './run.js';",
+      'src/library/l.ts': '',
+      'src/worker/run.ts': '',
+    },
+  },
+  {
+    name: 'and nobody on the entry of a worker',
+    files: { 'src/cli/main.ts': "import '../worker/main.js';", 'src/worker/main.ts': '' },
+    broken: /cli\/main\.ts imports src\/worker\/main\.ts: not downwards/,
+  },
+  {
+    name: 'what a program imports stands on the library',
+    files: { 'src/index.ts': "export * from './library/l.js';", 'src/library/l.ts': '' },
+  },
+  {
+    name: 'and nobody on that',
+    files: { 'src/library/l.ts': "import '../index.js';", 'src/index.ts': '' },
+    broken: /library\/l\.ts imports src\/index\.ts: not downwards/,
   },
   {
     name: 'and knows no command line',

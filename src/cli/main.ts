@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
+import type { CheckOptions } from './check.js';
 import type { ServeOptions } from './options.js';
 
 const EXIT_FAILURE = 1;
@@ -35,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
     )
     .option('-w, --workers <n>', 'number of workers, or auto')
     .option('--state-dir <dir>', 'folder for host keys and other state')
-    .option('--handler <module>', 'module with a TunnelServer of your own (not supported in this version yet)')
+    .option('--handler <module>', 'module whose default export is a TunnelServer subclass: it decides, in every worker')
     .option('--log-level <level>', 'least important lines that are written')
     .action(async (options: ServeOptions) => {
       const { serve } = await import('./serve.js');
@@ -44,11 +45,12 @@ async function main(args: readonly string[]): Promise<number> {
 
   program
     .command('check')
-    .description('validate the config and the key files, and print every error')
+    .description('validate the config, the key files and the handler, and print every error')
     .option('-c, --config <file>', 'config file; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml')
-    .action(async (options: { readonly config?: string }) => {
+    .option('--handler <module>', 'handler module, instead of that of the config')
+    .action(async (options: CheckOptions) => {
       const { check } = await import('./check.js');
-      exitCode = await check(options.config);
+      process.exit(await check(options)); // a handler that was loaded may hold this process open
     });
 
   program

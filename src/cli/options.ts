@@ -2,7 +2,7 @@
  *  config is looked for. The reading itself is the library's. */
 
 import { lstatSync } from 'node:fs';
-import { type Loaded, loadObject } from '../library/load_config.js';
+import { type Loaded, loadConfig, loadObject } from '../library/load_config.js';
 import type { Config } from '../shared/config.js';
 import { errnoOf } from '../shared/errors.js';
 
@@ -24,22 +24,29 @@ export function findConfig(named: string | undefined): string | null {
   return named ?? CONFIG_PLACES.find(isThere) ?? null;
 }
 
+/** Reads the config and lays the command line over it. A handler without a config file is served with the config's
+ *  defaults: the quick start is for those who have neither. */
+export function loadWith(file: string | null, options: ServeOptions): Loaded {
+  const rules = { hooksDecide: options.handler !== undefined };
+  return withOptions(file === null ? loadObject({}, 'config', rules) : loadConfig(file, rules), options);
+}
+
 /** Lays the command line over a config: it wins over the file and over the quick start. */
 export function withOptions(loaded: Loaded, options: ServeOptions): Loaded {
-  const { listen, stateDir, logLevel } = options;
+  const { listen, stateDir, handler, logLevel } = options;
   const workers = /^[0-9]{1,9}$/.test(options.workers ?? '') ? Number(options.workers) : options.workers;
-  const typed = loadObject({ listen, workers, stateDir, log: { level: logLevel } }, 'command line');
+  const typed = loadObject({ listen, workers, stateDir, handler, log: { level: logLevel } }, 'command line');
   const errors = [...loaded.errors, ...typed.errors];
-  const { warnings } = loaded;
-  if (loaded.config === null || typed.config === null) return { config: null, errors, warnings };
+  if (loaded.config === null || typed.config === null) return { ...loaded, config: null, errors };
   const config: Config = {
     ...loaded.config,
     ...(listen === undefined ? {} : { listen: typed.config.listen }),
     ...(workers === undefined ? {} : { workers: typed.config.workers }),
     ...(stateDir === undefined ? {} : { stateDir: typed.config.stateDir }),
+    ...(handler === undefined ? {} : { handler: typed.config.handler }),
     ...(logLevel === undefined ? {} : { log: { ...loaded.config.log, level: typed.config.log.level } }),
   };
-  return { config, errors, warnings };
+  return { ...loaded, config, errors };
 }
 
 /** Anything but "no such file" counts as there: a config that may not be read must not lead to the quick start. */

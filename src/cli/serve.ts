@@ -2,30 +2,31 @@
  *  over (the log goes to stderr). */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { type Loaded, loadConfig } from '../library/load_config.js';
+import { pathToFileURL } from 'node:url';
+import { WORKER_ENTRY } from '../library/cluster.js';
+import type { Loaded } from '../library/load_config.js';
 import { startPrimary } from '../master/main.js';
 import { type ErrorCode, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
-import { findConfig, type ServeOptions, withOptions } from './options.js';
+import { findConfig, loadWith, type ServeOptions, withOptions } from './options.js';
 import { type QuickStart, quickStart } from './quick_start.js';
 import { quickStartSshConfig, quickStartText, sshConfigFile } from './quick_start_text.js';
 
 /** Runs until the server has ended. @returns the exit code: 0 after a clean drain, 1 run-time failure, 2 bad config */
 export async function serve(options: ServeOptions): Promise<number> {
-  if (options.handler !== undefined) {
-    tell('error: --handler is not supported in this version yet');
-    return 2;
-  }
   const configFile = findConfig(options.config);
   try {
-    const quick = configFile === null ? await quickStart() : null;
-    const { config, errors, warnings } = withOptions(load(configFile, quick), options);
+    const quick = configFile === null && options.handler === undefined ? await quickStart() : null;
+    const loaded = quick === null ? loadWith(configFile, options) : withOptions(loadedFrom(quick), options);
+    const { config, errors, warnings } = loaded;
     for (const line of [...warnings, ...errors]) tell(line);
     if (config === null) return 2;
     const onListening = (addresses: readonly ListenerAddress[]): void => {
       if (quick !== null) greet({ ...quick, stateDir: config.stateDir }, addresses);
     };
-    const primary = await startPrimary({ config, onListening });
+    const handler =
+      config.handler === null ? null : { url: pathToFileURL(config.handler).href, options: loaded.options };
+    const primary = await startPrimary({ config, handler, workerEntry: WORKER_ENTRY, onListening });
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
@@ -37,11 +38,10 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** What `check` would have told. */
-const BAD_CONFIG: readonly ErrorCode[] = ['CONFIG_INVALID', 'HOST_KEY_INVALID'];
+const BAD_CONFIG: readonly ErrorCode[] = ['CONFIG_INVALID', 'HOST_KEY_INVALID', 'HANDLER_INVALID'];
 
-function load(configFile: string | null, quick: QuickStart | null): Loaded {
-  if (configFile !== null) return loadConfig(configFile);
-  return { config: quick?.config ?? null, errors: [], warnings: quick?.warnings ?? [] };
+function loadedFrom({ config, warnings }: QuickStart): Loaded {
+  return { config, errors: [], warnings, options: {} };
 }
 
 /** Lines to paste, once the ports are known. */

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Config } from '../shared/config.js';
 import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../shared/config_file.js';
-import { MAX_CONFIG_BYTES } from '../shared/config_source.js';
+import { MAX_CONFIG_BYTES, plainOf, readYaml } from '../shared/config_source.js';
 import type { ConfigWorld } from '../shared/config_value.js';
 import { errnoOf, reasonOf } from '../shared/errors.js';
 import type { Parsed } from '../shared/units.js';
@@ -17,22 +17,26 @@ export interface Loaded {
   readonly config: Config | null;
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
+  /** The config as it was written, for the constructor of a handler. */
+  readonly options: object;
 }
 
 /** Reads `file` and whatever it names. */
-export function loadConfig(file: string): Loaded {
-  const world = worldAt(dirname(file));
+export function loadConfig(file: string, { hooksDecide = false } = {}): Loaded {
+  const world = { ...worldAt(dirname(file)), hooksDecide };
   const text = readTextFile(file);
   if (!text.ok) {
     const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${text.error}, allowed: a YAML file` };
-    return { config: null, errors: [formatIssue(issue)], warnings: [] };
+    return { config: null, errors: [formatIssue(issue)], warnings: [], options: {} };
   }
-  return toLoaded(parseConfig(text.value, file, world));
+  const source = readYaml(text.value);
+  const options = source.ok ? plainOf(source.root) : null;
+  return toLoaded(parseConfig(text.value, file, world), typeof options === 'object' && options !== null ? options : {});
 }
 
 /** A config from a program's object, with paths that start at the working folder. */
-export function loadObject(options: object, name: string): Loaded {
-  return toLoaded(configFromObject(options, name, worldAt('.')));
+export function loadObject(options: object, name: string, { hooksDecide = false } = {}): Loaded {
+  return toLoaded(configFromObject(options, name, { ...worldAt('.'), hooksDecide }), options);
 }
 
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
@@ -92,10 +96,10 @@ function worldAt(folder: string): ConfigWorld {
   };
 }
 
-function toLoaded(result: ConfigResult): Loaded {
+function toLoaded(result: ConfigResult, options: object): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
-  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings };
-  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)] };
+  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, options };
+  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)], options };
 }
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */

@@ -3,13 +3,16 @@
  *  lost but never waited for; how many were lost is said in the log as soon as a line gets through again. */
 import { type Logger, pino } from 'pino';
 import { type PrettyOptions, prettyFactory } from 'pino-pretty';
-import type { AuditEvent, EventName, EventSink, LogLevel } from '../shared/log.js';
+import type { AuditEvent, EventName, EventSink } from '../shared/events.js';
+import type { LogLevel } from '../shared/log.js';
 import { type Clock, systemClock } from './clock.js';
 import { LineSink, type WriteBytes, writerTo } from './line_sink.js';
 
 /** What the primary's rooms write to. */
 export interface Log {
   readonly event: EventSink;
+  /** Events that came too fast to be told. */
+  lost(worker: number, count: number): void;
   info(text: string): void;
   warn(text: string): void;
   error(text: string): void;
@@ -34,12 +37,11 @@ const LEVELS: { readonly [event in EventName]: Level } = {
   'server.stopped': 'info',
   'worker.started': 'info',
   'worker.exited': 'warn',
-  'config.reloaded': 'info',
-  'config.rejected': 'error',
   'connection.accepted': 'info',
   'connection.refused': 'warn',
   'connection.closed': 'info',
   'auth.succeeded': 'info',
+  'auth.partial': 'info',
   'auth.failed': 'warn',
   'channel.opened': 'debug',
   'channel.refused': 'warn',
@@ -51,6 +53,7 @@ const LEVELS: { readonly [event in EventName]: Level } = {
 
 function levelOf(event: AuditEvent): Level {
   if (event.event === 'worker.exited' && event.reason === 'DRAINED') return 'info'; // as it was told to
+  if ('reason' in event && (event.reason === 'HOOK_FAILED' || event.reason === 'HOOK_TIMEOUT')) return 'warn';
   return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
 }
 
@@ -90,6 +93,9 @@ export class EventLog implements Log {
     const level = levelOf(event);
     if (this.#logger.isLevelEnabled(level)) this.#logger[level](event);
   };
+  lost(worker: number, count: number): void {
+    this.error(`worker ${worker}: ${count} events were lost, too many at once`);
+  }
   info(text: string): void {
     this.#confess();
     this.#logger.info(text);

@@ -4,7 +4,7 @@
  *  twice: the message carries a deadline after which a worker refuses it, and we wait a margin longer than that before
  *  somebody else gets it; an `accepted` that comes later still is answered by `revoke`. */
 import { assertNever, type RefuseReason } from '../shared/errors.js';
-import { closeHandle, endHandle, type TcpHandle } from '../shared/handles.js';
+import { endHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import type { ConnId, ToWorker } from '../shared/ipc.js';
 import type { Cancel } from '../shared/timer.js';
@@ -24,6 +24,8 @@ export interface HandoffWorkers {
   /** `failed` is called when the worker's channel did not take the message; then nothing was sent. */
   give(worker: number, message: ToWorker, handle: TcpHandle, failed: () => void): void;
   tell(worker: number, message: ToWorker): void;
+  /** The worker has the socket: our copy is not needed any more. */
+  taken(worker: number, handle: TcpHandle): void;
 }
 
 export interface HandoffOutcomes {
@@ -141,7 +143,7 @@ export class Handoff {
     this.counters.accepted++;
     this.#forget(waiting);
     this.#outcomes.accepted(id, worker);
-    closeHandle(waiting.handle); // close(2) only: the worker's copy lives
+    this.#workers.taken(worker, waiting.handle);
     this.pump();
   }
 

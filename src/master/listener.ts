@@ -117,7 +117,7 @@ function listening(
 function explain(name: string, cause: Error): string {
   switch (errnoOf(cause)) {
     case 'EADDRINUSE':
-      return `${name} is taken: another program listens there; stop it or choose another port with --listen`;
+      return `${name} is taken: another program listens there; stop it or choose another port`;
     case 'EACCES':
       return `${name} is not allowed: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE or socket activation)`;
     case 'EADDRNOTAVAIL':

@@ -1,102 +1,95 @@
-/** PRIMARY'S MAIN: starts the primary in this process and ties it to what a process has: signals, inherited sockets,
- *  the limit of descriptors, stderr.
+/** PRIMARY'S MAIN: starts the primary in this process and ties it to what a process has: signals, inherited sockets.
  *  Owns the exit code: 0 after a clean drain, 1 after anything else. */
-import { readFileSync } from 'node:fs';
-import { isatty } from 'node:tty';
-import type { Config } from '../shared/config.js';
 import type { ListenerAddress } from '../shared/ipc.js';
-import { systemClock } from './clock.js';
-import { EventLog } from './event_log.js';
-import { loadHostKeys } from './host_keys.js';
-import { Primary, type PrimaryTiming } from './primary.js';
+import { LOG_FLUSH_MS, type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
 
-export interface StartOptions {
-  readonly config: Config;
-  /** Default: the worker of this package. */
-  readonly workerEntry?: URL;
+export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds'> {
+  /** The module that workers run. */
+  readonly workerEntry: URL;
   /** Node's options for workers; default: those of this process. */
   readonly execArgv?: readonly string[];
-  readonly timing?: PrimaryTiming;
   /** Called once all addresses listen and all workers are ready. */
   readonly onListening?: (addresses: readonly ListenerAddress[]) => void;
+  /** Default true: SIGTERM and SIGINT drain, the second one ends at once. False: they are the caller's. */
+  readonly signals?: boolean;
 }
 
 export interface Started {
+  /** Empty when it was told to stop before it listened. */
+  readonly addresses: readonly ListenerAddress[];
   /** Settles when the server has ended; never rejects. Nothing of it is left running then. */
   readonly exitCode: Promise<number>;
+  /** As SIGTERM. */
+  drain(): void;
+  /** As a second SIGTERM. */
+  kill(): void;
 }
 
-/** The log goes to stderr. SIGTERM and SIGINT drain, the second one ends at once.
- *  @throws TunnelError HOST_KEY_INVALID, LISTEN_FAILED or WORKER_START_FAILED, each with a text for the operator */
+/** The log goes to stderr.
+ *  @throws TunnelError HOST_KEY_INVALID, HANDLER_INVALID, LISTEN_FAILED or WORKER_START_FAILED, each with a text for the
+ *  operator */
 export async function startPrimary(options: StartOptions): Promise<Started> {
-  const { config, workerEntry = WORKER_ENTRY, execArgv, timing, onListening } = options;
-  const log = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
-  const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir);
-  const primary = new Primary({
-    config,
-    hostKeys,
-    fork: clusterFork({ entry: workerEntry, env: workerEnv(), ...(execArgv === undefined ? {} : { execArgv }) }),
+  const { workerEntry, execArgv = inheritedExecArgv(), onListening, signals = true, ...setup } = options;
+  const prepared = await preparePrimary({
+    ...setup,
+    fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
     fds: takeInheritedSockets(),
-    maxWaiting: Math.max(MIN_WAITING, openFilesLimit() - RESERVED_FILES),
-    log,
-    clock: systemClock,
-    random: Math.random,
-    ...(timing === undefined ? {} : { timing }),
   });
-  const signals = listenToSignals(log);
+  const wishes = new Wishes();
+  const forget = signals ? listenToSignals(prepared, wishes) : nothing;
   let addresses: readonly ListenerAddress[];
   try {
-    addresses = await Promise.race([primary.start(), signals.asked.then(() => [])]);
+    addresses = await Promise.race([prepared.primary.start(), wishes.asked.then(() => [])]);
   } catch (error) {
-    signals.forget();
-    await log.flush(LOG_FLUSH_MS);
+    forget();
+    await prepared.log.flush(LOG_FLUSH_MS);
     throw error;
   }
   if (addresses.length > 0) onListening?.(addresses);
-  return { exitCode: serve(primary, log, signals) };
+  return {
+    addresses,
+    exitCode: serve(prepared, wishes).finally(forget),
+    drain: () => wishes.stop(),
+    kill: () => {
+      wishes.stop();
+      wishes.stop();
+    },
+  };
 }
 
-const WORKER_ENTRY = new URL('../worker/main.js', import.meta.url);
-const STDERR_FD = 2;
-const LOG_FLUSH_MS = 1_000;
-/** For channels to workers, logs, keys and the like. */
-const RESERVED_FILES = 100;
-const MIN_WAITING = 16;
-
-async function serve(primary: Primary, log: EventLog, signals: Signals): Promise<number> {
-  await signals.asked;
-  const clean = await Promise.race([primary.drain(), signals.urged.then(() => false)]);
+async function serve({ primary, end }: Prepared, wishes: Wishes): Promise<number> {
+  await wishes.asked;
+  const clean = await Promise.race([primary.drain(), wishes.urged.then(() => false)]);
   if (!clean) await primary.kill();
-  signals.forget();
-  log.event({ event: 'server.stopped', reason: clean ? 'DRAINED' : 'KILLED' });
-  await log.flush(LOG_FLUSH_MS);
+  await end(clean);
   return clean ? 0 : 1;
 }
 
-interface Signals {
-  /** The first SIGTERM or SIGINT. */
-  readonly asked: Promise<void>;
-  /** The second one. */
-  readonly urged: Promise<void>;
-  forget(): void;
+/** How often somebody has asked for the end. */
+class Wishes {
+  #ask: () => void = nothing;
+  #urge: () => void = nothing;
+  #count = 0;
+  /** The first time. */
+  readonly asked = new Promise<void>((resolve) => {
+    this.#ask = resolve;
+  });
+  /** The second time: at once. */
+  readonly urged = new Promise<void>((resolve) => {
+    this.#urge = resolve;
+  });
+
+  stop(): void {
+    this.#count++;
+    if (this.#count === 1) this.#ask();
+    else this.#urge();
+  }
 }
 
-function listenToSignals(log: EventLog): Signals {
-  let ask: () => void = nothing;
-  let urge: () => void = nothing;
-  const asked = new Promise<void>((resolve) => {
-    ask = resolve;
-  });
-  const urged = new Promise<void>((resolve) => {
-    urge = resolve;
-  });
-  let count = 0;
-  const stop = (): void => {
-    count++;
-    if (count === 1) ask();
-    else urge();
-  };
+/** @returns how to let them be again */
+function listenToSignals({ log }: Prepared, wishes: Wishes): () => void {
+  const stop = (): void => wishes.stop();
   const later = (signal: NodeJS.Signals): void => log.warn(`${signal} has no effect in this version yet`);
   const handlers: ReadonlyArray<readonly [NodeJS.Signals, (signal: NodeJS.Signals) => void]> = [
     ['SIGTERM', stop],
@@ -105,12 +98,8 @@ function listenToSignals(log: EventLog): Signals {
     ['SIGUSR2', later],
   ];
   for (const [signal, handler] of handlers) process.on(signal, handler);
-  return {
-    asked,
-    urged,
-    forget() {
-      for (const [signal, handler] of handlers) process.off(signal, handler);
-    },
+  return () => {
+    for (const [signal, handler] of handlers) process.off(signal, handler);
   };
 }
 
@@ -126,22 +115,19 @@ function takeInheritedSockets(): number[] {
 
 const FIRST_INHERITED_FD = 3;
 
+/** Node's options of this process for its workers: all but a program typed on the command line (`node -e`), which every
+ *  worker would run in place of its own. */
+function inheritedExecArgv(): string[] {
+  const typed = process.execArgv.findIndex((option) => /^(-e|-p|-pe|--eval|--print)$/.test(option));
+  return process.execArgv.filter(
+    (option, index) => !(typed >= 0 && (index === typed || index === typed + 1)) && !option.startsWith('--input-type'),
+  );
+}
+
 /** libuv lets look-ups of names take half of its threads: 16 make room for the 8 that a worker's resolver allows, where
  *  the default of 4 would let two dead names stop all others. An operator's own value holds. */
 function workerEnv(): Record<string, string> {
   return { UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16' };
 }
-
-/** RLIMIT_NOFILE; Node has raised the soft limit to the hard one. */
-function openFilesLimit(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return soft === undefined ? DEFAULT_OPEN_FILES : Number(soft);
-  } catch {
-    return DEFAULT_OPEN_FILES; // no /proc: not Linux
-  }
-}
-
-const DEFAULT_OPEN_FILES = 1_024;
 
 function nothing(): void {}

@@ -5,7 +5,7 @@ import { formatHostPort } from '../shared/address.js';
 import type { Config } from '../shared/config.js';
 import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
 import { requireHandles } from '../shared/handles.js';
-import type { ConnId, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
+import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { decide } from './admission.js';
 import type { Clock } from './clock.js';
@@ -39,6 +39,7 @@ const IN_FLIGHT = 1;
 export interface PrimaryOptions {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
+  readonly handler: HandlerStart | null;
   readonly fork: Fork;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
@@ -90,6 +91,7 @@ export class Primary {
         hostKeys,
         ownListeners: this.#listeners?.addresses ?? [],
         workerId,
+        handler: options.handler,
       }),
       clock,
       timing: timing.supervisor,
@@ -106,6 +108,7 @@ export class Primary {
         pick: (tried) => this.#pick(tried),
         give: (worker, message, handle, failed) => this.#supervisor.give(worker, message, handle, failed),
         tell: (worker, message) => this.#supervisor.tell(worker, message),
+        taken: (worker, handle) => this.#supervisor.taken(worker, handle),
       },
       {
         accepted: (id, worker) => this.#handedOver(id, worker),
@@ -129,6 +132,7 @@ export class Primary {
       handoff: this.#handoff,
       event: options.log.event,
       tell: (worker, message) => this.#supervisor.tell(worker, message),
+      lost: (worker, count) => options.log.lost(worker, count),
       trouble: (text) => options.log.error(text),
     };
   }
@@ -293,14 +297,15 @@ export class Primary {
     const common = {
       conn: connection.id,
       peer: peerText(connection.peer),
-      ...(connection.user === null ? {} : { user: safeText(connection.user) }),
+      ...(connection.user === null ? {} : { user: connection.user }),
       reason: 'WORKER_LOST' as const,
     };
-    for (const { target } of leases) {
+    for (const { target, user } of leases) {
       // A dead process leaves the file of its socket; nobody else binds it before this lease is gone.
       if (target.kind === 'unix') unlink(target.path).catch(nothing);
       const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
-      log.event({ ...common, event: 'forward.released', destination: safeText(destination) });
+      const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
+      log.event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });
     }
     const durationMs = Math.round(clock.nowMs() - connection.sinceMs);
     log.event({ ...common, event: 'connection.closed', durationMs });

@@ -2,8 +2,8 @@
  *  Owns nothing. What a worker says of a connection counts only while the ledger has that connection with that worker:
  *  one whose hand-off was revoked may still talk of it. */
 import { assertNever, reasonOf } from '../shared/errors.js';
+import type { EventSink } from '../shared/events.js';
 import type { Answer, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
-import type { EventSink } from '../shared/log.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
 import type { Ledger } from './ledger.js';
@@ -14,6 +14,8 @@ export interface RouterRooms {
   readonly handoff: Handoff;
   readonly event: EventSink;
   tell(worker: number, message: ToWorker): void;
+  /** So many events of this worker came too fast to be told. */
+  lost(worker: number, count: number): void;
   /** In words, for the log. */
   trouble(text: string): void;
 }
@@ -48,7 +50,7 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       return;
     case 'events':
       for (const event of message.events) rooms.event(event);
-      if (message.lost > 0) rooms.trouble(`worker ${worker}: ${message.lost} events were lost, too many at once`);
+      if (message.lost > 0) rooms.lost(worker, message.lost);
       return;
     case 'hello':
     case 'ready':

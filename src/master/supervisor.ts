@@ -2,8 +2,8 @@
  *  Owns the worker table: starting -> ready -> draining -> dead. Promises a replacement at once for the first crash, and
  *  growing pauses for a crash loop, so that a broken installation does not eat the machine. The heartbeat's last resort
  *  is a signal: behind an unanswered socket no message reaches a worker. */
-import { assertNever, TunnelError, type WorkerEnd } from '../shared/errors.js';
-import type { TcpHandle } from '../shared/handles.js';
+import { assertNever, type ErrorCode, TunnelError, type WorkerEnd } from '../shared/errors.js';
+import { closeHandle, type TcpHandle } from '../shared/handles.js';
 import type { ToPrimary, ToWorker, WorkerLoad } from '../shared/ipc.js';
 import type { Cancel } from '../shared/timer.js';
 import type { Clock } from './clock.js';
@@ -54,8 +54,10 @@ export class Supervisor {
   #lastId = 0;
   #stopping = false;
   #cancelTick: Cancel = nothing;
+  /** While the start is under way. */
   #startDone: { resolve(): void; reject(error: Error): void } | undefined;
   #startFailures = 0;
+  #gaveUp = false;
   #emptied: (() => void)[] = [];
   #forced = false;
 
@@ -93,6 +95,12 @@ export class Supervisor {
     const member = this.#members.get(worker);
     if (member === undefined) failed();
     else member.process.sendWithHandle(message, handle, failed);
+  }
+
+  taken(worker: number, handle: TcpHandle): void {
+    const member = this.#members.get(worker);
+    if (member === undefined) closeHandle(handle);
+    else member.process.taken(handle);
   }
 
   /** Lets the workers finish what runs and exit. Those that stay beyond the deadline and a margin are killed.
@@ -171,12 +179,15 @@ export class Supervisor {
         this.#startFailures = 0;
         this.#alive(member);
         events.started(this.#status(member), message.nativeBinding);
-        if (this.workers().filter((worker) => worker.state === 'ready').length >= this.#options.workers)
+        if (this.workers().filter((worker) => worker.state === 'ready').length >= this.#options.workers) {
           this.#startDone?.resolve();
+          this.#startDone = undefined;
+        }
         events.available();
         return;
       case 'failed':
         member.lastWords = message.message;
+        if (message.code !== undefined) this.#giveUp(message.code, message.message);
         return;
       case 'stopping':
         member.lastWords = message.message;
@@ -228,11 +239,19 @@ export class Supervisor {
     const end = member.end ?? (before === 'starting' ? 'START_FAILED' : before === 'draining' ? 'DRAINED' : 'CRASHED');
     this.#options.events.lost(this.#status(member), end, how);
     if (before === 'starting' && !this.#stopping) this.#startFailed(member, how);
-    if (before !== 'draining' && !this.#stopping) this.#replace(member);
+    if (before !== 'draining' && !this.#stopping && !this.#gaveUp) this.#replace(member);
     if (this.#members.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
   }
 
+  /** It would be the same with the next one. Not after the start: by then a module may be mended, and its place is filled. */
+  #giveUp(code: ErrorCode, why: string): void {
+    if (this.#gaveUp || this.#startDone === undefined) return;
+    this.#gaveUp = true;
+    this.#startDone.reject(new TunnelError(code, why));
+  }
+
   #startFailed(member: Member, how: ExitText): void {
+    if (this.#gaveUp) return;
     const why = member.lastWords ?? how;
     this.#startFailures++;
     this.#options.events.trouble(`worker ${member.id} did not start: ${why}`);

@@ -4,7 +4,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { reasonOf } from '../shared/errors.js';
-import { sendHandle, type TcpHandle } from '../shared/handles.js';
+import { closeHandle, sendHandle, type TcpHandle } from '../shared/handles.js';
 import { isToPrimary, type ToPrimary, type ToWorker } from '../shared/ipc.js';
 
 /** How a worker ended, as text for the log: `exit code 1`, `signal SIGKILL`. */
@@ -22,6 +22,8 @@ export interface WorkerProcess {
   send(message: ToWorker): void;
   /** `failed`: nothing was sent. The caller keeps its copy of the handle. */
   sendWithHandle(message: ToWorker, handle: TcpHandle, failed: () => void): void;
+  /** The worker has taken this handle: our copy of it is not needed any more. */
+  taken(handle: TcpHandle): void;
   /** SIGKILL: it works on a stopped and on a busy process too. */
   kill(): void;
 }
@@ -94,6 +96,7 @@ function overWorker(worker: Worker, events: WorkerEvents): WorkerProcess {
         if (error !== null) failed();
       });
     },
+    taken: closeHandle, // close(2) only: the worker's copy lives
     kill() {
       child.kill('SIGKILL');
     },
@@ -103,7 +106,13 @@ function overWorker(worker: Worker, events: WorkerEvents): WorkerProcess {
 /** The process table or the descriptors are full: the same as a worker that died at once. */
 function neverBorn(events: WorkerEvents, how: ExitText): WorkerProcess {
   setImmediate(() => events.gone(how));
-  return { pid: 0, send: ignore, sendWithHandle: (_message, _handle, failed) => failed(), kill: ignore };
+  return {
+    pid: 0,
+    send: ignore,
+    sendWithHandle: (_message, _handle, failed) => failed(),
+    taken: closeHandle,
+    kill: ignore,
+  };
 }
 
 function ignore(): void {}

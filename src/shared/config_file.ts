@@ -6,7 +6,7 @@ import { isKey, type Key, type LiveKey, nameOf, type Table, type Values } from '
 import { type Entry, type Located, type Place, readObject, readYaml, type Source } from './config_source.js';
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
 import { nearest } from './nearest.js';
-import { escapeUnprintable, hasControl } from './text.js';
+import { escapeUnprintable, isUserName } from './text.js';
 
 /** One finding. `key` is the path of the key, `yaml` for the text itself. */
 export interface ConfigIssue {
@@ -71,8 +71,14 @@ class Findings {
 
   at(key: string): Report {
     const { file } = this;
+    const shown = escapeUnprintable(key);
     const add = (list: ConfigIssue[], at: Place, message: string, index?: number) =>
-      list.push({ file, at, key: index === undefined ? key : `${key}[${index}]`, message: escapeUnprintable(message) });
+      list.push({
+        file,
+        at,
+        key: index === undefined ? shown : `${shown}[${index}]`,
+        message: escapeUnprintable(message),
+      });
     return {
       file,
       error: (at, wrong, allowed, index) =>
@@ -99,8 +105,8 @@ class Walk {
     const forAll = entries.find(({ name }) => name === 'defaults')?.value;
     const defaults = this.#section(USER_KEYS, this.#entriesOf(forAll, 'defaults'), 'defaults');
     const listed = entries.find(({ name }) => name === 'users')?.value;
-    // A handler may let in whom the file does not know, and users without a key.
-    const fileDecides = server.handler === null;
+    // Hooks may let in whom the config does not know, and users without a key.
+    const fileDecides = server.handler === null && this.#world.hooksDecide !== true;
     const users = this.#users(listed, defaults, fileDecides);
     if (fileDecides && (listed === undefined || isEmpty(listed)))
       this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
@@ -111,9 +117,8 @@ class Walk {
     const users: UserConfig[] = [];
     for (const { name, at, value } of this.#entriesOf(node, 'users')) {
       const path = `users.${shownName(name)}`;
-      const bytes = Buffer.byteLength(name);
-      if (bytes === 0 || bytes > 255 || hasControl(name))
-        this.#findings.at(path).error(at, 'is no user name', '1 to 255 bytes without control characters');
+      if (!isUserName(name))
+        this.#findings.at(path).error(at, 'is no user name', '1 to 255 bytes of printable characters');
       const filled = this.#section(USER_KEYS, this.#entriesOf(value, path), path, [], defaults);
       if (!isComplete(USER_KEYS, filled)) continue;
       if (fileDecides && filled.password === null && filled.authorizedKeys.length === 0)

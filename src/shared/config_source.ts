@@ -78,6 +78,18 @@ export function readObject(value: unknown, depth = 0): Located {
   return { type: 'map', at: null, entries };
 }
 
+/** The value without its places, as a program would write it. Own keys, so that `__proto__` is one like any other. */
+export function plainOf(located: Located): unknown {
+  switch (located.type) {
+    case 'scalar':
+      return located.value;
+    case 'list':
+      return located.items.map(plainOf);
+    case 'map':
+      return Object.fromEntries(located.entries.map(({ name, value }) => [name, plainOf(value)]));
+  }
+}
+
 /** For what is wrong with the text as a whole. */
 function problem(message: string): Source {
   return { ok: false, problems: [{ at: { line: 1, column: 1 }, message }] };

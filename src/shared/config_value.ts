@@ -27,6 +27,8 @@ export interface ConfigWorld {
   readonly parallelism: number;
   /** Makes a path of the config absolute; relative ones start at the config file's folder. */
   resolvePath(path: string): string;
+  /** True: a program's own hooks say who may log in, so a config without users is a whole one. */
+  readonly hooksDecide?: boolean;
   /** A whole text file; `error` completes the sentence "FILE …". */
   readFile(path: string): Parsed<string>;
 }

@@ -16,6 +16,7 @@ export type CloseReason =
   | 'KEX_TIMEOUT'
   | 'AUTH_EXHAUSTED' // maxTries reached
   | 'USER_LIMIT' // limits.connections of the user
+  | 'HOOK_FAILED' // the hook that says what the user may have
   | 'PROTOCOL_ERROR'
   | 'KEEPALIVE_TIMEOUT'
   | 'WRITE_STALLED'
@@ -68,12 +69,24 @@ export type OpenFailed =
   | 'PEER_SILENT' // no answer in time
   | 'CONNECTION_LOST';
 
-/** Why a channel ended. */
+/** Why a tunnel ended. */
 export type RelayEnd =
   | 'COMPLETE' // both directions ended and everything was delivered
   | 'PEER_CLOSED' // the SSH side closed the channel early
   | 'TARGET_ERROR' // reset or error on the socket
   | 'IDLE_TIMEOUT'; // half-closed or idle for too long
+
+/** Why a channel ended. */
+export type ChannelEnd = RelayEnd | 'HOOK_FAILED'; // code of the user's that served it
+
+/** Why a forward ended. */
+export type ForwardEnd =
+  | 'CANCELLED' // by its owner
+  | 'CONNECTION_CLOSED' // with its connection
+  | 'WORKER_LOST';
+
+/** Why the server stopped: by itself, or with connections ended by force. */
+export type ServerEnd = 'DRAINED' | 'KILLED';
 
 /** Why a worker ended. */
 export type WorkerEnd =
@@ -83,9 +96,6 @@ export type WorkerEnd =
   | 'FAULT' // its own word: something that nobody caught
   | 'DRAINED'
   | 'KILLED';
-
-/** Everything that the `reason` of an event may say. */
-export type ReasonCode = RefuseReason | CloseReason | AuthFailure | RefusalCode | OpenFailed | RelayEnd | WorkerEnd;
 
 /** RFC 4254 §5.1 reason and text per code. Texts are terse: they tell the user what to change, never what else exists. */
 export const REFUSALS: { readonly [code in RefusalCode]: { readonly reason: OpenFailure; readonly text: string } } = {
@@ -117,8 +127,22 @@ export interface Refusal {
   readonly detail?: string;
 }
 export const ALLOW: Verdict = { allow: true };
+/** A hook's no that names its reason. The code gives the peer the reason of RFC 4254 §5.1 and a short text, the same for all of
+ *  its kind; `detail` is for the log alone. `POLICY_DENIED` where no other code fits: "not permitted". */
 export function refuse(code: RefusalCode, detail?: string): { readonly allow: false } & Refusal {
   return { allow: false, ...refusal(code, detail) };
+}
+
+/** A no that a hook throws in place of answering it. Whatever an override does with the answer of `super`'s hook, it stays a no:
+ *  `super.checkDirect(…) && more` would take an answered one, which is an object, for a yes. */
+export class Refused extends Error {
+  readonly verdict: { readonly allow: false } & Refusal;
+
+  constructor(verdict: { readonly allow: false } & Refusal) {
+    super(verdict.detail === undefined ? verdict.code : `${verdict.code}: ${verdict.detail}`);
+    this.name = 'Refused';
+    this.verdict = verdict;
+  }
 }
 
 export function refusal(code: RefusalCode, detail?: string): Refusal {
@@ -132,6 +156,8 @@ export type ErrorCode =
   | 'LISTEN_FAILED'
   | 'WORKER_START_FAILED'
   | 'SSH2_INCOMPATIBLE'
+  | 'HANDLER_INVALID'
+  | 'ALREADY_LISTENING'
   // No verdict on a login: the check itself could not be made, so the login is denied.
   | 'POOL_BUSY'
   | 'HOOK_TIMEOUT'
@@ -154,9 +180,20 @@ export function assertNever(value: never): never {
   throw new TunnelError('INTERNAL', `unhandled case ${JSON.stringify(value)}`);
 }
 
-/** The text of anything that was thrown. */
+/** The text of anything that was thrown, which may be anything at all. */
 export function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something that has no text';
+  }
+}
+
+/** The same with what lies behind it: `fetch failed` alone tells an operator nothing. */
+export function reasonAndCause(thrown: unknown): string {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  if (!(cause instanceof Error)) return reasonOf(thrown);
+  return `${reasonOf(thrown)} (${cause.message || (errnoOf(cause) ?? cause.name)})`;
 }
 
 /** `ECONNREFUSED` and the like, or undefined. */

@@ -10,7 +10,8 @@ export interface Peer {
 
 /** Who logged in. Hooks may return one of their own; whatever else it carries reaches the later hooks untouched. */
 export interface Identity {
-  /** Name under which limits are counted and ports are leased; the same on every worker. */
+  /** Name under which limits are counted and ports are leased; the same on every worker. 1 to 255 bytes, all printable, so
+   *  that it is the same in every log and event. */
   readonly user: string;
   /** `SHA256:…` of the key that signed, where one did. */
   readonly fingerprint?: string;
@@ -51,3 +52,7 @@ export type BindAddress =
   | { readonly kind: 'unix'; readonly path: string };
 
 export type AuthMethod = 'publickey' | 'password' | 'keyboard-interactive';
+
+/** One way to log in: a method, or several in a row, each of which has to succeed (RFC 4252 §5.1; the form of OpenSSH's
+ *  AuthenticationMethods). */
+export type AuthChain = AuthMethod | `${AuthMethod},${AuthMethod}` | `${AuthMethod},${AuthMethod},${AuthMethod}`;

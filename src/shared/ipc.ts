@@ -3,8 +3,8 @@
  *  second, never one per packet (a large message with a handle, and a queue behind each unanswered handle). */
 
 import type { Config } from './config.js';
-import type { CloseReason, RefuseReason } from './errors.js';
-import type { AuditEvent } from './log.js';
+import type { CloseReason, ErrorCode, RefuseReason } from './errors.js';
+import type { AuditEvent } from './events.js';
 import type { PortRange } from './port.js';
 
 /** Number of an SSH connection, unique for the life of the primary; given out by the primary at accept. */
@@ -44,6 +44,16 @@ export interface StartMessage {
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
   readonly workerId: number;
+  /** Null: the config-driven server. */
+  readonly handler: HandlerStart | null;
+}
+
+/** The user's own server, to be loaded in the worker. */
+export interface HandlerStart {
+  /** file: URL of the module. */
+  readonly url: string;
+  /** For its constructor: the config as it was written, with its units. */
+  readonly options: object;
 }
 
 /** One untouched socket on its way to a worker. */
@@ -80,7 +90,8 @@ export type ToPrimary =
   /** First message: the worker listens. node:cluster drops what comes before an ES module has loaded, so `start` waits for it. */
   | { readonly type: 'hello' }
   | { readonly type: 'ready'; readonly nativeBinding: boolean }
-  | { readonly type: 'failed'; readonly message: string }
+  /** The worker cannot start. With a code: nor could another one, so it is not tried again. */
+  | { readonly type: 'failed'; readonly message: string; readonly code?: ErrorCode }
   /** A fault that nobody caught: no more sockets, please; what runs is drained for some seconds, then the worker exits. */
   | { readonly type: 'stopping'; readonly message: string }
   | { readonly type: 'accepted'; readonly id: ConnId }

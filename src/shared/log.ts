@@ -1,51 +1,6 @@
-/** LOG: the events that the server tells, their shape and how untrusted text is made safe.
- *  Owns nothing; where lines go is decided by whoever holds the sink. */
-import type { ReasonCode } from './errors.js';
+/** LOG: the levels of a log, and how untrusted text is made safe for one line of it.
+ *  Owns nothing. */
 import { escapeUnprintable } from './text.js';
-
-export const EVENT_NAMES = [
-  'server.listening',
-  'server.draining',
-  'server.stopped',
-  'worker.started',
-  'worker.exited',
-  'config.reloaded',
-  'config.rejected',
-  'connection.accepted',
-  'connection.refused',
-  'connection.closed',
-  'auth.succeeded',
-  'auth.failed',
-  'channel.opened',
-  'channel.refused',
-  'channel.closed',
-  'forward.bound',
-  'forward.refused',
-  'forward.released',
-] as const;
-export type EventName = (typeof EVENT_NAMES)[number];
-
-/** One event, one line. Only `event` is always there; text that came from a peer has passed `safeText`. */
-export interface AuditEvent {
-  readonly event: EventName;
-  readonly conn?: number;
-  readonly user?: string;
-  readonly peer?: string;
-  readonly fingerprint?: string;
-  readonly method?: string;
-  readonly destination?: string;
-  readonly bytesIn?: number;
-  readonly bytesOut?: number;
-  readonly durationMs?: number;
-  readonly reason?: ReasonCode;
-  readonly worker?: number;
-  readonly pid?: number;
-  readonly address?: string;
-  readonly detail?: string;
-}
-
-/** Takes events; never throws and never blocks. */
-export type EventSink = (event: AuditEvent) => void;
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

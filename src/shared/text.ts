@@ -7,6 +7,11 @@ export function hasControl(text: string, except = ''): boolean {
   return false;
 }
 
+/** Can this be a user's name? 1 to 255 bytes, of which a log needs to escape none: what is shown is the name. */
+export function isUserName(text: string): boolean {
+  return text !== '' && Buffer.byteLength(text) <= 255 && escapeUnprintable(text) === text;
+}
+
 /** Makes one printable line of a text: control characters become `\xNN`; bidirectional overrides, zero-width characters
  *  and lone surrogates `\u{…}`. */
 export function escapeUnprintable(text: string): string {

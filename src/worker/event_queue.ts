@@ -2,7 +2,7 @@
  *  Owns those that wait. One message is under way at a time, so a peer that makes a hundred thousand refusals a second
  *  fills this bounded queue and not the channel that heartbeats share; what does not fit is counted, and the count is
  *  told with the next message. */
-import type { AuditEvent } from '../shared/log.js';
+import type { AuditEvent } from '../shared/events.js';
 
 /** `lost` events came between these and the ones of the message before. */
 export type SendEvents = (events: readonly AuditEvent[], lost: number, sent: () => void) => void;

@@ -1,15 +1,18 @@
 /** GUARDED: the server's hooks as a connection asks them: for one identity, with a deadline, and a verdict in any case.
  *  Owns nothing. A hook that throws, hangs or answers nonsense denies, and the refusal says why. */
 import type { Address } from '../shared/address.js';
-import { ALLOW, REFUSALS, reasonOf, refuse, type Verdict } from '../shared/errors.js';
+import { ALLOW, REFUSALS, reasonAndCause, reasonOf, refuse, TunnelError, type Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, Identity, Origin, TcpDestination } from '../shared/identity.js';
 import { safeText } from '../shared/log.js';
-import type { PortRange } from '../shared/port.js';
+import { isPort, type PortRange } from '../shared/port.js';
 import { after } from '../shared/timer.js';
-import { callHook } from './auth/hooks.js';
-import type { DirectPolicy } from './forward/direct.js';
+import { callHook, kindOf } from './auth/hooks.js';
+import type { SessionPolicy } from './connection/peer_opens.js';
+import type { Session } from './connection/session.js';
+import type { DirectPolicy, DirectVerdict } from './forward/direct.js';
+import { discardTarget, targetOf } from './forward/inside.js';
 import type { ListenPolicy } from './forward/remote.js';
-import type { ServerHooks } from './server.js';
+import type { IdentityLimits, ServerHooks } from './server.js';
 
 export interface GuardOptions {
   readonly hooks: ServerHooks;
@@ -17,56 +20,161 @@ export interface GuardOptions {
   readonly timeoutMs: number;
 }
 
-export class GuardedPolicy implements DirectPolicy, ListenPolicy {
+export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy {
   readonly #options: GuardOptions;
 
   constructor(options: GuardOptions) {
     this.#options = options;
   }
 
-  checkDirect(origin: Origin, destination: Destination, signal: AbortSignal): Promise<Verdict> {
+  async checkDirect(origin: Origin, destination: Destination, signal: AbortSignal): Promise<DirectVerdict> {
     const { hooks, identity } = this.#options;
-    return this.#ask('checkDirect', signal, (aborted) => hooks.checkDirect(origin, destination, identity, aborted));
-  }
-  checkForward(bind: BindAddress, signal: AbortSignal): Promise<Verdict> {
-    const { hooks, identity } = this.#options;
-    return this.#ask('checkForwardAddress', signal, (aborted) => hooks.checkForwardAddress(bind, identity, aborted));
-  }
-  checkDial(destination: TcpDestination, candidate: Address): Verdict {
-    const { hooks, identity } = this.#options;
-    return this.#askNow('checkDial', () => hooks.checkDial(destination, candidate, identity));
-  }
-  checkDialPath(realPath: string): Verdict {
-    const { hooks, identity } = this.#options;
-    return this.#askNow('checkDialPath', () => hooks.checkDialPath(realPath, identity));
-  }
-  /** @throws what the hook throws; the request that asked is refused with it */
-  portRanges(host: string): readonly PortRange[] {
-    const { hooks, identity } = this.#options;
-    return hooks.portRanges(host, identity);
-  }
-
-  async #ask(name: string, closing: AbortSignal, call: (signal: AbortSignal) => unknown): Promise<Verdict> {
-    const answer = await callHook(call, { timeoutMs: this.#options.timeoutMs, closing, after });
-    if (answer.ok) return this.#read(name, answer.value);
-    return refuse(answer.code === 'HOOK_TIMEOUT' ? 'HOOK_TIMEOUT' : 'HOOK_FAILED', `${name}: ${answer.detail}`);
-  }
-
-  #askNow(name: string, call: () => unknown): Verdict {
+    const answer = await this.#ask('checkDirect', signal, (aborted) =>
+      hooks.checkDirect(origin, destination, identity, aborted),
+    );
+    if (!answer.ok) return answer.refusal;
     try {
-      return this.#read(name, call());
+      return readDirect(answer.value);
     } catch (thrown) {
-      return refuse('HOOK_FAILED', `${name}: ${safeText(reasonOf(thrown))}`);
+      return refuse('HOOK_FAILED', `checkDirect: ${safeText(reasonOf(thrown))}`); // an object that breaks when looked at
     }
   }
 
-  /** Only `true` and our own yes allow; anything else that is no plain no is a fault of the hook. */
-  #read(name: string, value: unknown): Verdict {
-    if (value === true) return ALLOW;
-    if (value === false) return refuse('POLICY_DENIED');
-    if (isVerdict(value)) return value;
-    return refuse('HOOK_FAILED', `${name}: answered neither true nor false`);
+  async checkForward(bind: BindAddress, signal: AbortSignal): Promise<Verdict> {
+    const { hooks, identity } = this.#options;
+    const answer = await this.#ask('checkForwardAddress', signal, (aborted) =>
+      hooks.checkForwardAddress(bind, identity, aborted),
+    );
+    return answer.ok ? readVerdict('checkForwardAddress', answer.value) : answer.refusal;
   }
+
+  checkDial(destination: TcpDestination, candidate: Address): Verdict {
+    const { hooks, identity } = this.#options;
+    return askNow('checkDial', () => hooks.checkDial(destination, candidate, identity));
+  }
+
+  checkDialPath(realPath: string): Verdict {
+    const { hooks, identity } = this.#options;
+    return askNow('checkDialPath', () => hooks.checkDialPath(realPath, identity));
+  }
+
+  /** @throws TunnelError HOOK_FAILED, for nonsense too; the request that asked is refused with it */
+  portRanges(host: string): readonly PortRange[] {
+    const { hooks, identity } = this.#options;
+    const ranges = named('portRanges', () => hooks.portRanges(host, identity));
+    if (Array.isArray(ranges) && ranges.every(isPortRange)) return ranges;
+    throw new TunnelError(
+      'HOOK_FAILED',
+      `portRanges: answered ${kindOf(ranges)}; wanted a list of [low, high] pairs of ports`,
+    );
+  }
+
+  /** @throws TunnelError HOOK_FAILED, for nonsense too: a limit that is no number would be none */
+  limits(): IdentityLimits {
+    const { hooks, identity } = this.#options;
+    const limits: Partial<IdentityLimits> | null | undefined = Object(named('limits', () => hooks.limits(identity)));
+    const [connections, channels, forwards] = [limits?.connections, limits?.channels, limits?.forwards].map(readLimit);
+    if (connections !== undefined && channels !== undefined && forwards !== undefined)
+      return { connections, channels, forwards };
+    throw new TunnelError(
+      'HOOK_FAILED',
+      'limits: answered no connections, channels and forwards, each a number from 0 to Infinity',
+    );
+  }
+
+  onSession(session: Session, signal: AbortSignal, failed: (detail: string) => void): void {
+    const { hooks, identity } = this.#options;
+    const fail = (thrown: unknown): void => failed(`onSession: ${safeText(reasonAndCause(thrown))}`);
+    try {
+      Promise.resolve(hooks.onSession(session, identity, signal)).catch(fail);
+    } catch (thrown) {
+      fail(thrown);
+    }
+  }
+
+  async #ask(name: string, closing: AbortSignal, call: (signal: AbortSignal) => unknown): Promise<Asked> {
+    const { timeoutMs } = this.#options;
+    const answer = await callHook(async (signal) => await orRefused(() => call(signal)), {
+      timeoutMs,
+      closing,
+      after,
+      onLate: discard,
+    });
+    if (answer.ok) return answer;
+    const code = answer.code === 'HOOK_TIMEOUT' ? 'HOOK_TIMEOUT' : 'HOOK_FAILED';
+    return { ok: false, refusal: refuse(code, `${name}: ${answer.detail}`) };
+  }
+}
+
+type Asked = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly refusal: Verdict };
+
+/** A thrown `Refused` is an answer. */
+async function orRefused(call: () => unknown): Promise<unknown> {
+  try {
+    const value = call();
+    targetOf(value); // at once: a stream that is destroyed by an error emits it before anybody has awaited it
+    return await value;
+  } catch (thrown) {
+    const refused = refusalIn(thrown);
+    if (refused !== null) return refused;
+    throw thrown;
+  }
+}
+
+/** By its shape: it may be the `Refused` of another copy of this package. */
+function refusalIn(thrown: unknown): Verdict | null {
+  if (!(thrown instanceof Error) || thrown.name !== 'Refused' || !('verdict' in thrown)) return null;
+  return isVerdict(thrown.verdict) && !thrown.verdict.allow ? thrown.verdict : null;
+}
+
+/** What a hook that nobody waits for answers.
+ *  @throws TunnelError HOOK_FAILED that says which hook it was */
+function named(name: string, call: () => unknown): unknown {
+  try {
+    return atOnce(call());
+  } catch (cause) {
+    throw new TunnelError('HOOK_FAILED', `${name}: ${reasonAndCause(cause)}`, { cause });
+  }
+}
+
+/** A promise in place of an answer is a fault; that it may reject later must end nothing. */
+function atOnce(value: unknown): unknown {
+  if (!isThenable(value)) return value;
+  Promise.resolve(value).catch(ignore);
+  throw new TunnelError('HOOK_FAILED', 'answered a promise; this hook answers at once');
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+function askNow(name: string, call: () => unknown): Verdict {
+  try {
+    return readVerdict(name, atOnce(call()));
+  } catch (thrown) {
+    const refused = refusalIn(thrown);
+    if (refused !== null) return refused;
+    return refuse('HOOK_FAILED', `${name}: ${safeText(reasonAndCause(thrown))}`);
+  }
+}
+
+function readDirect(value: unknown): DirectVerdict {
+  const target = targetOf(value);
+  if (target === null) return readVerdict('checkDirect', value);
+  if (target.kind === 'destroyed') return refuse('HOOK_FAILED', 'checkDirect: answered a stream that is destroyed');
+  if (target.kind === 'duplex' && (target.duplex.readableObjectMode || target.duplex.writableObjectMode)) {
+    discardTarget(target);
+    return refuse('HOOK_FAILED', 'checkDirect: answered a stream in object mode; wanted one of bytes');
+  }
+  return { allow: true, target };
+}
+
+/** Only `true` and our own yes allow; anything else that is no plain no is a fault of the hook. */
+function readVerdict(name: string, value: unknown): Verdict {
+  if (value === true) return ALLOW;
+  if (value === false) return refuse('POLICY_DENIED');
+  if (isVerdict(value)) return value.allow ? ALLOW : value;
+  return refuse('HOOK_FAILED', `${name}: answered ${kindOf(value)}; wanted true, false or refuse(…)`);
 }
 
 function isVerdict(value: unknown): value is Verdict {
@@ -75,3 +183,25 @@ function isVerdict(value: unknown): value is Verdict {
   if (value.allow !== false || !('code' in value) || typeof value.code !== 'string') return false;
   return Object.hasOwn(REFUSALS, value.code) && (!('detail' in value) || typeof value.detail === 'string');
 }
+
+/** As a number that JSON keeps: Infinity would reach the primary as null. */
+function readLimit(value: unknown): number | undefined {
+  if (typeof value !== 'number' || !(value >= 0)) return undefined;
+  return Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER);
+}
+
+function isPortRange(value: unknown): value is PortRange {
+  return Array.isArray(value) && value.length === 2 && value.every(isPort);
+}
+
+/** A stream that comes when nobody waits for it any more would stay open for ever. */
+function discard(value: unknown): void {
+  try {
+    const target = targetOf(value);
+    if (target !== null) discardTarget(target);
+  } catch {
+    // an object that breaks when looked at holds nothing of ours
+  }
+}
+
+function ignore(): void {}

@@ -3,18 +3,19 @@
  *  connection held is free. */
 
 import { formatHostPort } from '../shared/address.js';
-import type { CloseReason } from '../shared/errors.js';
-import type { Identity, Peer } from '../shared/identity.js';
+import { type CloseReason, reasonOf } from '../shared/errors.js';
+import type { ChannelNews, ForwardNews, OfConnection, OfLogin } from '../shared/events.js';
+import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
-import { type AuditEvent, safeText } from '../shared/log.js';
+import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
-import { type AuthFailureEvent, UserAuth } from './auth/userauth.js';
+import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import { Connection, type ConnectionLimits } from './connection/connection.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
 import type { HandedOver, Primary } from './primary_link.js';
-import type { ServerHooks } from './server.js';
+import type { IdentityLimits, ServerHooks } from './server.js';
 import { SocketReader } from './transport/reader.js';
 import { Transport, type TransportOptions } from './transport/transport.js';
 
@@ -57,13 +58,15 @@ export class Life {
   readonly #onEnd: (life: Life) => void;
   #stage: Stage;
   #draining = false;
-  #identity: Identity | null = null;
-  #fingerprint: string | undefined;
+  /** What every event of this connection says, before the login and after. */
+  readonly #conn: OfConnection;
+  #login: OfLogin | null = null;
 
   constructor(handedOver: HandedOver, context: LifeContext, onEnd: (life: Life) => void) {
     this.id = handedOver.id;
     this.#context = context;
     this.#peer = handedOver.peer;
+    this.#conn = { conn: this.id, peer: formatHostPort(this.#peer.address, this.#peer.port) };
     this.#onEnd = onEnd;
     this.#startedMs = context.now();
     this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => true);
@@ -159,14 +162,20 @@ export class Life {
       maxTries: auth.maxTries,
       hookTimeoutMs,
       onSuccess: (identity, method, fingerprint) => this.#startConnection(transport, identity, method, fingerprint),
+      onPartial: (step) => this.#onAuthPartial(step),
       onFailure: (failure) => this.#onAuthFailure(failure),
     });
     this.#stage = { name: 'auth', transport, auth: userAuth };
   }
 
+  #onAuthPartial(step: AuthStep): void {
+    this.#context.primary.event({ event: 'auth.partial', ...this.#conn, ...step });
+  }
+
   #onAuthFailure({ user, method, code, fingerprint, detail }: AuthFailureEvent): void {
-    this.#event({
+    this.#context.primary.event({
       event: 'auth.failed',
+      ...this.#conn,
       user,
       method,
       reason: code,
@@ -175,41 +184,47 @@ export class Life {
     });
   }
 
-  #startConnection(transport: Transport, identity: Identity, method: string, fingerprint: string | undefined): void {
+  #startConnection(
+    transport: Transport,
+    identity: Identity,
+    method: AuthMethod,
+    fingerprint: string | undefined,
+  ): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, limits, resolver, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
-    this.#identity = identity;
-    this.#fingerprint = fingerprint;
-    const own = hooks.limits(identity);
     const { user } = identity;
+    this.#login = { ...this.#conn, user, ...(fingerprint === undefined ? {} : { fingerprint }) };
+    const policy = new GuardedPolicy({ hooks, identity, timeoutMs: hookTimeoutMs });
+    let own: IdentityLimits;
+    try {
+      own = policy.limits();
+    } catch (thrown) {
+      transport.disconnect(DISCONNECT.BY_APPLICATION, 'connection closed', 'HOOK_FAILED', reasonOf(thrown));
+      return;
+    }
     const connection = new Connection({
       transport,
       identity,
-      policy: new GuardedPolicy({
-        hooks,
-        identity,
-        timeoutMs: hookTimeoutMs,
-      }),
+      peer: this.#peer,
+      policy,
       leases: {
         lease: (target) => primary.lease(this.id, user, own.forwards, target),
         release: (key) => primary.release(this.id, key),
       },
       resolver,
       buffers: this.#context.transport.buffers,
-      // Not Math.min: what a hook leaves out must not lift the server's own limit.
-      limits: { ...limits, maxChannels: own.channels < limits.maxChannels ? own.channels : limits.maxChannels },
-      noShell: hooks.noShell,
+      limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },
       onEvent: (event) => {
-        this.#event(event);
+        this.#tell(event);
         // A channel that ended or was refused is still in its table while that is told.
         if (this.#draining) setImmediate(() => this.#endIfDrained());
       },
       now,
     });
     this.#stage = { name: 'serving', transport, connection };
-    this.#event({ event: 'auth.succeeded', method });
+    primary.event({ event: 'auth.succeeded', ...this.#login, method });
     primary.authenticated(this.id);
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
@@ -231,8 +246,9 @@ export class Life {
     const { socket } = this.#reader;
     if (reason !== 'REVOKED')
       // its end is told by the worker that has it
-      this.#event({
+      this.#context.primary.event({
         event: 'connection.closed',
+        ...(this.#login ?? this.#conn),
         reason,
         bytesIn: socket.bytesRead,
         bytesOut: socket.bytesWritten,
@@ -243,13 +259,8 @@ export class Life {
     this.#onEnd(this);
   }
 
-  #event(event: AuditEvent): void {
-    this.#context.primary.event({
-      conn: this.id,
-      peer: formatHostPort(this.#peer.address, this.#peer.port),
-      ...(this.#identity === null ? {} : { user: safeText(this.#identity.user) }),
-      ...(this.#fingerprint === undefined ? {} : { fingerprint: this.#fingerprint }),
-      ...event,
-    });
+  /** Says whose channel or forward it was. */
+  #tell(news: ChannelNews | ForwardNews): void {
+    if (this.#login !== null) this.#context.primary.event({ ...this.#login, ...news });
   }
 }

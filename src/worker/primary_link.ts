@@ -3,6 +3,7 @@
  *  in; decides only one thing itself: a socket that comes too late or without its handle is refused, so that none is
  *  ever served twice. */
 import { assertNever, type CloseReason, type RefuseReason } from '../shared/errors.js';
+import type { AuditEvent } from '../shared/events.js';
 import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import {
@@ -17,7 +18,6 @@ import {
   type StartMessage,
   type ToPrimary,
 } from '../shared/ipc.js';
-import type { AuditEvent } from '../shared/log.js';
 import { EventQueue } from './event_queue.js';
 
 /** A socket that the primary handed over. */

@@ -1,7 +1,7 @@
 /** RUN: a worker's life: start, serve, drain, exit.
  *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes nothing new, keeps the
  *  tunnels it has and ends with them or at the drain's deadline. */
-import { type RefuseReason, reasonOf } from '../shared/errors.js';
+import { type ErrorCode, type RefuseReason, reasonOf, TunnelError } from '../shared/errors.js';
 import type { StartMessage } from '../shared/ipc.js';
 import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
@@ -22,6 +22,12 @@ export interface RunningWorker {
   fault(thrown: unknown): void;
 }
 
+/** Faults of what was given to the worker: another one would fail in the same way. */
+const LASTING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'HANDLER_INVALID',
+  'HOST_KEY_INVALID',
+  'SSH2_INCOMPATIBLE',
+]);
 const LOAD_EVERY_MS = 1_000;
 /** What tunnels get after a fault: the process may be in any state. */
 const FAULT_DRAIN_MS = 5_000;
@@ -37,6 +43,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   let faulty = false;
 
   const exit = async (code: number): Promise<void> => {
+    clearInterval(loadTimer);
     await Promise.race([link.flushed(), delay(FLUSH_MS)]);
     side.exit(code);
   };
@@ -55,7 +62,8 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     try {
       server = await createServer(message, link);
     } catch (error) {
-      link.send({ type: 'failed', message: reasonOf(error) });
+      const code = error instanceof TunnelError && LASTING.has(error.code) ? error.code : undefined;
+      link.send({ type: 'failed', message: reasonOf(error), ...(code === undefined ? {} : { code }) });
       await exit(1);
       return;
     }
@@ -83,7 +91,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     fault,
   });
 
-  setInterval(() => {
+  const loadTimer = setInterval(() => {
     if (server === undefined) return;
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
   }, LOAD_EVERY_MS).unref();

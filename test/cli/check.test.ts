@@ -168,16 +168,47 @@ t.test('bad usage: exit code 2 and a hint', async (t) => {
     [['--bogus'], /^error: unknown option '--bogus'/],
     [['check', 'extra'], /^error: too many arguments/],
     [['check', '--config'], /^error: option .* argument missing/],
-    [['serve', '--handler', './mine.js'], /^error: --handler is not supported in this version yet\n$/],
   ];
   for (const [args, message] of cases) {
     const outcome = await sallyport(t, dir, args);
     t.match(outcome, { code: 2, stdout: '', stderr: message }, args.join(' '));
-    if (args[0] !== 'serve') t.match(outcome.stderr, /sallyport --help/, args.join(' '));
+    t.match(outcome.stderr, /sallyport --help/, args.join(' '));
   }
   t.match(await sallyport(t, dir, ['--help']), { code: 0, stdout: /hash-password/ });
   t.match(await sallyport(t, dir, ['--version']), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
 });
+
+t.test(
+  'a handler is loaded and made by `check`, and one that is not whole ends `serve` with the same words',
+  async (t) => {
+    const dir = tempDir(t);
+    const library = new URL('../../src/index.js', import.meta.url).href;
+    write(
+      dir,
+      'good.mjs',
+      `import { TunnelServer } from '${library}';\nexport default class extends TunnelServer {}\n`,
+    );
+    write(dir, 'none.mjs', 'export const nothing = 1;\n');
+    write(dir, 'named.yaml', 'workers: 1\nhandler: none.mjs\n');
+    t.match(await sallyport(t, dir, ['check', '--handler', 'good.mjs']), {
+      code: 0,
+      stdout: /^config: good: decides by .*good\.mjs, /,
+      stderr: '',
+    });
+    const wrong = /none\.mjs: has no default export; wanted: export default class extends TunnelServer/;
+    for (const [args, place] of [
+      [['--handler', 'none.mjs'], /^command line: handler: /],
+      [['--config', 'named.yaml'], /^named\.yaml:2:10: handler: /],
+      [['--config', 'named.yaml', '--handler', 'none.mjs'], /^command line: handler: /],
+    ] as const) {
+      const checked = await sallyport(t, dir, ['check', ...args]);
+      t.match(checked, { code: 2, stdout: place, stderr: '' }, args.join(' '));
+      t.match(checked.stdout, wrong);
+      const served = await sallyport(t, dir, ['serve', '--listen', '127.0.0.1:0', ...args]);
+      t.match(served, { code: 2, stdout: '', stderr: wrong }, args.join(' '));
+    }
+  },
+);
 
 t.test('serve tells the same errors, and those of its own options', async (t) => {
   const dir = tempDir(t);

@@ -177,30 +177,48 @@ t.test('RFC 4254 §6: a session', async (t) => {
     client.send(message(MSG.CHANNEL_OPEN, 'session', 5, windowBytes, 32_768));
     return (await client.take(MSG.CHANNEL_OPEN_CONFIRMATION)).readUInt32BE(5);
   };
-  const request = (peerId: number, name: string, ...rest: string[]): void =>
+  const request = (peerId: number, name: string, ...rest: (string | number)[]): void =>
     client.send(message(MSG.CHANNEL_REQUEST, peerId, name, true, ...rest));
 
-  await t.test('env, subsystem, x11 and agent are refused, and the connection goes on', async (t) => {
+  const terminal = ['xterm', 80, 24, 0, 0, ''] as const;
+  const untaken = (): number[] => client.untaken.filter((type) => type !== MSG.EXT_INFO);
+
+  await t.test('subsystem, x11, agent and what is malformed are refused, and the connection goes on', async (t) => {
     const peerId = await open();
-    for (const name of ['env', 'subsystem', 'x11-req', 'auth-agent-req@openssh.com', 'signal', '', '__proto__']) {
+    for (const name of ['subsystem', 'x11-req', 'auth-agent-req@openssh.com', 'signal', '', '__proto__']) {
       request(peerId, name, 'sftp');
       t.ok(await client.take(MSG.CHANNEL_FAILURE), name);
     }
+    for (const [name, ...rest] of [
+      ['env', 'LANG'],
+      ['env', 'LANG', 'C', 'more'],
+      ['pty-req'],
+      ['pty-req', ...terminal.slice(0, -1)],
+      ['pty-req', ...terminal, 'more'],
+      ['window-change', 80, 24, 0, 0], // of no terminal
+      ['exec'],
+      ['exec', 'id', 'more'],
+    ] as const) {
+      request(peerId, name, ...rest);
+      t.ok(await client.take(MSG.CHANNEL_FAILURE), `malformed ${name}`);
+    }
+    request(peerId, 'env', 'LANG', 'C');
+    t.ok(await client.take(MSG.CHANNEL_SUCCESS), 'twin: a variable is kept for whoever serves the session');
     client.send(message(MSG.CHANNEL_CLOSE, peerId));
     await client.take(MSG.CHANNEL_CLOSE);
   });
 
-  for (const [name, terminal, lineEnd] of [
+  for (const [name, onTerminal, lineEnd] of [
     ['shell', false, '\n'],
     ['exec', false, '\n'],
     ['shell', true, '\r\n'],
   ] as const)
     await t.test(
-      `${name} ${terminal ? 'on a terminal ' : ''}gets the text on stderr, exit status 1, EOF, CLOSE`,
+      `${name} ${onTerminal ? 'on a terminal ' : ''}gets the text on stderr, exit status 1, EOF, CLOSE`,
       async (t) => {
         const peerId = await open();
-        if (terminal) {
-          request(peerId, 'pty-req');
+        if (onTerminal) {
+          request(peerId, 'pty-req', ...terminal);
           await client.take(MSG.CHANNEL_SUCCESS);
         }
         request(peerId, name, 'id');
@@ -218,17 +236,33 @@ t.test('RFC 4254 §6: a session', async (t) => {
       },
     );
 
-  await t.test('a window of 10 bytes gets 10 bytes of the text, one of 0 none', async (t) => {
-    for (const windowBytes of [10, 0]) {
-      const peerId = await open(windowBytes);
-      request(peerId, 'shell');
-      await client.take(MSG.CHANNEL_CLOSE);
-      const texts = client.untaken.includes(MSG.CHANNEL_EXTENDED_DATA)
-        ? new WireReader(await client.take(MSG.CHANNEL_EXTENDED_DATA), 9).text()
-        : '';
-      t.equal(texts.length, windowBytes);
-      client.send(message(MSG.CHANNEL_CLOSE, peerId));
-    }
+  await t.test('a window of 10 bytes gets 10 bytes of the text, and the rest when it grows', async (t) => {
+    const peerId = await open(10);
+    request(peerId, 'shell');
+    await client.take(MSG.CHANNEL_SUCCESS);
+    const stderr = async (): Promise<string> => new WireReader(await client.take(MSG.CHANNEL_EXTENDED_DATA), 9).text();
+    t.equal(await stderr(), 'This serve');
+    await client.roundTrip();
+    t.same(untaken(), [], 'the end stands behind all of the text');
+    client.send(message(MSG.CHANNEL_WINDOW_ADJUST, peerId, 1000));
+    t.match(await stderr(), /^r only carries tunnels: .*\n$/);
+    await client.take(MSG.CHANNEL_REQUEST);
+    await client.take(MSG.CHANNEL_EOF);
+    await client.take(MSG.CHANNEL_CLOSE);
+    client.send(message(MSG.CHANNEL_CLOSE, peerId));
+  });
+
+  await t.test('a window of 0 gets none, and its peer may leave', async (t) => {
+    const peerId = await open(0);
+    request(peerId, 'shell');
+    await client.take(MSG.CHANNEL_SUCCESS);
+    await client.roundTrip();
+    t.same(untaken(), []);
+    client.send(message(MSG.CHANNEL_CLOSE, peerId));
+    await client.take(MSG.CHANNEL_CLOSE);
+    await client.roundTrip();
+    t.same(untaken(), []);
+    t.equal(server.endpoint.load().channels, 0);
   });
 
   await t.test('no-more-sessions@openssh.com is kept to', async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { EventLog } from '../../src/master/event_log.js';
-import { EVENT_NAMES, type LogLevel } from '../../src/shared/log.js';
+import type { AuditEvent, EventName } from '../../src/shared/events.js';
+import type { LogLevel } from '../../src/shared/log.js';
 import { FakeClock } from '../support/fake_clock.js';
 
 function room(options: { level?: LogLevel; format?: 'auto' | 'pretty' | 'json'; terminal?: boolean } = {}) {
@@ -25,9 +26,37 @@ function room(options: { level?: LogLevel; format?: 'auto' | 'pretty' | 'json'; 
   };
 }
 
+const conn = { conn: 7, peer: '127.0.0.1:5' };
+const login = { ...conn, user: 'alice' };
+const channel = { ...login, kind: 'direct-tcpip', channel: 1, destination: 'a:1' } as const;
+const forward = { ...login, kind: 'tcpip-forward', destination: 'localhost:1' } as const;
+const traffic = { bytesIn: 1, bytesOut: 2, durationMs: 3 };
+const process = { worker: 1, pid: 2 };
+
+/** One of each: the compiler sees to it that none is left out. */
+const EVENTS: { readonly [name in EventName]: Extract<AuditEvent, { readonly event: name }> } = {
+  'server.listening': { event: 'server.listening', address: '127.0.0.1:22' },
+  'server.draining': { event: 'server.draining', detail: '1 connection' },
+  'server.stopped': { event: 'server.stopped', reason: 'DRAINED' },
+  'worker.started': { event: 'worker.started', ...process, durationMs: 3 },
+  'worker.exited': { event: 'worker.exited', ...process, reason: 'CRASHED', detail: 'exit code 1' },
+  'connection.accepted': { event: 'connection.accepted', ...conn, worker: 1 },
+  'connection.refused': { event: 'connection.refused', reason: 'AT_CAPACITY' },
+  'connection.closed': { event: 'connection.closed', ...login, reason: 'PEER_CLOSED', ...traffic },
+  'auth.succeeded': { event: 'auth.succeeded', ...login, method: 'password' },
+  'auth.partial': { event: 'auth.partial', ...login, method: 'publickey' },
+  'auth.failed': { event: 'auth.failed', ...login, method: 'password', reason: 'UNKNOWN_USER' },
+  'channel.opened': { event: 'channel.opened', ...channel },
+  'channel.closed': { event: 'channel.closed', ...channel, reason: 'COMPLETE', ...traffic },
+  'channel.refused': { event: 'channel.refused', ...login, kind: 'unknown', destination: 'x', reason: 'UNKNOWN_TYPE' },
+  'forward.bound': { event: 'forward.bound', ...forward },
+  'forward.refused': { event: 'forward.refused', ...forward, reason: 'PORT_TAKEN' },
+  'forward.released': { event: 'forward.released', ...forward, reason: 'CANCELLED', ...traffic },
+};
+
 t.test('one event is one line of JSON, with time and level', async (t) => {
   const { log, lines } = room();
-  log.event({ event: 'auth.failed', conn: 7, user: 'a\nb', peer: '127.0.0.1:5', reason: 'UNKNOWN_USER' });
+  log.event({ ...EVENTS['auth.failed'], user: 'a\nb' });
   t.equal(lines.length, 1);
   t.equal(lines[0]?.split('\n').length, 2, 'one newline, at the end');
   const line: unknown = JSON.parse(lines[0] ?? '');
@@ -36,14 +65,17 @@ t.test('one event is one line of JSON, with time and level', async (t) => {
 
 t.test('every event has a level, and the level decides', async (t) => {
   const { log, lines } = room({ level: 'trace' });
-  for (const event of EVENT_NAMES) log.event({ event });
-  t.equal(lines.length, EVENT_NAMES.length);
+  for (const event of Object.values(EVENTS)) log.event(event);
+  t.same(
+    lines.map((line) => JSON.parse(line).event),
+    Object.keys(EVENTS),
+  );
   const quiet = room({ level: 'warn' });
-  quiet.log.event({ event: 'connection.accepted' });
-  quiet.log.event({ event: 'worker.exited', reason: 'DRAINED' });
+  quiet.log.event(EVENTS['connection.accepted']);
+  quiet.log.event({ ...EVENTS['worker.exited'], reason: 'DRAINED' });
   quiet.log.info('info');
   t.same(quiet.lines, []);
-  quiet.log.event({ event: 'worker.exited', reason: 'CRASHED' });
+  quiet.log.event(EVENTS['worker.exited']);
   quiet.log.warn('warn');
   t.equal(quiet.lines.length, 2);
   const silent = room({ level: 'silent' });
@@ -59,16 +91,19 @@ t.test('pretty on a terminal, JSON elsewhere, or as the config says', async (t) 
     ['json', true, false],
   ] as const) {
     const { log, lines } = room({ format, terminal });
-    log.event({ event: 'server.draining' });
+    log.event(EVENTS['server.draining']);
     t.equal(lines[0]?.startsWith('{'), !pretty, `${format} ${terminal}`);
   }
 });
 
 t.test('a pretty event is one line, and tells its fields', async (t) => {
   const { log, lines } = room({ format: 'pretty' });
-  log.event({ event: 'connection.closed', conn: 3, user: 'a b', pid: 7, reason: 'PEER_CLOSED' });
+  log.event({ ...EVENTS['forward.refused'], user: 'a b', detail: 'x' });
   log.warn('mind the gap');
-  t.match(lines[0], /^\[\d\d:\d\d:\d\d\] INFO: connection\.closed conn=3 user="a b" pid=7 reason=PEER_CLOSED\n$/);
+  t.match(
+    lines[0],
+    /^\[\d\d:\d\d:\d\d\] WARN: forward\.refused conn=7 peer=127\.0\.0\.1:5 user="a b" kind=tcpip-forward destination=localhost:1 reason=PORT_TAKEN detail=x\n$/,
+  );
   t.match(lines[1], /WARN: mind the gap\n$/);
 });
 
@@ -83,4 +118,10 @@ t.test('lost lines are confessed as soon as one gets through', async (t) => {
   t.match(lines[1], /heard/);
   log.info('again');
   t.equal(lines.length, 3, 'confessed once');
+});
+
+t.test('events that a worker lost are told in words, with their number', async (t) => {
+  const { log, lines } = room();
+  log.lost(3, 17);
+  t.match(JSON.parse(lines[0] ?? ''), { level: 'error', msg: /worker 3: 17 events were lost/ });
 });

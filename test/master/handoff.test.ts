@@ -4,7 +4,7 @@ import net from 'node:net';
 import t, { type Test } from 'tap';
 import type { Pick } from '../../src/master/dispatch.js';
 import { Handoff } from '../../src/master/handoff.js';
-import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
+import { closeHandle, type TcpHandle, takeHandle } from '../../src/shared/handles.js';
 import type { ConnId, ToWorker } from '../../src/shared/ipc.js';
 import { within } from '../support/deadline.js';
 import { FakeClock } from '../support/fake_clock.js';
@@ -37,6 +37,7 @@ function room(workers: readonly number[]) {
   const messages: ToWorker[] = [];
   const alive = new Set(workers);
   const unsendable = new Set<number>();
+  const takenBy: number[] = [];
   const made: Handoff = new Handoff(
     {
       pick(tried): Pick {
@@ -50,6 +51,10 @@ function room(workers: readonly number[]) {
         if (unsendable.has(worker)) failed();
       },
       tell: (worker, message) => said.push(`${message.type} ${worker}`),
+      taken(worker, handle) {
+        takenBy.push(worker);
+        closeHandle(handle);
+      },
     },
     {
       accepted: (conn, worker) => said.push(`accepted ${conn} by ${worker}`),
@@ -59,17 +64,18 @@ function room(workers: readonly number[]) {
     TIMING,
   );
   const offer = (conn: number, handle: TcpHandle): void => made.offer({ id: id(conn), handle, peer });
-  return { handoff: made, clock, said, messages, alive, unsendable, offer };
+  return { handoff: made, clock, said, messages, alive, unsendable, takenBy, offer };
 }
 
-t.test('accepted: our copy is closed, no timer is left, the deadline is on the message', async (t) => {
-  const { handoff, clock, said, messages, offer } = room([1]);
+t.test('accepted: our copy is given up, no timer is left, the deadline is on the message', async (t) => {
+  const { handoff, clock, said, messages, takenBy, offer } = room([1]);
   const { handle } = await realHandle(t);
   offer(1, handle);
   t.match(messages[0], { type: 'connection', id: 1, deadlineNs: String(clock.nowNs() + 2_000_000_000n) });
   t.ok(handle.fd > 0, 'kept until the answer');
+  t.same(takenBy, []);
   handoff.accepted(1, id(1));
-  t.ok(handle.fd < 0);
+  t.same(takenBy, [1], 'and no other way closes it: in one process it is the very handle that is served');
   t.same(said, ['give 1', 'accepted 1 by 1']);
   t.match([handoff.size, handoff.inFlight(1), clock.pending], [0, 0, 0]);
 });
@@ -77,7 +83,7 @@ t.test('accepted: our copy is closed, no timer is left, the deadline is on the m
 t.test(
   'no answer: somebody else only after deadline, margin and one more poll; a late accepted is revoked',
   async (t) => {
-    const { handoff, clock, said, offer } = room([1, 2]);
+    const { handoff, clock, said, takenBy, offer } = room([1, 2]);
     const { handle } = await realHandle(t);
     offer(1, handle);
     clock.advance(2999);
@@ -89,9 +95,11 @@ t.test(
     handoff.accepted(1, id(1));
     t.same(said.slice(2), ['revoke 1']);
     t.ok(handle.fd > 0, 'which changes nothing for worker 2');
+    t.same(takenBy, []);
     handoff.accepted(2, id(1));
     handoff.accepted(1, id(1));
     t.same(said.slice(3), ['accepted 1 by 2', 'revoke 1']);
+    t.same(takenBy, [2]);
     t.match(handoff.counters, { sent: 2, timedOut: 1, revoked: 2, accepted: 1, ended: 0 });
   },
 );

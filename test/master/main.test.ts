@@ -5,11 +5,13 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { startPrimary } from '../../src/master/main.js';
 import { within } from '../support/deadline.js';
 import { EventLog } from '../support/events.js';
-import { FakePeer } from '../support/primary_under_test.js';
+import { FakePeer, fakeWorkerEntry } from '../support/primary_under_test.js';
 import { type Running, start } from '../support/process.js';
 import { tempDir } from '../support/temp.js';
+import { testConfig } from '../support/test_config.js';
 
 const entry = fileURLToPath(new URL('../support/primary_entry.js', import.meta.url));
 
@@ -77,6 +79,31 @@ t.test('SIGHUP and SIGUSR2 are survived and answered in the log; workers ignore 
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.kill(Number(pid), signal);
   t.ok((await (await FakePeer.connect(t, port)).worker()) > 0);
   t.same(events.list('worker.exited'), []);
+});
+
+t.test('a program that keeps the signals to itself ends the server by a call', async (t) => {
+  for (const end of ['drain', 'kill'] as const) {
+    const before = process.listenerCount('SIGTERM');
+    const started = await startPrimary({
+      config: testConfig({ stateDir: tempDir(t), log: { level: 'silent' } }),
+      handler: null,
+      workerEntry: fakeWorkerEntry,
+      execArgv: [],
+      signals: false,
+    });
+    t.equal(process.listenerCount('SIGTERM'), before);
+    const [address] = started.addresses;
+    if (address?.kind !== 'tcp') throw new Error('no TCP listener');
+    const peer = await FakePeer.connect(t, address.port);
+    await peer.worker();
+    started[end]();
+    if (end === 'drain') {
+      t.equal(await peer.ask('still'), 'still', 'what runs may end');
+      peer.socket.end();
+    } else t.equal(await peer.line(), undefined, 'at once');
+    t.equal(await within(started.exitCode, 'end of the server'), end === 'drain' ? 0 : 1);
+    started[end](); // it has ended: nothing happens
+  }
 });
 
 t.test('what cannot start says why and exits 1', async (t) => {

@@ -84,7 +84,7 @@ t.test('a worker that hangs in the hand-off: somebody else serves, nobody twice'
   );
   t.equal(await peer.ask('still'), `worker 1 conn 1 port ${peer.socket.localPort}`, 'greeted late: the one flaw');
   t.equal(await peer.line(), 'still', 'its own worker serves on');
-  t.equal(heard.events.filter(({ event, conn }) => event === 'connection.accepted' && conn === 1).length, 1);
+  t.equal(heard.list('connection.accepted').filter(({ conn }) => conn === 1).length, 1);
 });
 
 t.test('a stopped worker reads the socket after the deadline: it refuses, nobody is greeted twice', async (t) => {
@@ -148,6 +148,7 @@ t.test('kill -9: its connections and ports are free at once, a replacement start
   t.match(await heard.wait('forward.released'), {
     conn: 1,
     user: 'alice',
+    kind: 'tcpip-forward',
     destination: '127.0.0.1:4711',
     reason: 'WORKER_LOST',
   });
@@ -229,10 +230,7 @@ t.test('drain: nobody new, those inside may end, workers exit by themselves', as
   peer.socket.end();
   t.equal(await within(drained, 'end of the drain'), true);
   t.same(primary.status().workers, []);
-  t.same(
-    new Set(heard.events.filter(({ event }) => event === 'worker.exited').map(({ reason }) => reason)),
-    new Set(['DRAINED']),
-  );
+  t.same(new Set(heard.list('worker.exited').map(({ reason }) => reason)), new Set(['DRAINED']));
 });
 
 t.test('drain: who stays is cut at the deadline; a hanging worker is killed and the drain was not clean', async (t) => {
@@ -261,6 +259,14 @@ t.test('workers that do not start end the start, with their reason', async (t) =
   });
   t.same(primary.status().workers, [], 'nothing is left running');
   t.match(heard.texts.join('\n'), /worker 1 did not start: told to fail/);
+});
+
+t.test('a fault that every worker would have ends the start with its own code, without a second try', async (t) => {
+  const { primary, heard } = newPrimary(t, { config: { workers: 1 }, behaviours: { '*': 'broken' } });
+  await t.rejects(within(primary.start(), 'the failure'), { code: 'HANDLER_INVALID', message: 'told to be broken' });
+  t.same(primary.status().workers, [], 'nothing is left running');
+  t.match(heard.list('worker.exited'), [{ worker: 1 }], 'and no other one was tried');
+  t.notMatch(heard.texts.join('\n'), /did not start/);
 });
 
 t.test('a worker that never gets ready is replaced', async (t) => {

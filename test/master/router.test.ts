@@ -4,13 +4,14 @@ import { Handoff } from '../../src/master/handoff.js';
 import { LeaseDesk } from '../../src/master/lease_desk.js';
 import { Ledger } from '../../src/master/ledger.js';
 import { type RouterRooms, route } from '../../src/master/router.js';
+import type { AuditEvent } from '../../src/shared/events.js';
 import type { AskId, ConnId, ToPrimary, ToWorker } from '../../src/shared/ipc.js';
 import { FakeClock } from '../support/fake_clock.js';
 
 const CONN = 7 as ConnId;
 const ASK = 1 as AskId;
 
-function rooms(): { rooms: RouterRooms; told: [number, ToWorker][]; troubles: string[]; ledger: Ledger } {
+function rooms() {
   const told: [number, ToWorker][] = [];
   const troubles: string[] = [];
   const clock = new FakeClock();
@@ -22,14 +23,25 @@ function rooms(): { rooms: RouterRooms; told: [number, ToWorker][]; troubles: st
   };
   const desk = new LeaseDesk(ledger, { probe() {}, close() {} }, clock);
   const handoff = new Handoff(
-    { pick: () => ({ kind: 'wait' }), give() {}, tell },
+    { pick: () => ({ kind: 'wait' }), give() {}, tell, taken() {} },
     { accepted() {}, refused() {} },
     clock,
   );
   const trouble = (text: string): void => {
     troubles.push(text);
   };
-  return { rooms: { ledger, desk, handoff, event() {}, tell, trouble }, told, troubles, ledger };
+  const heard: AuditEvent[] = [];
+  const losses: [number, number][] = [];
+  const made: RouterRooms = {
+    ledger,
+    desk,
+    handoff,
+    event: (event) => heard.push(event),
+    lost: (worker, count) => losses.push([worker, count]),
+    tell,
+    trouble,
+  };
+  return { rooms: made, told, troubles, heard, losses, ledger };
 }
 
 const login: ToPrimary = {
@@ -69,4 +81,16 @@ t.test("another worker's word on a connection changes nothing", async (t) => {
   t.equal(made.ledger.unauthenticated, 0);
   route(made.rooms, 1, { type: 'closed', id: CONN });
   t.equal(made.ledger.size, 0);
+});
+
+t.test('events are passed on in order, and a loss is told with the worker whose it was', async (t) => {
+  const made = rooms();
+  const events: AuditEvent[] = [
+    { event: 'server.draining', detail: 'first' },
+    { event: 'server.draining', detail: 'second' },
+  ];
+  route(made.rooms, 2, { type: 'events', events, lost: 0 });
+  t.same([made.heard, made.losses], [events, []]);
+  route(made.rooms, 2, { type: 'events', events: [], lost: 3 });
+  t.same([made.losses, made.troubles], [[[2, 3]], []]);
 });

@@ -22,7 +22,7 @@ function room(workers = 1) {
     workers,
     clock,
     timing: SUPERVISOR_TIMING,
-    startMessage: (workerId) => ({ type: 'start', config, hostKeys: [], ownListeners: [], workerId }),
+    startMessage: (workerId) => ({ type: 'start', config, hostKeys: [], ownListeners: [], workerId, handler: null }),
     fork(events) {
       const made: FakeProcess = { events, got: [], killed: false };
       forked.push(made);
@@ -30,6 +30,7 @@ function room(workers = 1) {
         pid: 1000 + forked.length,
         send: (message) => made.got.push(message),
         sendWithHandle: (_message, _handle, failed) => failed(),
+        taken() {},
         kill() {
           made.killed = true;
         },
@@ -147,6 +148,38 @@ t.test('three deaths in a row before ready end the start, with the reason', asyn
   await t.rejects(started, { code: 'WORKER_START_FAILED', message: 'no worker starts: bad host key' });
 });
 
+for (const code of ['HANDLER_INVALID', 'HOST_KEY_INVALID', 'SSH2_INCOMPATIBLE'] as const)
+  t.test(`a fault that every worker would have, ${code}: the start is given up at once, with that code`, async (t) => {
+    const { supervisor, clock, said, process, forked } = room(2);
+    const started = supervisor.start();
+    process(0).events.message({ type: 'failed', message: 'broken for all', code });
+    await t.rejects(started, { code, message: 'broken for all' });
+    t.equal(forked.length, 2, 'after one worker, not after three');
+    process(1).events.message({ type: 'failed', message: 'broken as well', code });
+    process(1).events.gone('exit code 1'); // before the primary has acted on the rejection
+    supervisor.kill(); // as the primary does
+    const all = forked.length;
+    process(0).events.gone('exit code 1');
+    clock.advance(60_000);
+    t.equal(forked.length, all, 'nobody is tried again');
+    t.notOk(
+      said.some((text) => text.startsWith('trouble')),
+      'it is told by the rejection, once',
+    );
+  });
+
+t.test('the same fault after the start takes no replacement from the others', async (t) => {
+  const { supervisor, clock, forked, process, ready } = room();
+  const started = supervisor.start();
+  ready(0);
+  await started;
+  process(0).events.gone('signal SIGSEGV');
+  process(1).events.message({ type: 'failed', message: 'the module was edited', code: 'HANDLER_INVALID' });
+  process(1).events.gone('exit code 1');
+  clock.advance(60_000);
+  t.ok(forked.length > 2, 'it is tried again: the module may be whole again');
+});
+
 t.test('two deaths and a success are a start', async (t) => {
   const { supervisor, clock, process, ready } = room();
   const started = supervisor.start();
@@ -206,7 +239,7 @@ t.test('the rest of what workers say is passed on', async (t) => {
   const { supervisor, said, process, ready } = room();
   void supervisor.start();
   ready(0);
-  process(0).events.message({ type: 'events', events: [{ event: 'auth.failed' }], lost: 0 });
+  process(0).events.message({ type: 'events', events: [{ event: 'server.draining', detail: '' }], lost: 0 });
   process(0).events.message({ type: 'load', load: { connections: 3, channels: 4, bufferedBytes: 5, loopLagMs: 6 } });
   t.same(said.slice(2), ['events of 1']);
   t.match(supervisor.workers(), [{ load: { channels: 4, loopLagMs: 6 } }]);

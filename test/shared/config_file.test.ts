@@ -217,11 +217,11 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     [
       'users: {"a\\nb": {authorizedKeys: alice.pub}}',
-      '1:9: users."a\\nb": is no user name, allowed: 1 to 255 bytes without control characters',
+      '1:9: users."a\\nb": is no user name, allowed: 1 to 255 bytes of printable characters',
     ],
     [
       `users: {${'x'.repeat(256)}: }`,
-      `1:9: users.${'x'.repeat(256)}: is no user name, allowed: 1 to 255 bytes without control characters`,
+      `1:9: users.${'x'.repeat(256)}: is no user name, allowed: 1 to 255 bytes of printable characters`,
     ],
     [
       'users: {a: {authorizedKeys: none.pub}}',
@@ -246,6 +246,15 @@ t.test('one wrong thing each, word for word', async (t) => {
     ['a: [', '1:5: yaml: Flow sequence in block collection must be sufficiently indented and end with a ]'],
   ];
   for (const [text, line] of cases) t.same(errorsOf(text), [`c.yaml:${line}`], text.slice(0, 60));
+});
+
+t.test('a name of which a log would show something else is no user name', async (t) => {
+  for (const name of ['exe.\u202etxt', 'a\u200b', '\ufeffa', 'a\u2028b', '\ud800']) {
+    const [error, ...others] = errorsOf(`users: {${JSON.stringify(name)}: {authorizedKeys: alice.pub}}`);
+    t.match(error, /is no user name, allowed: 1 to 255 bytes of printable characters$/);
+    t.same(others, []);
+  }
+  t.same(errorsOf('users: {"Grüße 漢字 🙂": {authorizedKeys: alice.pub}}'), [], 'twin: unusual, but it can be seen');
 });
 
 t.test('patterns are told by number, with what is allowed', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { safeText } from '../../src/shared/log.js';
-import { escapeUnprintable, hasControl } from '../../src/shared/text.js';
+import { escapeUnprintable, hasControl, isUserName } from '../../src/shared/text.js';
 
 t.test('control characters, C1 among them', async (t) => {
   for (const text of ['\0', 'a\tb', '\x1b[2J', '\x7f', '\x9b1m']) t.ok(hasControl(text), JSON.stringify(text));
@@ -14,6 +14,24 @@ t.test('what cannot be seen is escaped, what can be stays', async (t) => {
   t.equal(escapeUnprintable('exe.\u202etxt\u200b\ufeff'), 'exe.\\u{202e}txt\\u{200b}\\u{feff}');
   t.equal(escapeUnprintable('\ud800'), '\\u{d800}', 'a lone surrogate');
   t.equal(escapeUnprintable('Grüße, 漢字 🙂'), 'Grüße, 漢字 🙂');
+});
+
+t.test("a user's name is 1 to 255 bytes that a log shows as they are", async (t) => {
+  for (const name of ['a', 'Grüße 漢字 🙂', '__proto__', 'x'.repeat(255), 'é'.repeat(127)]) t.ok(isUserName(name));
+  const unprintable = [
+    'a\nb',
+    '\0',
+    '\x1b[2J',
+    '\x7f',
+    '\x9b1m',
+    'exe.\u202etxt',
+    'a\u200b',
+    '\ufeffa',
+    'a\u2028',
+    '\ud800',
+  ];
+  for (const name of ['', 'x'.repeat(256), 'é'.repeat(128), ...unprintable])
+    t.notOk(isUserName(name), escapeUnprintable(name).slice(0, 30));
 });
 
 t.test('a text for the log is short, and no escape is cut in two', async (t) => {

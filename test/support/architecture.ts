@@ -24,15 +24,16 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'intake', holds: /^src\/worker\/intake\.ts$/ },
   ],
   [{ room: 'connection', holds: /^src\/worker\/connection\// }],
-  [{ room: 'server', holds: /^src\/worker\/(server|configured|guarded|life|endpoint)\.ts$/ }],
+  [{ room: 'server', holds: /^src\/worker\/(server|guarded|life|endpoint)\.ts$/ }],
   [
-    { room: 'worker main', holds: /^src\/worker\/(main|run|process_side)\.ts$/ },
+    { room: 'worker run', holds: /^src\/worker\/(run|process_side)\.ts$/ },
     { room: 'master', holds: /^src\/master\// },
   ],
   [{ room: 'library', holds: /^src\/library\// }],
   [
     { room: 'index', holds: /^src\/index\.ts$/ },
     { room: 'cli', holds: /^src\/cli\// },
+    { room: 'worker main', holds: /^src\/worker\/main\.ts$/ },
   ],
 ];
 
@@ -79,6 +80,7 @@ function mayImport(path: string, target: string): boolean {
   const [from, to] = [placeOf(path), placeOf(target)];
   if (from === undefined || to === undefined) return false;
   if (/^src\/master\//.test(path) && /^src\/worker\//.test(target)) return false;
+  if (/^src\/worker\//.test(path) && /^src\/master\//.test(target)) return false;
   return from.room === to.room || to.floor < from.floor;
 }
 

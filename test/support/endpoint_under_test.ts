@@ -4,14 +4,15 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { Test } from 'tap';
+import { TunnelServer } from '../../src/library/tunnel_server.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
+import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { takeHandle } from '../../src/shared/handles.js';
 import type { Answer, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
-import type { AuditEvent, EventName } from '../../src/shared/log.js';
 import { Endpoint } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
-import { TunnelServer } from '../../src/worker/server.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
+import { type EventOf, isNamed } from './named_event.js';
 import { type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
 import type { SshEndpoint } from './server.js';
 import { freePort } from './targets.js';
@@ -60,14 +61,17 @@ export class FakePrimary implements Primary {
     for (const look of [...this.#waiters]) look(event);
   }
 
-  list(name: EventName): AuditEvent[] {
-    return this.events.filter(({ event }) => event === name);
+  list<Name extends EventName>(name: Name): EventOf<Name>[] {
+    return this.events.filter((event) => isNamed(event, name));
   }
   /** The first such event that fits, past or to come. */
-  async wait(name: EventName, fits: (event: AuditEvent) => boolean = () => true): Promise<AuditEvent> {
-    const { promise, resolve } = deferred<AuditEvent>();
+  async wait<Name extends EventName>(
+    name: Name,
+    fits: (event: EventOf<Name>) => boolean = () => true,
+  ): Promise<EventOf<Name>> {
+    const { promise, resolve } = deferred<EventOf<Name>>();
     const look = (event: AuditEvent): void => {
-      if (event.event === name && fits(event)) resolve(event);
+      if (isNamed(event, name) && fits(event)) resolve(event);
     };
     this.#waiters.add(look);
     this.events.forEach(look);

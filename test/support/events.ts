@@ -1,6 +1,6 @@
 /** EVENTS: the server's log lines as a list that a test can search and wait on.
  *  Owns the parsed lines of one server's stderr; keeps what is no JSON apart, because a clean server writes none. */
-import type { EventName } from '../../src/shared/log.js';
+import type { EventName } from '../../src/shared/events.js';
 import type { Running } from './process.js';
 
 export type ServerEvent = Readonly<Record<string, unknown>>;

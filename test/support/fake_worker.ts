@@ -3,6 +3,8 @@
  *  `worker N conn ID`, and each line that a peer sends is a command, answered by one line. */
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { formatHostPort } from '../../src/shared/address.js';
+import { TunnelError } from '../../src/shared/errors.js';
 import { adoptHandle } from '../../src/shared/handles.js';
 import type { ConnId, LeaseKey, StartMessage } from '../../src/shared/ipc.js';
 import type { HandedOver, Primary, WorkerServer } from '../../src/worker/primary_link.js';
@@ -10,8 +12,8 @@ import { onFault, takeProcess } from '../../src/worker/process_side.js';
 import { runWorker } from '../../src/worker/run.js';
 
 /** refuse: takes nobody. die: SIGKILL before it takes one. stop: SIGSTOP, and takes it when it continues.
- *  fail: does not start. hang: never answers `start`. */
-export type Behaviour = 'serve' | 'refuse' | 'die' | 'stop' | 'fail' | 'hang';
+ *  fail: does not start. broken: does not start, and says that no other one could. hang: never answers `start`. */
+export type Behaviour = 'serve' | 'refuse' | 'die' | 'stop' | 'fail' | 'broken' | 'hang';
 
 class FakeServer implements WorkerServer {
   readonly nativeBinding = true;
@@ -39,7 +41,8 @@ class FakeServer implements WorkerServer {
     socket.on('close', () => {
       this.#sockets.delete(id);
       this.#primary.closed(id);
-      this.#primary.event({ event: 'connection.closed', conn: id, reason: 'PEER_CLOSED' });
+      const told = { conn: id, peer: formatHostPort(peer.address, peer.port), durationMs: 0 };
+      this.#primary.event({ event: 'connection.closed', ...told, reason: 'PEER_CLOSED' });
       if (this.#sockets.size === 0) this.#ended();
     });
     createInterface({ input: socket }).on('line', (line) => void this.#command(id, socket, line.split(' ')));
@@ -110,6 +113,7 @@ const worker = runWorker(takeProcess(), async (start, primary) => {
   const behaviours = new Map<string, unknown>(Object.entries(JSON.parse(process.env.FAKE_WORKERS ?? '{}')));
   const behaviour = String(behaviours.get(String(start.workerId)) ?? behaviours.get('*') ?? 'serve');
   if (behaviour === 'fail') throw new Error('told to fail');
+  if (behaviour === 'broken') throw new TunnelError('HANDLER_INVALID', 'told to be broken');
   if (behaviour === 'hang') await new Promise(() => {});
   return new FakeServer(start, primary, behaviour);
 });

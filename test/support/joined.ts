@@ -88,11 +88,16 @@ export function collected(target: Socket): Promise<Buffer> {
 }
 
 /** Resolves when `probe` holds; looks once per turn of the event loop. */
-export async function until(probe: () => boolean, what: string): Promise<void> {
+export async function until(probe: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  let waiting = true;
   const looking = async (): Promise<void> => {
-    while (!probe()) await new Promise((resolve) => setImmediate(resolve));
+    while (waiting && !(await probe())) await new Promise((resolve) => setImmediate(resolve));
   };
-  await within(looking(), what);
+  try {
+    await within(looking(), what);
+  } finally {
+    waiting = false; // else a test that has failed would look for ever, and its process would not end
+  }
 }
 
 export const types = (port: FakePort): number[] => port.sent.map(({ type }) => type);

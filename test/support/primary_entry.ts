@@ -6,6 +6,7 @@ import { testConfig } from './test_config.js';
 try {
   const { exitCode } = await startPrimary({
     config: testConfig(JSON.parse(process.argv[2] ?? '{}')),
+    handler: null,
     workerEntry: new URL('./fake_worker.js', import.meta.url),
     onListening(addresses) {
       for (const address of addresses) if (address.kind === 'tcp') console.log(`port ${address.port}`);

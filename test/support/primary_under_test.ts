@@ -6,9 +6,10 @@ import type { Test } from 'tap';
 import { systemClock } from '../../src/master/clock.js';
 import { PRIMARY_TIMING, Primary, type PrimaryTiming } from '../../src/master/primary.js';
 import { clusterFork } from '../../src/master/worker_process.js';
-import type { AuditEvent, EventName } from '../../src/shared/log.js';
+import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { deferred, within } from './deadline.js';
 import type { Behaviour } from './fake_worker.js';
+import { type EventOf, isNamed } from './named_event.js';
 import { testConfig } from './test_config.js';
 
 export const fakeWorkerEntry = new URL('./fake_worker.js', import.meta.url);
@@ -36,9 +37,15 @@ export class Heard {
     this.texts.push(text);
     for (const look of [...this.#waiters]) look();
   }
+  list<Name extends EventName>(name: Name): EventOf<Name>[] {
+    return this.events.filter((event) => isNamed(event, name));
+  }
   /** The first event that fits, past or to come. */
-  wait(name: EventName, fits: (event: AuditEvent) => boolean = () => true): Promise<AuditEvent> {
-    return this.until(() => this.events.find((event) => event.event === name && fits(event)), name);
+  wait<Name extends EventName>(
+    name: Name,
+    fits: (event: EventOf<Name>) => boolean = () => true,
+  ): Promise<EventOf<Name>> {
+    return this.until(() => this.list(name).find(fits), name);
   }
   async until<Value>(probe: () => Value | undefined, what: string): Promise<Value> {
     const { promise, resolve } = deferred<Value>();
@@ -71,6 +78,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
   const primary = new Primary({
     config: testConfig(options.config),
     hostKeys: [],
+    handler: null,
     fork: clusterFork({
       entry: fakeWorkerEntry,
       execArgv: [],
@@ -82,6 +90,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
     random: () => 0.999, // never dropped by chance
     log: {
       event: (event) => heard.add(event),
+      lost: (worker, count) => heard.say(`lost ${count} events of worker ${worker}`),
       info: (text) => heard.say(text),
       warn: (text) => heard.say(text),
       error: (text) => heard.say(text),

@@ -3,14 +3,28 @@
 import { connect } from 'node:net';
 import t from 'tap';
 import { TunnelError } from '../../src/shared/errors.js';
-import type { Identity } from '../../src/shared/identity.js';
+import type { AuthChain, Identity } from '../../src/shared/identity.js';
 import type { ConnId } from '../../src/shared/ipc.js';
-import { DISCONNECT, MSG, message, OPEN_FAILURE } from '../../src/shared/protocol.js';
+import { DISCONNECT, MSG, message, OPEN_FAILURE, WireReader } from '../../src/shared/protocol.js';
 import { Endpoint } from '../../src/worker/endpoint.js';
 import type { IdentityLimits } from '../../src/worker/server.js';
 import { deferred, within } from '../support/deadline.js';
-import { type EndpointUnderTest, FakePrimary, OpenServer, startEndpoint } from '../support/endpoint_under_test.js';
-import { dataMessage, directOpen, openDirectChannel, openRefusal, rawClient } from '../support/raw_client.js';
+import {
+  type EndpointUnderTest,
+  FakePrimary,
+  OpenServer,
+  PASSWORD,
+  startEndpoint,
+} from '../support/endpoint_under_test.js';
+import {
+  confirmed,
+  dataMessage,
+  directOpen,
+  openDirectChannel,
+  openRefusal,
+  passwordRequest,
+  rawClient,
+} from '../support/raw_client.js';
 import { canBind, connect as connectTo, cut, startEcho, startTarget } from '../support/targets.js';
 import { testConfig } from '../support/test_config.js';
 
@@ -231,30 +245,106 @@ t.test('orders of the primary', async (t) => {
 
 t.test('what is told, in which order', async (t) => {
   const server = await startEndpoint(t);
-  const { client } = await echoes(server, t);
+  const { client, port } = await echoes(server, t);
   client.send(message(MSG.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 0));
-  await client.take(MSG.REQUEST_SUCCESS);
+  const bound = (await client.take(MSG.REQUEST_SUCCESS)).readUInt32BE(1);
   client.socket.destroy();
   await server.primary.wait('connection.closed');
   t.same(
     server.primary.events.map(({ event }) => event),
+    ['auth.succeeded', 'channel.opened', 'forward.bound', 'channel.closed', 'forward.released', 'connection.closed'],
+  );
+  const { primary } = server;
+  const peer = `127.0.0.1:${primary.list('auth.succeeded')[0]?.peer.split(':')[1]}`;
+  for (const event of primary.events) t.match(event, { conn: 1, user: 'alice', peer }, event.event);
+  const [closed] = primary.list('connection.closed');
+  t.match(closed, { reason: 'PEER_CLOSED', durationMs: Number });
+  t.ok(Number(closed?.bytesIn) > 500 && Number(closed?.bytesOut) > 500);
+  const channel = { kind: 'direct-tcpip', channel: 1, destination: `127.0.0.1:${port}` };
+  t.match(primary.list('channel.opened'), [channel]);
+  t.match(primary.list('channel.closed'), [{ ...channel, bytesIn: 5, bytesOut: 5, reason: 'PEER_CLOSED' }]);
+  const forward = { kind: 'tcpip-forward', destination: `localhost:${bound}` };
+  t.match(primary.list('forward.bound'), [forward]);
+  t.match(primary.list('forward.released'), [
+    { ...forward, reason: 'CONNECTION_CLOSED', bytesIn: 0, bytesOut: 0, durationMs: Number },
+  ]);
+  t.same(primary.closedIds, [1]);
+});
+
+t.test('channels are numbered as they open, whatever they are, and no number comes twice', async (t) => {
+  const server = await startEndpoint(t);
+  const { client, channel, port } = await echoes(server, t);
+  client.send(message(MSG.CHANNEL_CLOSE, channel.peerId));
+  await client.take(MSG.CHANNEL_CLOSE);
+  await openDirectChannel(client, port, { id: 8 });
+  client.send(message(MSG.CHANNEL_OPEN, 'session', 9, 1000, 1000));
+  await confirmed(client, 9);
+  client.send(message(MSG.CHANNEL_OPEN, 'nonsense', 10, 1000, 1000));
+  await openRefusal(client, 10);
+  client.send(message(MSG.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 0));
+  const bound = (await client.take(MSG.REQUEST_SUCCESS)).readUInt32BE(1);
+  const inbound = await connectTo(t, bound);
+  const open = new WireReader(await client.take(MSG.CHANNEL_OPEN), 1);
+  const peerId = [open.text(), open.uint32()][1] ?? 0;
+  client.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, 11, 1000, 1000));
+  client.send(message(MSG.CHANNEL_DATA, peerId, 'seven b'));
+  inbound.end('four');
+  await client.take(MSG.CHANNEL_EOF, (payload) => payload.readUInt32BE(1) === 11);
+  client.socket.destroy();
+  await server.primary.wait('connection.closed');
+  t.same(
+    server.primary.list('channel.opened').map(({ kind, channel }) => [kind, channel]),
     [
-      'auth.succeeded',
-      'channel.opened',
-      'forward.bound',
-      ...['channel.closed', 'forward.released'].sort(
-        (a, b) =>
-          server.primary.events.findIndex(({ event }) => event === a) -
-          server.primary.events.findIndex(({ event }) => event === b),
-      ),
-      'connection.closed',
+      ['direct-tcpip', 1],
+      ['direct-tcpip', 2],
+      ['session', 3],
+      ['forwarded-tcpip', 4],
     ],
   );
-  const closed = server.primary.events.at(-1);
-  t.match(closed, { conn: 1, user: 'alice', reason: 'PEER_CLOSED', durationMs: Number });
-  t.ok(Number(closed?.bytesIn) > 500 && Number(closed?.bytesOut) > 500);
-  t.match(server.primary.list('channel.closed'), [{ bytesIn: 5, bytesOut: 5, reason: 'PEER_CLOSED', user: 'alice' }]);
-  t.same(server.primary.closedIds, [1]);
+  t.same(
+    server.primary
+      .list('channel.closed')
+      .map(({ channel }) => channel)
+      .sort(),
+    [1, 2, 3, 4],
+  );
+  t.match(server.primary.list('channel.refused'), [{ kind: 'unknown', destination: 'nonsense' }]);
+  const inboundStory = { destination: `localhost:${bound}`, bytesIn: 7, bytesOut: 4 };
+  t.match(
+    server.primary.list('channel.closed').find(({ kind }) => kind === 'forwarded-tcpip'),
+    inboundStory,
+  );
+  t.match(server.primary.list('forward.released'), [inboundStory], 'the channel has ended before it');
+});
+
+t.test('two methods in a row: the first one is told as what it is', async (t) => {
+  class TwoSteps extends OpenServer {
+    override getAllowedAuths(): readonly AuthChain[] {
+      return ['password,keyboard-interactive'];
+    }
+  }
+  const server = await startEndpoint(t, { hooks: new TwoSteps() });
+  const client = await server.keyed(t);
+  client.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
+  await client.take(MSG.SERVICE_ACCEPT);
+  client.send(passwordRequest('alice', PASSWORD));
+  const failure = new WireReader(await client.take(MSG.USERAUTH_FAILURE), 1);
+  t.same([failure.text(), failure.boolean()], ['keyboard-interactive', true]);
+  t.match(server.primary.events, [{ event: 'auth.partial', conn: 1, user: 'alice', method: 'password' }]);
+  client.send(directOpen(1));
+  t.match(await client.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, 'nobody is logged in yet');
+  t.same(server.primary.list('auth.succeeded'), []);
+
+  const second = await server.keyed(t);
+  second.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
+  second.send(passwordRequest('alice', PASSWORD));
+  await second.take(MSG.USERAUTH_FAILURE);
+  second.send(message(MSG.USERAUTH_REQUEST, 'alice', 'ssh-connection', 'keyboard-interactive', '', ''));
+  await second.take(MSG.USERAUTH_INFO_REQUEST);
+  second.send(message(MSG.USERAUTH_INFO_RESPONSE, 1, PASSWORD));
+  await second.take(MSG.USERAUTH_SUCCESS);
+  await second.roundTrip();
+  t.match(server.primary.list('auth.succeeded'), [{ conn: 2, user: 'alice', method: 'keyboard-interactive' }]);
 });
 
 t.test('limits of the user', async (t) => {
@@ -289,8 +379,28 @@ t.test('limits of the user', async (t) => {
     await bob.login('bob', { password: 'let me in' });
     const alice = await server.login(t);
     t.match(await alice.ended, { reason: DISCONNECT.BY_APPLICATION });
-    t.match(await server.primary.wait('connection.closed'), { reason: 'INTERNAL_ERROR' });
+    t.match(await server.primary.wait('connection.closed'), {
+      reason: 'HOOK_FAILED',
+      detail: 'the database is gone',
+      user: 'alice',
+    });
+    t.same(
+      server.primary.list('auth.succeeded').map(({ user }) => user),
+      ['bob'],
+    );
     await t.resolves(bob.roundTrip());
+  });
+
+  await t.test('a hook that answers no limits ends the connection: none must not mean no limit', async (t) => {
+    class Careless extends OpenServer {
+      override limits(): IdentityLimits {
+        return JSON.parse('{"connections": 5, "channels": "many", "forwards": 5}');
+      }
+    }
+    const server = await startEndpoint(t, { hooks: new Careless() });
+    const client = await server.login(t);
+    t.match(await client.ended, { reason: DISCONNECT.BY_APPLICATION });
+    t.match(await server.primary.wait('connection.closed'), { reason: 'HOOK_FAILED', detail: /^limits: / });
   });
 });
 

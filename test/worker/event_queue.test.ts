@@ -1,8 +1,10 @@
 /** EVENT QUEUE: bounded, one message at a time, and honest about what did not fit. */
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
-import type { AuditEvent } from '../../src/shared/log.js';
+import type { AuditEvent } from '../../src/shared/events.js';
 import { EventQueue } from '../../src/worker/event_queue.js';
+
+const eventOf = (conn: number): AuditEvent => ({ event: 'connection.accepted', conn, peer: 'p', worker: 1 });
 
 function room() {
   const sent: Array<{ events: readonly AuditEvent[]; lost: number }> = [];
@@ -12,7 +14,7 @@ function room() {
     waiting.push(done);
   });
   const push = (count: number): void => {
-    for (let index = 0; index < count; index++) queue.push({ event: 'auth.failed', conn: index });
+    for (let index = 0; index < count; index++) queue.push(eventOf(index));
   };
   return { sent, queue, push, written: () => waiting.shift()?.() };
 }
@@ -23,8 +25,8 @@ t.test('the events of one turn are one message, in order', async (t) => {
   t.same(sent, []);
   await setImmediate();
   t.same(
-    sent.map(({ events, lost }) => [events.map(({ conn }) => conn), lost]),
-    [[[0, 1, 2], 0]],
+    sent.map(({ events, lost }) => [events, lost]),
+    [[[0, 1, 2].map(eventOf), 0]],
   );
 });
 

@@ -148,7 +148,7 @@ t.test('however many events, one message of them is under way, so that a pong ne
   const { channel, link } = room();
   channel.write();
   for (let turn = 0; turn < 20; turn++) {
-    for (let index = 0; index < 5_000; index++) link.event({ event: 'channel.refused', conn: index });
+    for (let conn = 0; conn < 5_000; conn++) link.event({ event: 'connection.accepted', conn, peer: 'p', worker: 1 });
     await nextTurn();
   }
   channel.receive({ type: 'ping' });

@@ -5,7 +5,8 @@ import type { AuthFailure } from '../../shared/errors.js';
 import type { AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
 import { concatFields, MSG, message } from '../../shared/protocol.js';
 import type { After } from '../../shared/timer.js';
-import { type AuthHooks, callHook, type HookAnswer, MAX_PASSWORD_BYTES, readMethods, readVerdict } from './hooks.js';
+import { type AuthHooks, callHook, type HookAnswer, kindOf, MAX_PASSWORD_BYTES, readLoginAnswer } from './hooks.js';
+import { type MethodChains, readChains } from './methods.js';
 import { blobType, fingerprint, line, parsePublicKey } from './public_key.js';
 import type { AuthAttempt } from './request.js';
 import { keyTypeOf, verify } from './signature.js';
@@ -18,11 +19,12 @@ export interface Failure {
   readonly detail?: string;
 }
 
-/** What became of one request. A login in several steps (RFC 4252 §5.1, partial success) becomes one more kind. */
+/** What became of one request. */
 export type Outcome =
   | {
       readonly kind: 'success';
-      readonly identity: Identity;
+      /** Null: the hook said yes to the name that was given. */
+      readonly identity: Identity | null;
       readonly method: AuthMethod;
       readonly fingerprint?: string;
     }
@@ -47,34 +49,55 @@ export function failure(code: AuthFailure, detail?: string): Failure {
 
 export class Credentials {
   readonly #options: CredentialOptions;
+  /** The key that the hook knew last: its signature, which mostly follows, needs no second look at the offer. */
+  #offered: { readonly algorithm: string; readonly blob: Buffer } | null = null;
 
   constructor(options: CredentialOptions) {
     this.#options = options;
   }
 
   /** What the hook allows to this name; null (a name that nobody can have) is asked as ''. */
-  async allowedMethods(name: string | null): Promise<readonly AuthMethod[] | Failure> {
-    const answer = await this.#ask(() => this.#options.hooks.getAllowedAuths(name ?? ''));
+  async allowedMethods(name: string | null): Promise<MethodChains | Failure> {
+    const answer = await this.#ask('getAllowedAuths', (signal) =>
+      this.#options.hooks.getAllowedAuths(name ?? '', signal),
+    );
     if (!answer.ok) return failure(answer.code, answer.detail);
-    return readMethods(answer.value) ?? failure('HOOK_FAILED', 'getAllowedAuths answered no list');
+    return (
+      readChains(answer.value) ??
+      failure(
+        'HOOK_FAILED',
+        `getAllowedAuths: answered ${kindOf(answer.value)}; wanted a list such as ['publickey', 'password'] or ['publickey,password']`,
+      )
+    );
   }
 
   /** `password` null stands for what is refused unseen: a change request, text that is not UTF-8. So are an empty one
    *  (with some directories behind a hook it means anonymous, hence yes) and an overlong one. None of this depends on
-   *  the user. */
-  async password(name: string | null, password: string | null, method: AuthMethod): Promise<Outcome> {
+   *  the user. `soFar` is for the hook. */
+  async password(
+    name: string | null,
+    password: string | null,
+    method: AuthMethod,
+    soFar: Identity | null,
+  ): Promise<Outcome> {
     if (name === null) return failure('UNKNOWN_USER');
     if (!password || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return failure('WRONG_PASSWORD');
     const { hooks, peer } = this.#options;
-    const answer = await this.#ask((signal) => hooks.checkAuthPassword(name, password, peer, signal));
-    const verdict = readLogin(answer, { user: name }, 'WRONG_PASSWORD');
+    const answer = await this.#ask('checkAuthPassword', (signal) =>
+      hooks.checkAuthPassword(name, password, peer, signal, soFar),
+    );
+    const verdict = readLogin('checkAuthPassword', answer, 'WRONG_PASSWORD');
     return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method };
   }
 
   /** RFC 4252 §7. First the hook knows the blob, then it is parsed, then the signature is checked, then the hook is asked
    *  again with `verified`: only that last answer counts, so no right can come from a key that did not sign
    *  (CVE-2024-45337). */
-  async publicKey(name: string | null, attempt: AuthAttempt & { readonly kind: 'publickey' }): Promise<Outcome> {
+  async publicKey(
+    name: string | null,
+    attempt: AuthAttempt & { readonly kind: 'publickey' },
+    soFar: Identity | null,
+  ): Promise<Outcome> {
     const { algorithm, blob, signature } = attempt;
     const type = keyTypeOf(algorithm);
     if (type === null || blobType(blob) !== type) return failure('UNSUPPORTED_KEY');
@@ -83,39 +106,50 @@ export class Credentials {
     if (name === null) return no(failure('UNKNOWN_USER'));
 
     const shown = { type, algorithm, fingerprint: print, line: line(blob) };
-    const offer = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: false });
-    if ('code' in offer) return no(offer);
+    if (this.#offered?.algorithm !== algorithm || !this.#offered.blob.equals(blob)) {
+      const offer = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: false }, soFar);
+      if ('code' in offer) return no(offer);
+      this.#offered = { algorithm, blob: Buffer.from(blob) };
+    }
     const parsed = parsePublicKey(blob);
     if (!parsed.ok) return no(failure(parsed.code, parsed.why));
     // The name asked for comes back, `rsa-sha2-512` and not `ssh-rsa`: Go and JSch compare it.
     if (signature === null) return { kind: 'more', reply: message(MSG.USERAUTH_PK_OK, algorithm, blob) };
     const signedData = concatFields([this.#options.sessionId, { raw: signature.signedPart }]);
     if (!verify(parsed.key, algorithm, signedData, signature.blob)) return no(failure('BAD_SIGNATURE'));
-    const proven = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: true });
+    const proven = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: true }, soFar);
     if ('code' in proven) return no(proven);
     return { kind: 'success', identity: proven.identity, method: 'publickey', fingerprint: print };
   }
 
   /** `key.blob` is a copy for this call: what a hook does to it must not reach the signature check. */
-  async #checkKey(name: string, key: PublicKeyInfo): Promise<Login | Failure> {
+  async #checkKey(name: string, key: PublicKeyInfo, soFar: Identity | null): Promise<Login | Failure> {
     const { hooks, peer } = this.#options;
-    const answer = await this.#ask((signal) => hooks.checkAuthPublicKey(name, key, peer, signal));
-    return readLogin(answer, { user: name, fingerprint: key.fingerprint }, 'KEY_NOT_ACCEPTED');
+    const answer = await this.#ask('checkAuthPublicKey', (signal) =>
+      hooks.checkAuthPublicKey(name, key, peer, signal, soFar),
+    );
+    return readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED');
   }
 
-  #ask(call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
+  async #ask(hook: string, call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
     const { hookTimeoutMs: timeoutMs, after, closing } = this.#options;
-    return callHook(call, { timeoutMs, after, closing });
+    const answer = await callHook(call, { timeoutMs, after, closing });
+    return answer.ok ? answer : { ...answer, detail: `${hook}: ${answer.detail}` };
   }
 }
 
 interface Login {
-  readonly identity: Identity;
+  /** Null: under the name that was given. */
+  readonly identity: Identity | null;
 }
 
-function readLogin(answer: HookAnswer, fallback: Identity, no: AuthFailure): Login | Failure {
+function readLogin(hook: string, answer: HookAnswer, no: AuthFailure): Login | Failure {
   if (!answer.ok) return failure(answer.code, answer.detail);
-  const identity = readVerdict(answer.value, fallback);
-  if (identity === null) return failure('HOOK_FAILED', 'the hook answered neither a boolean nor an identity');
-  return identity === false ? failure(no) : { identity };
+  const value = readLoginAnswer(answer.value);
+  if (value === null)
+    return failure(
+      'HOOK_FAILED',
+      `${hook}: answered ${kindOf(answer.value)}; wanted true, false or an identity with a printable user`,
+    );
+  return value === false ? failure(no) : { identity: value === true ? null : value };
 }

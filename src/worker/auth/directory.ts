@@ -75,12 +75,22 @@ function dummyPhc(users: readonly UserConfig[]): string {
   const counts = new Map<string, number>();
   let commonest = DEFAULT_COST;
   for (const { password } of users) {
-    const cost = /^\$argon2id\$v=19\$(m=\d+,t=\d+,p=\d+)\$/.exec(password ?? '')?.[1];
+    const cost = costOf(password ?? '');
     if (cost === undefined) continue;
     const count = (counts.get(cost) ?? 0) + 1;
     counts.set(cost, count);
     if (count > (counts.get(commonest) ?? 0)) commonest = cost;
   }
+  return hashOfNothing(commonest);
+}
+
+/** `m=…,t=…,p=…` of a PHC string. */
+export function costOf(hash: string): string | undefined {
+  return /^\$argon2id\$v=19\$(m=\d+,t=\d+,p=\d+)\$/.exec(hash)?.[1];
+}
+
+/** A hash of this cost that no password fits. */
+export function hashOfNothing(cost: string = DEFAULT_COST): string {
   const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '');
-  return `$argon2id$v=19$${commonest}$${base64(16)}$${base64(32)}`;
+  return `$argon2id$v=19$${cost}$${base64(16)}$${base64(32)}`;
 }

@@ -2,12 +2,12 @@
  *  Owns nothing. Reads fields, judges none but the user name's spelling; null means that the payload is malformed. */
 import { isUtf8 } from 'node:buffer';
 import { WireReader } from '../../shared/protocol.js';
-import { hasControl } from '../../shared/text.js';
+import { isUserName } from '../../shared/text.js';
 
 export interface AuthRequest {
   /** The bytes that were sent, to see whether they change between requests. */
   readonly userBytes: Buffer;
-  /** The name, or null for one that no user can have: empty, over 255 bytes, control characters, not UTF-8. */
+  /** The name, or null for one that no user can have (`isUserName`). */
   readonly username: string | null;
   readonly service: string;
   /** As sent: pass it through safeText before it is shown. */
@@ -29,6 +29,7 @@ export type AuthAttempt =
       readonly signature: { readonly blob: Buffer; readonly signedPart: Buffer } | null;
     };
 
+/** Not decoded beyond this: a name has at most 255 bytes. */
 const MAX_NAME_BYTES = 255;
 
 /** Parses a whole USERAUTH_REQUEST payload, its message number included. The views share the payload's memory. */
@@ -82,9 +83,9 @@ function parseAttempt(method: string, reader: WireReader, payload: Buffer): Auth
 }
 
 function acceptableName(bytes: Buffer): string | null {
-  if (bytes.length === 0 || bytes.length > MAX_NAME_BYTES) return null;
+  if (bytes.length > MAX_NAME_BYTES) return null;
   const name = utf8(bytes);
-  return name === null || hasControl(name) ? null : name;
+  return name !== null && isUserName(name) ? name : null;
 }
 
 /** Two byte strings must never mean the same text, so no replacement characters. */

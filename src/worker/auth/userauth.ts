@@ -9,6 +9,7 @@ import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../
 import { type After, after } from '../../shared/timer.js';
 import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
 import type { AuthHooks } from './hooks.js';
+import type { MethodChains } from './methods.js';
 import { type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
 
 /** What authentication needs of the transport. */
@@ -42,8 +43,17 @@ export interface UserAuthOptions {
   readonly after?: After;
   /** Called once, after USERAUTH_SUCCESS was sent. `fingerprint` is that of the key that signed. */
   readonly onSuccess: (identity: Identity, method: AuthMethod, fingerprint?: string) => void;
+  /** Called when a method has succeeded and its chain wants another one; nobody is logged in yet. */
+  readonly onPartial: (step: AuthStep) => void;
   /** Called for each try that counts, before its answer is sent. */
   readonly onFailure: (event: AuthFailureEvent) => void;
+}
+
+/** A method that has succeeded. */
+export interface AuthStep {
+  readonly user: string;
+  readonly method: AuthMethod;
+  readonly fingerprint?: string;
 }
 
 interface Subject {
@@ -76,8 +86,10 @@ export class UserAuth {
   #bytes = 0;
   /** Whom the first request named; no later one may name anybody else. */
   #subject: Subject | null = null;
-  /** What the hook allowed; asked once, so that the list stays the same on one connection. */
-  #allowed: readonly AuthMethod[] | null = null;
+  /** What the hook allowed; asked once, so that nothing but a success changes it on one connection. */
+  #chains: MethodChains | null = null;
+  /** What the methods that have succeeded gave. */
+  #soFar: SoFar | null = null;
   #requests = 0;
   #failures = 0;
   /** An INFO_REQUEST waits for its INFO_RESPONSE. */
@@ -197,24 +209,24 @@ export class UserAuth {
     const outcome =
       response === 'wrong count'
         ? failure('MALFORMED')
-        : await this.#credentials.password(name, response.password, method);
+        : await this.#credentials.password(name, response.password, method, this.#identitySoFar());
     this.#answer(outcome, method);
   }
 
   async #decide({ username, attempt }: AuthRequest): Promise<Outcome> {
-    if (this.#allowed === null) {
-      const methods = await this.#credentials.allowedMethods(username);
-      if ('code' in methods) return methods;
-      this.#allowed = methods;
+    if (this.#chains === null) {
+      const chains = await this.#credentials.allowedMethods(username);
+      if ('code' in chains) return chains;
+      this.#chains = chains;
     }
-    if (attempt.kind === 'none' || attempt.kind === 'unknown' || !this.#allowed.includes(attempt.kind)) {
+    if (attempt.kind === 'none' || attempt.kind === 'unknown' || !this.#chains.open.includes(attempt.kind)) {
       return failure('METHOD_NOT_ALLOWED');
     }
     switch (attempt.kind) {
       case 'publickey':
-        return this.#credentials.publicKey(username, attempt);
+        return this.#credentials.publicKey(username, attempt, this.#identitySoFar());
       case 'password':
-        return this.#credentials.password(username, attempt.password, 'password');
+        return this.#credentials.password(username, attempt.password, 'password', this.#identitySoFar());
       case 'keyboard-interactive':
         this.#prompting = true;
         // RFC 4256 §3.2: name, instruction, language tag, number of prompts, prompt, echo
@@ -226,11 +238,34 @@ export class UserAuth {
     if (this.#over) return; // closed while a hook was asked
     if (outcome.kind === 'more') this.#options.transport.send(outcome.reply);
     else if (outcome.kind === 'failure') this.#refuse(outcome, method);
-    else {
-      this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
-      this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
-      this.#options.onSuccess(outcome.identity, outcome.method, outcome.fingerprint);
+    else this.#succeed(outcome);
+  }
+
+  /** Identities in a row: the last one that a hook made holds, and all are of one user, so that no method lends its success
+   *  to another user's. */
+  #succeed({ identity, method, fingerprint }: Extract<Outcome, { kind: 'success' }>): void {
+    const before = this.#soFar;
+    const user = identity?.user ?? before?.user ?? this.#subject?.name ?? '';
+    if (before !== null && before.user !== user)
+      return this.#refuse(failure('HOOK_FAILED', 'two methods in a row gave two users'), method);
+    const soFar: SoFar = {
+      user,
+      identity: identity ?? before?.identity ?? null,
+      fingerprint: fingerprint ?? before?.fingerprint,
+    };
+    this.#soFar = soFar;
+    if (this.#chains?.passed(method) !== true) {
+      this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
+      if (!this.#over) this.#sendFailure(true);
+      return;
     }
+    this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
+    this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
+    this.#options.onSuccess(identityOf(soFar), method, soFar.fingerprint);
+  }
+
+  #identitySoFar(): Identity | null {
+    return this.#soFar === null ? null : identityOf(this.#soFar);
   }
 
   #refuse({ kind: _, ...reason }: Failure, method: string): void {
@@ -244,8 +279,14 @@ export class UserAuth {
       const text = 'Too many authentication failures'; // number and text as OpenSSH, whose clients show them
       this.#end('AUTH_EXHAUSTED', DISCONNECT.PROTOCOL_ERROR, text);
     } else {
-      this.#options.transport.send(message(MSG.USERAUTH_FAILURE, (this.#allowed ?? []).join(','), false));
+      this.#sendFailure(false);
     }
+  }
+
+  /** RFC 4252 §5.1: what can go on, and whether the last method has succeeded. */
+  #sendFailure(partialSuccess: boolean): void {
+    const methods = this.#chains?.open ?? [];
+    this.#options.transport.send(message(MSG.USERAUTH_FAILURE, methods.join(','), partialSuccess));
   }
 
   #violation(text: string): void {
@@ -260,4 +301,15 @@ export class UserAuth {
     this.close();
     this.#options.transport.disconnect(reason, text, why, safeText(detail));
   }
+}
+
+interface SoFar {
+  readonly user: string;
+  /** Null where the hooks said yes to the name that was given. */
+  readonly identity: Identity | null;
+  readonly fingerprint: string | undefined;
+}
+
+function identityOf({ user, identity, fingerprint }: SoFar): Identity {
+  return identity ?? (fingerprint === undefined ? { user } : { user, fingerprint });
 }

@@ -103,6 +103,11 @@ export class Channel {
     this.#user = user;
   }
 
+  /** The user has closed the channel and wants to hear no more of it. */
+  detach(): void {
+    this.#user = null;
+  }
+
   // --- what the user does ------------------------------------------------------------------------------------------
 
   /** Sends as much of `source[start..end)` as window and socket allow. The bytes are copied before it returns.
@@ -151,16 +156,23 @@ export class Channel {
     this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId));
   }
 
-  /** Text for the peer's stderr (RFC 4254 §5.2), as much of it as the window takes: a courtesy, not part of a stream. */
-  writeStderr(text: string): void {
-    const bytes = Buffer.from(text).subarray(0, Math.min(this.#send.bytes, this.#maxPacketBytes));
-    if (bytes.length === 0 || this.#closeSent) return;
-    this.#send.take(bytes.length);
-    this.#port.send(message(MSG.CHANNEL_EXTENDED_DATA, this.#peerId, EXTENDED_DATA_STDERR, bytes));
+  /** The same for the peer's stderr (RFC 4254 §5.2), which shares the window. */
+  writeStderr(source: Uint8Array, start: number, end: number): number {
+    let at = start;
+    while (at < end && this.writable) {
+      const bytes = Math.min(end - at, this.#send.bytes, this.#maxPacketBytes);
+      const part = source.subarray(at, at + bytes);
+      this.#port.send(message(MSG.CHANNEL_EXTENDED_DATA, this.#peerId, EXTENDED_DATA_STDERR, part));
+      this.#send.take(bytes);
+      this.#bytesOut += bytes;
+      at += bytes;
+    }
+    this.awaitWritable();
+    return at;
   }
 
   /** A request without reply wanted, e.g. exit-status (RFC 4254 §6.10). */
-  request(name: string, ...fields: ReadonlyArray<number | string>): void {
+  request(name: string, ...fields: ReadonlyArray<number | string | boolean>): void {
     if (!this.#closeSent) this.#port.send(message(MSG.CHANNEL_REQUEST, this.#peerId, name, false, ...fields));
   }
 
@@ -212,7 +224,7 @@ export class Channel {
   onRequest(name: string, wantReply: boolean, details: Buffer): void {
     if (this.#closeReceived || this.#closeSent) return;
     const granted = this.#user?.onRequest(name, details) ?? false;
-    if (wantReply && !this.#closeReceived)
+    if (wantReply && !this.#closeReceived && !this.#closeSent)
       this.#port.send(message(granted ? MSG.CHANNEL_SUCCESS : MSG.CHANNEL_FAILURE, this.#peerId));
   }
 

@@ -1,37 +1,48 @@
 /** RECORD: the story of one channel for the log: where it leads, when it began, what it moved, why it ended.
- *  Owns the start time. Tells the beginning and the end, in this order. */
-import type { AuditEvent } from '../../shared/log.js';
+ *  Owns the start time and the channel's number in the story. Tells the beginning and the end, in this order. */
+import type { ChannelEnd } from '../../shared/errors.js';
+import type { ChannelKind, ChannelNews } from '../../shared/events.js';
 import type { Channel } from './channel.js';
 
 export interface RecordOptions {
-  readonly onEvent: (event: AuditEvent) => void;
+  readonly onEvent: (event: ChannelNews) => void;
+  /** The next number for a channel of this connection. */
+  nextChannel(): number;
   /** Monotonic milliseconds. */
   now(): number;
 }
 
+/** What a channel is, as events say it. Text of a peer's in `destination` has passed safeText. */
+export interface ChannelStory {
+  readonly kind: ChannelKind;
+  readonly destination: string;
+}
+
 export class ChannelRecord {
-  readonly #destination: string;
+  readonly #story: ChannelStory & { readonly channel: number };
   readonly #options: RecordOptions;
   readonly #channel: Channel;
   readonly #openedMs: number;
 
-  /** Tells that the channel is open. @param destination text of a peer's has passed safeText */
-  constructor(channel: Channel, destination: string, options: RecordOptions) {
+  /** Tells that the channel is open. */
+  constructor(channel: Channel, story: ChannelStory, options: RecordOptions) {
     this.#channel = channel;
-    this.#destination = destination;
+    this.#story = { ...story, channel: options.nextChannel() };
     this.#options = options;
     this.#openedMs = options.now();
-    options.onEvent({ event: 'channel.opened', destination });
+    options.onEvent({ event: 'channel.opened', ...this.#story });
   }
 
-  closed(reason: NonNullable<AuditEvent['reason']>): void {
+  /** @param detail for the log alone: what a hook of the user's did */
+  closed(reason: ChannelEnd, detail?: string): void {
     this.#options.onEvent({
       event: 'channel.closed',
-      destination: this.#destination,
+      ...this.#story,
       reason,
       bytesIn: this.#channel.bytesIn,
       bytesOut: this.#channel.bytesOut,
       durationMs: Math.round(this.#options.now() - this.#openedMs),
+      ...(detail === undefined ? {} : { detail }),
     });
   }
 }

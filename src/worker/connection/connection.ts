@@ -3,15 +3,15 @@
  *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
  *  refused; whatever is under way when the peer goes is undone. */
 import { setMaxListeners } from 'node:events';
-import { type CloseReason, type OpenFailed, REFUSALS, type RefusalCode } from '../../shared/errors.js';
-import { unconnectedSocket } from '../../shared/handles.js';
-import type { Destination, Identity, Origin } from '../../shared/identity.js';
-import { type AuditEvent, safeText } from '../../shared/log.js';
+import { type CloseReason, type OpenFailed, reasonOf } from '../../shared/errors.js';
+import type { ChannelNews, ForwardNews } from '../../shared/events.js';
+import type { Identity, Peer } from '../../shared/identity.js';
+import { safeText } from '../../shared/log.js';
 import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
 import type { Channel } from '../channel/channel.js';
 import { ChannelTable, type PeerSide } from '../channel/table.js';
-import { MAX_PACKET_BYTES, MIN_PEER_PACKET_BYTES } from '../channel/window.js';
-import { type DirectPolicy, openDirect } from '../forward/direct.js';
+import { MAX_PACKET_BYTES } from '../channel/window.js';
+import type { DirectPolicy } from '../forward/direct.js';
 import type { RelayTimeouts } from '../forward/relay.js';
 import { type Inbound, type Leases, type ListenPolicy, RemoteForwards } from '../forward/remote.js';
 import type { Resolver } from '../forward/resolve.js';
@@ -19,10 +19,10 @@ import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
 import { GlobalRequests } from './global_requests.js';
 import { Liveness, type LivenessLimits } from './liveness.js';
-import { nameOfBind, nameOfDestination } from './names.js';
+import { kindOfBind, nameOfBind, storyOfForwarded } from './names.js';
 import { InboundOpens } from './opens.js';
+import { PeerOpens, type SessionPolicy } from './peer_opens.js';
 import { Refusals } from './refusals.js';
-import { NoShellSession } from './session.js';
 
 /** What the connection needs of the transport below it. */
 export interface ConnectionTransport {
@@ -33,7 +33,7 @@ export interface ConnectionTransport {
   sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void;
   sendUnimplemented(): void;
   rekeyIfDue(): void;
-  disconnect(reason: DisconnectReason, text: string, closeReason: CloseReason): void;
+  disconnect(reason: DisconnectReason, text: string, closeReason: CloseReason, detail?: string): void;
   abort(reason: CloseReason): void;
 }
 
@@ -47,14 +47,14 @@ export interface ConnectionLimits extends RelayTimeouts, LivenessLimits {
 export interface ConnectionOptions {
   readonly transport: ConnectionTransport;
   readonly identity: Identity;
-  readonly policy: DirectPolicy & ListenPolicy;
+  readonly peer: Peer;
+  readonly policy: DirectPolicy & ListenPolicy & SessionPolicy;
   readonly leases: Leases;
   readonly resolver: Resolver;
   readonly buffers: Buffers;
   readonly limits: ConnectionLimits;
-  readonly noShell: string;
   /** Events of channels and forwards; the server adds the connection's own fields. */
-  readonly onEvent: (event: AuditEvent) => void;
+  readonly onEvent: (event: ChannelNews | ForwardNews) => void;
   /** Monotonic milliseconds. */
   now(): number;
 }
@@ -63,25 +63,29 @@ export interface ConnectionOptions {
 const MAX_UNIMPLEMENTED = 32;
 
 export class Connection {
-  readonly #options: ConnectionOptions;
   readonly #transport: ConnectionTransport;
   readonly #channels: ChannelTable;
   readonly #inbound: InboundOpens;
   readonly #forwards: RemoteForwards;
   readonly #requests: GlobalRequests;
   readonly #refusals: Refusals;
-  readonly #tunnelOptions: TunnelOptions;
+  readonly #opens: PeerOpens;
   readonly #liveness: Liveness;
   readonly #ending = new AbortController();
-  #noMoreSessions = false;
   #draining = false;
   #unimplemented = 0;
+  #lastChannel = 0;
 
   constructor(options: ConnectionOptions) {
-    this.#options = options;
     const { transport, limits } = options;
     this.#transport = transport;
-    this.#tunnelOptions = { buffers: options.buffers, timeouts: limits, onEvent: options.onEvent, now: options.now };
+    const tunnels: TunnelOptions = {
+      buffers: options.buffers,
+      timeouts: limits,
+      onEvent: options.onEvent,
+      nextChannel: () => ++this.#lastChannel,
+      now: options.now,
+    };
     setMaxListeners(0, this.#ending.signal); // one per open under way
     this.#channels = new ChannelTable(transport, {
       maxChannels: limits.maxChannels,
@@ -89,24 +93,45 @@ export class Connection {
       violated: (what) => this.#violated(what),
     });
     this.#refusals = new Refusals(options);
+    this.#opens = new PeerOpens({
+      channels: this.#channels,
+      policy: options.policy,
+      resolver: options.resolver,
+      identity: options.identity,
+      peer: options.peer,
+      connectMs: limits.connectMs,
+      tunnels,
+      signal: this.#ending.signal,
+      send: (payload) => transport.send(payload),
+      onRefused: (event) => this.#refusals.tell(event),
+      violated: (what) => this.#violated(what),
+      fault: (thrown) =>
+        transport.disconnect(DISCONNECT.BY_APPLICATION, 'internal error', 'INTERNAL_ERROR', safeText(reasonOf(thrown))),
+    });
     this.#inbound = new InboundOpens(this.#channels, transport);
     this.#forwards = new RemoteForwards({
       policy: options.policy,
       leases: options.leases,
       maxForwards: limits.maxForwards,
       signal: this.#ending.signal,
-      makeTunnel: (bind) => new Tunnel(nameOfBind(bind), this.#tunnelOptions),
-      onReleased: (bind) => options.onEvent({ event: 'forward.released', destination: nameOfBind(bind) }),
+      makeTunnel: (bind, onEnd) => new Tunnel(storyOfForwarded(bind), tunnels, onEnd),
+      onReleased: (bind, reason, traffic) =>
+        options.onEvent({
+          event: 'forward.released',
+          kind: kindOfBind(bind),
+          destination: nameOfBind(bind),
+          reason,
+          ...traffic,
+        }),
       onInbound: (inbound) => this.#openInbound(inbound),
+      now: options.now,
     });
     this.#requests = new GlobalRequests({
       forwards: this.#forwards,
       send: (payload) => transport.send(payload),
       onEvent: options.onEvent,
       onRefused: (event) => this.#refusals.tell(event),
-      onNoMoreSessions: () => {
-        this.#noMoreSessions = true;
-      },
+      onNoMoreSessions: () => this.#opens.noMoreSessions(),
       violated: (what) => this.#violated(what),
     });
     this.#liveness = new Liveness(
@@ -141,6 +166,7 @@ export class Connection {
   /** Refuses what is new; what runs goes on. */
   drain(): void {
     this.#draining = true;
+    this.#opens.drain();
     this.#requests.drain();
   }
 
@@ -157,9 +183,9 @@ export class Connection {
     this.#ending.abort();
     this.#liveness.stop();
     this.#requests.close();
-    this.#forwards.close();
     this.#inbound.close();
     this.#channels.loseAll();
+    this.#forwards.close(); // after its channels, whose bytes it tells
     this.#refusals.close();
   }
 
@@ -178,7 +204,7 @@ export class Connection {
       case MSG.CHANNEL_REQUEST:
         return this.#onChannelRequest(payload);
       case MSG.CHANNEL_OPEN:
-        return this.#onOpen(payload);
+        return this.#opens.onOpen(payload);
       case MSG.CHANNEL_OPEN_CONFIRMATION:
         return this.#onConfirmation(payload);
       case MSG.CHANNEL_OPEN_FAILURE:
@@ -240,100 +266,13 @@ export class Connection {
     this.#channels.get(id)?.onRequest(name, wantReply, reader.rest());
   }
 
-  #onOpen(payload: Buffer): void {
-    const reader = new WireReader(payload, 1);
-    const type = reader.text();
-    const peer: PeerSide = { id: reader.uint32(), windowBytes: reader.uint32(), maxPacketBytes: reader.uint32() };
-    if (!reader.ok) return this.#violated('malformed channel open');
-    // A packet size of 0 has sent servers into endless loops; a few bytes cost more CPU than they carry.
-    if (peer.maxPacketBytes < MIN_PEER_PACKET_BYTES) return this.#refuseOpen(peer.id, 'RESOURCE_SHORTAGE', type);
-    switch (type) {
-      case 'session':
-        return this.#openSession(peer);
-      case 'direct-tcpip': {
-        const destination: Destination = { kind: 'tcp', host: reader.text(), port: reader.uint32() };
-        const origin: Origin = { host: reader.text(), port: reader.uint32() };
-        if (!reader.ok) return this.#violated('malformed direct-tcpip');
-        void this.#openDirect(peer, origin, destination);
-        return;
-      }
-      case 'direct-streamlocal@openssh.com': {
-        const destination: Destination = { kind: 'unix', path: reader.text() };
-        if (!reader.ok) return this.#violated('malformed direct-streamlocal');
-        void this.#openDirect(peer, { host: '', port: 0 }, destination);
-        return;
-      }
-      default:
-        return this.#refuseOpen(peer.id, 'UNKNOWN_TYPE', type);
-    }
-  }
-
-  #openSession(peer: PeerSide): void {
-    if (this.#noMoreSessions) return this.#refuseOpen(peer.id, 'POLICY_DENIED', 'session');
-    if (this.#draining) return this.#refuseOpen(peer.id, 'DRAINING', 'session');
-    const reservation = this.#channels.reserve();
-    if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', 'session');
-    this.#confirmOpen(peer.id, reservation);
-    if (this.#ending.signal.aborted) return;
-    new NoShellSession(this.#channels.open(reservation, peer), this.#options.noShell, this.#options, (what) =>
-      this.#refusals.tell({ event: 'channel.refused', destination: `session: ${what}`, reason: 'POLICY_DENIED' }),
-    );
-  }
-
-  async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {
-    const name = nameOfDestination(destination);
-    if (this.#draining) return this.#refuseOpen(peer.id, 'DRAINING', name);
-    const reservation = this.#channels.reserve();
-    if (reservation === null) return this.#refuseOpen(peer.id, 'CHANNEL_LIMIT', name);
-    const { policy, resolver, identity, limits } = this.#options;
-    const tunnel = new Tunnel(name, this.#tunnelOptions);
-    const outcome = await openDirect(origin, destination, {
-      policy,
-      resolver,
-      owner: identity.user,
-      connectTimeoutMs: limits.connectMs,
-      signal: this.#ending.signal,
-      createSocket: () => unconnectedSocket(tunnel.onread),
-    });
-    // Everything may have changed during the await: the peer may be gone, the target may have hung up already.
-    if (this.#ending.signal.aborted) {
-      if (outcome.ok) outcome.socket.destroy();
-      return;
-    }
-    if (!outcome.ok) {
-      this.#channels.cancel(reservation);
-      return this.#refuseOpen(peer.id, outcome.code, name, outcome.detail);
-    }
-    this.#confirmOpen(peer.id, reservation);
-    // The confirmation itself may have been one message too many for a peer that does not read.
-    if (this.#ending.signal.aborted) outcome.socket.destroy();
-    else tunnel.start(this.#channels.open(reservation, peer), outcome.socket);
-  }
-
-  #confirmOpen(peerId: number, reservation: { readonly id: number; readonly windowBytes: number }): void {
-    const { id, windowBytes } = reservation;
-    this.#transport.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
-  }
-
-  #refuseOpen(peerId: number, code: RefusalCode, destination: string, detail?: string): void {
-    const { reason, text } = REFUSALS[code];
-    this.#transport.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, reason, text, ''));
-    this.#refusals.tell({
-      event: 'channel.refused',
-      destination: safeText(destination),
-      reason: code,
-      ...(detail === undefined ? {} : { detail }),
-    });
-  }
-
   // --- forwarded channels: RFC 4254 §7.2 ---------------------------------------------------------------------------
 
   #openInbound({ bind, originator, tunnel, socket }: Inbound): void {
     socket.on('error', ignore); // until the relay listens
-    const name = nameOfBind(bind);
     const refuse = (reason: OpenFailed | 'DRAINING'): void => {
       socket.destroy();
-      this.#refusals.tell({ event: 'channel.refused', destination: name, reason });
+      this.#refusals.tell({ event: 'channel.refused', ...storyOfForwarded(bind), reason });
     };
     const settle = (channel: Channel | null, why?: OpenFailed): void => {
       if (channel === null) refuse(why ?? 'PEER_REFUSED');

@@ -2,18 +2,19 @@
  *  others that clients send.
  *  Owns the order of the replies. Every request that wants a reply gets one, in the order of the requests. */
 import { reasonOf } from '../../shared/errors.js';
+import type { ForwardNews, RefusalNews } from '../../shared/events.js';
 import type { BindAddress } from '../../shared/identity.js';
-import { type AuditEvent, safeText } from '../../shared/log.js';
+import { safeText } from '../../shared/log.js';
 import { MSG, message, WireReader } from '../../shared/protocol.js';
 import type { ForwardOutcome, RemoteForwards } from '../forward/remote.js';
-import { nameOfBind } from './names.js';
+import { kindOfBind, nameOfBind } from './names.js';
 import { OrderedReplies } from './replies.js';
 
 export interface GlobalRequestOptions {
   readonly forwards: RemoteForwards;
   readonly send: (payload: Buffer) => void;
-  readonly onEvent: (event: AuditEvent) => void;
-  readonly onRefused: (event: AuditEvent) => void;
+  readonly onEvent: (event: ForwardNews) => void;
+  readonly onRefused: (event: RefusalNews) => void;
   readonly onNoMoreSessions: () => void;
   readonly violated: (what: string) => void;
 }
@@ -86,13 +87,15 @@ export class GlobalRequests {
       const { code, detail } = outcome;
       onRefused({
         event: 'forward.refused',
+        kind: kindOfBind(bind),
         destination: nameOfBind(bind),
         reason: code,
         ...(detail === undefined ? {} : { detail }),
       });
       return reply(FAILURE);
     }
-    onEvent({ event: 'forward.bound', destination: nameOfBind(boundAs(bind, outcome.port)) });
+    const destination = nameOfBind(boundAs(bind, outcome.port));
+    onEvent({ event: 'forward.bound', kind: kindOfBind(bind), destination });
     // §7.1: the reply carries the port only where we were asked to choose it.
     reply(bind.kind === 'tcp' && bind.port === 0 ? message(MSG.REQUEST_SUCCESS, outcome.port) : SUCCESS);
   }

@@ -1,14 +1,14 @@
 /** REFUSALS of one connection, as the log tells them.
- *  Owns how many were not told. A peer may ask for what it may not have a hundred thousand times a second, and strangers
+ *  Owns those that were not told. A peer may ask for what it may not have a hundred thousand times a second, and strangers
  *  may do the like at its forwards; each gets its answer, but the log gets the first ones and then a count. */
+import type { RefusalNews } from '../../shared/events.js';
 import { TokenBucket } from '../../shared/limiter.js';
-import type { AuditEvent } from '../../shared/log.js';
 
 /** A browser behind -D that meets a denied network makes some dozens; beyond this nobody reads them one by one. */
 const TOLD = { burst: 200, perSecond: 10 };
 
 export interface RefusalsOptions {
-  readonly onEvent: (event: AuditEvent) => void;
+  readonly onEvent: (event: RefusalNews) => void;
   /** Monotonic milliseconds. */
   now(): number;
 }
@@ -17,25 +17,30 @@ export class Refusals {
   readonly #options: RefusalsOptions;
   readonly #bucket: TokenBucket;
   #untold = 0;
+  #last: RefusalNews | null = null;
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
     this.#bucket = new TokenBucket(TOLD, options.now());
   }
 
-  tell(event: AuditEvent): void {
-    if (this.#bucket.take(this.#options.now())) this.#tell(event);
-    else this.#untold++;
+  tell(event: RefusalNews): void {
+    if (this.#bucket.take(this.#options.now())) return this.#tell(event);
+    this.#untold++;
+    this.#last = event;
   }
 
-  /** The connection is gone: the rest is told as a number. */
+  /** The connection is gone: the last one is told, and with it the number of the rest. */
   close(): void {
-    if (this.#untold > 0) this.#tell({ event: 'channel.refused' });
+    if (this.#last === null) return;
+    this.#untold--;
+    this.#tell(this.#last);
   }
 
-  #tell(event: AuditEvent): void {
+  #tell(event: RefusalNews): void {
     const untold = this.#untold;
     this.#untold = 0;
+    this.#last = null;
     if (untold === 0) return this.#options.onEvent(event);
     const count = `${untold} refusals before this were not logged`;
     this.#options.onEvent({ ...event, detail: event.detail === undefined ? count : `${event.detail}; ${count}` });

@@ -9,12 +9,13 @@ import type { Destination, Origin, TcpDestination } from '../../shared/identity.
 import { isPort } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import { dial, dialUnix } from './dial.js';
+import type { Target } from './inside.js';
 import type { Resolver } from './resolve.js';
 
 /** What a direct open asks of the policy. */
 export interface DirectPolicy {
   /** Before any look-up: may this identity ask for that destination at all? */
-  checkDirect(origin: Origin, destination: Destination, signal: AbortSignal): Promise<Verdict>;
+  checkDirect(origin: Origin, destination: Destination, signal: AbortSignal): Promise<DirectVerdict>;
   /** For each address that the host resolved to; the very literal is dialled if it passes. */
   checkDial(destination: TcpDestination, candidate: Address): Verdict;
   /** For a Unix socket's path with every symbolic link resolved. */
@@ -33,7 +34,13 @@ export interface DirectOptions {
   readonly signal: AbortSignal;
 }
 
-export type DirectOutcome = { readonly ok: true; readonly socket: Socket } | ({ readonly ok: false } & Refusal);
+/** Yes may come with a target inside this program: then nothing is resolved or dialled. */
+export type DirectVerdict = Verdict | { readonly allow: true; readonly target: Target };
+
+export type DirectOutcome =
+  | { readonly ok: true; readonly socket: Socket }
+  | { readonly ok: true; readonly target: Target }
+  | ({ readonly ok: false } & Refusal);
 
 /** The socket is connected and the caller's: it looks at `destroyed` and adds its listeners in the step after its `await`. */
 export async function openDirect(
@@ -44,6 +51,7 @@ export async function openDirect(
   if (!isDialable(destination)) return refused('BAD_ADDRESS');
   const verdict = await options.policy.checkDirect(origin, destination, options.signal);
   if (!verdict.allow) return refused(verdict.code, verdict.detail);
+  if ('target' in verdict) return { ok: true, target: verdict.target };
   return destination.kind === 'tcp' ? openTcp(destination, options) : openUnix(destination.path, options);
 }
 

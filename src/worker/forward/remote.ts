@@ -4,13 +4,16 @@
  *  one port; the listener itself is this worker's alone. Promises that all is freed by `close`. */
 import type { Socket } from 'node:net';
 import { normalisePeerAddress } from '../../shared/address.js';
+import type { ForwardEnd } from '../../shared/errors.js';
 import { type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
+import type { Traffic } from '../../shared/events.js';
 import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
 import { parseBindHost } from '../../shared/patterns.js';
 import { isPort, type PortRange } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
+import type { Channel } from '../channel/channel.js';
 import { bindTcp, bindUnix, type Listeners, listenAddresses, realBindPath } from './bind.js';
 import type { Tunnel } from './tunnel.js';
 
@@ -42,11 +45,14 @@ export interface RemoteOptions {
   readonly leases: Leases;
   readonly maxForwards: number;
   readonly signal: AbortSignal;
-  makeTunnel(bind: BindAddress): Tunnel;
-  /** A forward was cancelled, or ended with its connection. */
-  onReleased(bind: BindAddress): void;
+  /** `onEnd` must be told each channel that came in by the forward and has ended. */
+  makeTunnel(bind: BindAddress, onEnd: (channel: Channel) => void): Tunnel;
+  /** A forward has ended; `traffic` is that of its channels which have ended by now. */
+  onReleased(bind: BindAddress, reason: ForwardEnd, traffic: Traffic): void;
   /** Opens a forwarded-tcpip or forwarded-streamlocal@openssh.com channel and takes the socket over. */
   onInbound(inbound: Inbound): void;
+  /** Monotonic milliseconds. */
+  now(): number;
 }
 
 export type ForwardOutcome = { readonly ok: true; readonly port: number } | ({ readonly ok: false } & Refusal);
@@ -55,6 +61,14 @@ interface Forward {
   readonly bind: BindAddress;
   readonly key: LeaseKey;
   readonly listeners: Listeners;
+  readonly counts: Counts;
+}
+
+/** What the channels of one forward moved. */
+interface Counts {
+  bytesIn: number;
+  bytesOut: number;
+  readonly sinceMs: number;
 }
 
 /** Ports of the permitted range that other programs may hold before we give up on a request for port 0. */
@@ -98,13 +112,13 @@ export class RemoteForwards {
     const forward = this.#forwards.get(id);
     if (forward === undefined) return false;
     this.#forwards.delete(id);
-    this.#end(forward);
+    this.#end(forward, 'CANCELLED');
     return true;
   }
 
-  /** The connection is gone. */
+  /** The connection is gone, and its channels with it. */
   close(): void {
-    for (const forward of this.#forwards.values()) this.#end(forward);
+    for (const forward of this.#forwards.values()) this.#end(forward, 'CONNECTION_CLOSED');
     this.#forwards.clear();
   }
 
@@ -118,8 +132,17 @@ export class RemoteForwards {
       if (!answer.ok) return refused(codeOf(answer.reason));
       const key: LeaseKey = { kind: 'tcp', port: answer.port };
       const bind: BindAddress = { kind: 'tcp', host, port: answer.port };
-      const bound = await bindTcp(addresses, answer.port, (socket) => this.#onAccept(bind, socket));
-      if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners });
+      if (port === 0) {
+        // A hook that allows "any port" may still mean less than `portRanges` says: the port itself has to pass as well.
+        const verdict = await this.#options.policy.checkForward(bind, this.#options.signal);
+        if (!verdict.allow) {
+          this.#options.leases.release(key);
+          return refused(verdict.code, verdict.detail ?? `port ${answer.port}, chosen for port 0`);
+        }
+      }
+      const counts = this.#newCounts();
+      const bound = await bindTcp(addresses, answer.port, (socket) => this.#onAccept(bind, counts, socket));
+      if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners, counts });
       this.#options.leases.release(key);
       if (port !== 0 || bound.code !== 'PORT_TAKEN') return refused(bound.code);
       except.push(answer.port); // another program has it: ask for the next one
@@ -140,8 +163,9 @@ export class RemoteForwards {
     if (!answer.ok) return refused(codeOf(answer.reason));
     const key: LeaseKey = { kind: 'unix', path: real };
     const bind: BindAddress = { kind: 'unix', path };
-    const bound = await bindUnix(real, (socket) => this.#onAccept(bind, socket));
-    if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners });
+    const counts = this.#newCounts();
+    const bound = await bindUnix(real, (socket) => this.#onAccept(bind, counts, socket));
+    if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners, counts });
     this.#options.leases.release(key);
     return refused(bound.code);
   }
@@ -161,20 +185,29 @@ export class RemoteForwards {
     this.#options.leases.release(forward.key);
   }
 
-  #end(forward: Forward): void {
+  #end(forward: Forward, reason: ForwardEnd): void {
     this.#free(forward);
-    this.#options.onReleased(forward.bind);
+    const { bytesIn, bytesOut, sinceMs } = forward.counts;
+    const durationMs = Math.round(this.#options.now() - sinceMs);
+    this.#options.onReleased(forward.bind, reason, { bytesIn, bytesOut, durationMs });
+  }
+
+  #newCounts(): Counts {
+    return { bytesIn: 0, bytesOut: 0, sinceMs: this.#options.now() };
   }
 
   /** Takes the handle out of the accepted socket and puts it into one whose reads go where the relay wants them. */
-  #onAccept(bind: BindAddress, accepted: Socket): void {
+  #onAccept(bind: BindAddress, counts: Counts, accepted: Socket): void {
     const originator = {
       host: normalisePeerAddress(accepted.remoteAddress ?? ''),
       port: accepted.remotePort ?? 0,
     };
     const handle = takeHandle(accepted);
     if (handle === undefined) return; // gone already
-    const tunnel = this.#options.makeTunnel(bind);
+    const tunnel = this.#options.makeTunnel(bind, ({ bytesIn, bytesOut }) => {
+      counts.bytesIn += bytesIn;
+      counts.bytesOut += bytesOut;
+    });
     const socket = adoptHandle(handle, { allowHalfOpen: true, paused: true, onread: tunnel.onread });
     this.#options.onInbound({ bind, originator, tunnel, socket });
   }

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net';
 import type { OnRead } from '../../shared/handles.js';
 import type { Channel } from '../channel/channel.js';
-import { ChannelRecord, type RecordOptions } from '../channel/record.js';
+import { ChannelRecord, type ChannelStory, type RecordOptions } from '../channel/record.js';
 import type { Buffers } from '../transport/buffers.js';
 import { Relay, type RelayTimeouts } from './relay.js';
 
@@ -14,16 +14,22 @@ export interface TunnelOptions extends RecordOptions {
 }
 
 export class Tunnel {
-  readonly #destination: string;
+  readonly #story: ChannelStory;
   readonly #options: TunnelOptions;
   readonly #relay: Relay;
+  readonly #onEnd: (channel: Channel) => void;
+  #channel: Channel | null = null;
   #record: ChannelRecord | null = null;
 
-  /** @param destination for events; text of a peer's has passed safeText */
-  constructor(destination: string, options: TunnelOptions) {
-    this.#destination = destination;
+  /** @param onEnd called once, with the channel and its counts, if it ever started */
+  constructor(story: ChannelStory, options: TunnelOptions, onEnd: (channel: Channel) => void = ignore) {
+    this.#story = story;
     this.#options = options;
-    this.#relay = new Relay(options.buffers, options.timeouts, (end) => this.#record?.closed(end));
+    this.#onEnd = onEnd;
+    this.#relay = new Relay(options.buffers, options.timeouts, (end) => {
+      this.#record?.closed(end);
+      if (this.#channel !== null) this.#onEnd(this.#channel);
+    });
   }
 
   /** The socket that is to be joined must be made with this, and paused. */
@@ -34,7 +40,10 @@ export class Tunnel {
   /** Joins the two; both are the tunnel's from now on. Called in the same step in which the channel came into being: the
    *  peer's first data may be the next message. */
   start(channel: Channel, socket: Socket): void {
-    this.#record = new ChannelRecord(channel, this.#destination, this.#options);
+    this.#channel = channel;
+    this.#record = new ChannelRecord(channel, this.#story, this.#options);
     this.#relay.start(channel, socket);
   }
 }
+
+function ignore(): void {}

@@ -60,6 +60,8 @@ export class Outbox {
     const packet = this.#open(payload.length);
     packet.set(payload, this.#payloadAt);
     this.#seal(packet, payload.length);
+    // Data for stderr comes this way too. (Without a mark for it, a peer that does not read would be cut for our writing.)
+    if (this.queuedBytes >= WRITE_HIGH_BYTES) this.#blocked = true;
   }
 
   /** CHANNEL_DATA straight from `source[start..end)` (RFC 4254 §5.2), with no copy but the one into the slab. */

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { TunnelError } from '../../../src/shared/errors.js';
 import { after } from '../../../src/shared/timer.js';
-import { callHook, readMethods, readVerdict } from '../../../src/worker/auth/hooks.js';
+import { callHook, readLoginAnswer } from '../../../src/worker/auth/hooks.js';
 
 const CLOSING = new AbortController().signal;
 /** A clock that never strikes. */
@@ -73,15 +73,75 @@ t.test('the end of the connection ends the wait; a hook is not called after it',
   t.equal(calls, 1);
 });
 
-t.test('what counts as a yes', async (t) => {
-  const fallback = { user: 'alice' };
-  const own = { user: 'team', roles: ['x'] };
-  t.equal(readVerdict(true, fallback), fallback);
-  t.equal(readVerdict(own, fallback), own, 'an identity is handed on untouched');
-  t.equal(readVerdict(false, fallback), false);
+t.test('an answer that nobody waits for any more is given to `onLate`, once, and no other one is', async (t) => {
+  for (const ended of ['the deadline', 'the connection'] as const) {
+    const late: unknown[] = [];
+    const closing = new AbortController();
+    let strike = (): void => {};
+    const clock = (_ms: number, callback: () => void): (() => void) => {
+      strike = callback;
+      return () => {};
+    };
+    let answer = (_value: unknown): void => {};
+    const hook = (): Promise<unknown> =>
+      new Promise((resolve) => {
+        answer = resolve;
+      });
+    const options = {
+      timeoutMs: 1,
+      closing: closing.signal,
+      after: clock,
+      onLate: (value: unknown) => late.push(value),
+    };
+    const inTime = callHook(hook, options);
+    answer('in time');
+    t.match(await inTime, { ok: true, value: 'in time' });
+    t.same(late, []);
+    const given = callHook(hook, options);
+    if (ended === 'the deadline') strike();
+    else closing.abort();
+    t.match(await given, { ok: false });
+    answer('too late');
+    await new Promise(setImmediate);
+    t.same(late, ['too late'], ended);
+  }
+});
+
+t.test("a hook that rejects after its deadline is nobody's fault any more", async (t) => {
+  let strike = (): void => {};
+  const clock = (_ms: number, callback: () => void): (() => void) => {
+    strike = callback;
+    return () => {};
+  };
+  let fail = (_error: Error): void => {};
+  const hook = (): Promise<boolean> =>
+    new Promise((_resolve, reject) => {
+      fail = reject;
+    });
+  const late: unknown[] = [];
+  const onLate = (value: unknown): number => late.push(value);
+  const answer = callHook(hook, { timeoutMs: 1, closing: CLOSING, after: clock, onLate });
+  strike();
+  fail(new Error('late'));
+  t.match(await answer, { ok: false, code: 'HOOK_TIMEOUT' });
+  await new Promise(setImmediate); // an unhandled rejection would fail the test
+  t.same(late, []);
+});
+
+t.test('what counts as an answer to a login', async (t) => {
+  t.equal(readLoginAnswer(true), true);
+  t.equal(readLoginAnswer(false), false);
+  for (const own of [
+    { user: 'team', roles: ['x'] },
+    { user: 'x'.repeat(255) },
+    { user: 'é', fingerprint: undefined },
+    { user: 'a', fingerprint: 'SHA256:x' },
+  ])
+    t.equal(readLoginAnswer(own), own, 'an identity is handed on untouched');
   const nonsense = [
     undefined,
     null,
+    0,
     1,
     'true',
     'alice',
@@ -89,13 +149,13 @@ t.test('what counts as a yes', async (t) => {
     [],
     { user: '' },
     { user: 1 },
+    { user: 'x'.repeat(256) },
+    { user: 'a\nb' },
+    { user: 'exe.\u202etxt' },
+    { user: 'a\u200b' },
     { user: 'a', fingerprint: 1 },
+    { user: 'a', fingerprint: null },
   ];
-  for (const value of [...nonsense, new Error('no'), () => true]) t.equal(readVerdict(value, fallback), null);
-});
-
-t.test('method lists', async (t) => {
-  t.strictSame(readMethods(['password', 'publickey', 'password', 'hostbased', 7]), ['publickey', 'password']);
-  t.strictSame(readMethods([]), []);
-  for (const value of [undefined, null, 'publickey', { 0: 'publickey' }]) t.equal(readMethods(value), null);
+  for (const value of [...nonsense, new Error('no'), () => true])
+    t.equal(readLoginAnswer(value), null, JSON.stringify(value)?.slice(0, 40));
 });

@@ -1,9 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import t from 'tap';
-import type { AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/identity.js';
+import type { AuthChain, AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/identity.js';
 import { concatFields, DISCONNECT, MSG, message, type WireField, WireReader } from '../../../src/shared/protocol.js';
 import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
-import { type AuthFailureEvent, UserAuth } from '../../../src/worker/auth/userauth.js';
+import { type AuthFailureEvent, type AuthStep, UserAuth } from '../../../src/worker/auth/userauth.js';
 import { ecdsa, ed25519, rsa, type TestKey } from './keys.js';
 
 const SESSION_ID = Buffer.from('the exchange hash of this very connection');
@@ -19,12 +19,18 @@ class Client {
   readonly failures: AuthFailureEvent[] = [];
   readonly offers: PublicKeyInfo[] = [];
   readonly passwords: string[] = [];
+  /** What each call of a credential hook was told of the methods before. */
+  readonly soFars: (Identity | null)[] = [];
+  readonly steps: AuthStep[] = [];
   login: { identity: Identity; method: string; fingerprint: string | undefined } | null = null;
   readonly ends: string[] = [];
   readonly auth: UserAuth;
   readonly #events = new EventEmitter();
 
-  constructor(hooks: Partial<AuthHooks> = {}, options: { maxTries?: number; sessionId?: Buffer } = {}) {
+  constructor(
+    hooks: Partial<AuthHooks> = {},
+    options: { maxTries?: number; sessionId?: Buffer; onPartial?: (client: Client) => void } = {},
+  ) {
     this.auth = new UserAuth({
       transport: {
         sessionId: options.sessionId ?? SESSION_ID,
@@ -36,13 +42,17 @@ class Client {
       },
       hooks: {
         getAllowedAuths: hooks.getAllowedAuths ?? (() => ALL),
-        checkAuthPassword: (user, password, peer, signal) => {
+        checkAuthPassword: (user, password, peer, signal, soFar) => {
           this.passwords.push(`${user}:${password}`);
-          return hooks.checkAuthPassword?.(user, password, peer, signal) ?? (user === 'bob' && password === 'secret');
+          this.soFars.push(soFar);
+          const answer = hooks.checkAuthPassword?.(user, password, peer, signal, soFar);
+          return answer ?? (user === 'bob' && password === 'secret');
         },
-        checkAuthPublicKey: (user, key, peer, signal) => {
+        checkAuthPublicKey: (user, key, peer, signal, soFar) => {
           this.offers.push(key);
-          return hooks.checkAuthPublicKey?.(user, key, peer, signal) ?? (user === 'bob' && key.blob.equals(KEY.blob));
+          this.soFars.push(soFar);
+          const answer = hooks.checkAuthPublicKey?.(user, key, peer, signal, soFar);
+          return answer ?? (user === 'bob' && key.blob.equals(KEY.blob));
         },
       },
       peer: { address: '192.0.2.1', port: 4711 },
@@ -54,6 +64,10 @@ class Client {
       },
       onSuccess: (identity, method, fingerprint) => {
         this.login = { identity, method, fingerprint };
+      },
+      onPartial: (step) => {
+        this.steps.push(step);
+        options.onPartial?.(this);
       },
       onFailure: (event) => this.failures.push(event),
     });
@@ -204,7 +218,10 @@ t.test('passwords: the right one and its twins', async (t) => {
 });
 
 t.test('names that nobody can have are refused like unknown ones, and no hook sees them', async (t) => {
-  const names = ['', 'a\nb', 'a\u001b[2J', 'a\u0000', 'x'.repeat(256), 'é'.repeat(128), 'a\u009b', Buffer.from([0xc3])];
+  const names = [
+    ...['', 'a\nb', 'a\u001b[2J', 'a\u0000', 'x'.repeat(256), 'é'.repeat(128), 'a\u009b', Buffer.from([0xc3])],
+    ...['exe.\u202etxt', 'bob\u200b', '\ufeffbob'], // which a log would have to escape
+  ];
   for (const name of names) {
     const asked: string[] = [];
     const client = await Client.ready({
@@ -286,13 +303,37 @@ t.test('RFC 4252 §7: a query is answered with the algorithm that was asked for'
     t.equal(await client.ask(signed({ key, algorithm })), 'success');
     t.match(client.offers, [
       { type: key.type, algorithm, verified: false },
-      { verified: false },
       { type: key.type, algorithm, verified: true, blob: key.blob, line: `${key.type} ${key.blob.toString('base64')}` },
     ]);
     const fingerprint = client.offers[0]?.fingerprint;
     t.match(fingerprint, /^SHA256:[\w+/]{43}$/);
     t.strictSame(client.login, { identity: { user: 'bob', fingerprint }, method: 'publickey', fingerprint });
     t.strictSame(client.failures, []);
+  }
+});
+
+t.test('the hook is asked about an offer once, and anew about any other key or algorithm', async (t) => {
+  const big = rsa();
+  const other = ed25519();
+  const client = await Client.ready({ checkAuthPublicKey: (_user, { verified }) => !verified });
+  const asked = async (payload: Buffer): Promise<string[]> => {
+    await client.ask(payload);
+    return client.offers.splice(0).map(({ algorithm, verified }) => `${algorithm}${verified ? ' verified' : ''}`);
+  };
+  t.strictSame(await asked(query({ key: KEY })), ['ssh-ed25519']);
+  t.strictSame(await asked(query({ key: KEY })), []);
+  t.strictSame(await asked(signed({ key: KEY })), ['ssh-ed25519 verified'], 'which is always asked');
+  t.strictSame(await asked(query({ key: other })), ['ssh-ed25519'], 'another key');
+  t.strictSame(await asked(query({ key: KEY })), ['ssh-ed25519'], 'only the last one is remembered');
+  t.strictSame(await asked(query({ key: big, algorithm: 'rsa-sha2-256' })), ['rsa-sha2-256']);
+  const rsaSigned = signed({ key: big, algorithm: 'rsa-sha2-512' });
+  t.strictSame(await asked(rsaSigned), ['rsa-sha2-512', 'rsa-sha2-512 verified'], 'another algorithm');
+  t.equal(client.login, null);
+
+  const refusing = await Client.ready({ checkAuthPublicKey: () => false });
+  for (const count of [1, 2]) {
+    await refusing.ask(query({ key: KEY }));
+    t.equal(refusing.offers.length, count, 'a no is not remembered');
   }
 });
 
@@ -398,6 +439,161 @@ t.test('RFC 4256 §3.1: a new request abandons the open prompt', async (t) => {
   t.equal(await huge.ask(message(MSG.USERAUTH_INFO_RESPONSE, 0xffffffff)), DENIED, 'a huge count costs nothing');
 });
 
+/** A way in of several methods in a row. */
+const inRow = (...chains: AuthChain[]): Partial<AuthHooks> => ({ getAllowedAuths: () => chains });
+const fingerprintOf = async (key: TestKey): Promise<string | undefined> => {
+  const client = await Client.ready({ checkAuthPublicKey: () => true });
+  await client.ask(query({ key }));
+  return client.offers[0]?.fingerprint;
+};
+
+t.test('RFC 4252 §5.1: two methods in a row, each of which has to succeed', async (t) => {
+  const fingerprint = await fingerprintOf(KEY);
+  let asked = 0;
+  const client = await Client.ready({
+    getAllowedAuths() {
+      asked++;
+      return ['publickey,password'];
+    },
+  });
+  t.equal(await client.ask(none()), 'failure publickey false');
+  t.equal(await client.ask(password('secret')), 'failure publickey false', 'the second one alone is refused');
+  t.strictSame(client.passwords, [], 'and its hook is not asked');
+  t.match(await client.ask(query({ key: KEY })), 'pk_ok', 'an offer is no step');
+  t.strictSame(client.steps, []);
+  t.equal(await client.ask(signed({ key: KEY })), 'failure password true', 'partial success, and what must follow');
+  t.strictSame(client.steps, [{ user: 'bob', method: 'publickey', fingerprint }]);
+  t.equal(client.login, null);
+  t.equal(await client.ask(password('wrong')), 'failure password false');
+  t.equal(await client.ask(signed({ key: KEY })), 'failure password false', 'the first one does not count twice');
+  t.equal(client.login, null);
+  t.equal(await client.ask(password('secret')), 'success');
+  t.strictSame(client.login, { identity: { user: 'bob', fingerprint }, method: 'password', fingerprint });
+  t.strictSame(
+    client.failures.map(({ method, code }) => [method, code]),
+    [
+      ['password', 'METHOD_NOT_ALLOWED'],
+      ['password', 'WRONG_PASSWORD'],
+      ['publickey', 'METHOD_NOT_ALLOWED'],
+    ],
+  );
+  t.equal(client.steps.length, 1);
+  t.equal(asked, 1, 'the ways in are asked for once');
+});
+
+t.test('§5.1: the other order, three in a row, and ways that begin alike', async (t) => {
+  const swapped = await Client.ready(inRow('password,publickey'));
+  t.equal(await swapped.ask(signed({ key: KEY })), 'failure password false');
+  t.strictSame(swapped.offers, []);
+  t.equal(await swapped.ask(password('secret')), 'failure publickey true');
+  t.match(await swapped.ask(query({ key: KEY })), 'pk_ok');
+  t.equal(swapped.login, null);
+  t.equal(await swapped.ask(signed({ key: KEY })), 'success');
+  t.match(swapped.login, { identity: { user: 'bob' }, method: 'publickey', fingerprint: /^SHA256:/ });
+
+  const three = await Client.ready(inRow('publickey,password,keyboard-interactive'));
+  t.equal(await three.ask(signed({ key: KEY })), 'failure password true');
+  t.equal(await three.ask(interactive()), 'failure password false', 'no step is left out');
+  t.equal(await three.ask(password('secret')), 'failure keyboard-interactive true');
+  t.equal(await three.ask(password('secret')), 'failure keyboard-interactive false');
+  t.match(await three.ask(interactive()), 'prompt');
+  t.equal(await three.ask(response('secret')), 'success');
+  t.strictSame(
+    three.steps.map(({ method }) => method),
+    ['publickey', 'password'],
+  );
+
+  const fork = await Client.ready(inRow('publickey,password', 'keyboard-interactive,password'));
+  t.equal(await fork.ask(none()), 'failure publickey,keyboard-interactive false');
+  t.match(await fork.ask(interactive()), 'prompt');
+  t.equal(await fork.ask(response('secret')), 'failure password true');
+  t.match(await fork.ask(response('secret')), `disconnect ${DISCONNECT.PROTOCOL_ERROR}`, 'the prompt is answered');
+  t.equal(fork.login, null);
+
+  const closed = await Client.ready(inRow('publickey,password', 'keyboard-interactive'));
+  t.equal(await closed.ask(signed({ key: KEY })), 'failure password true');
+  t.equal(await closed.ask(interactive()), 'failure password false', 'a way that did not begin so is closed');
+});
+
+t.test('§5.1: partial success is no failed try, and lifts none', async (t) => {
+  const strict = await Client.ready(inRow('publickey,password'), { maxTries: 1 });
+  t.equal(await strict.ask(signed({ key: KEY })), 'failure password true');
+  t.equal(await strict.ask(password('secret')), 'success');
+  t.strictSame(strict.failures, []);
+
+  const counted = await Client.ready(inRow('publickey,password'), { maxTries: 2 });
+  t.equal(await counted.ask(password('secret')), 'failure publickey false');
+  t.equal(await counted.ask(signed({ key: KEY })), 'failure password true');
+  t.match(await counted.ask(password('wrong')), 'Too many authentication failures');
+  t.strictSame(counted.ends, ['AUTH_EXHAUSTED']);
+});
+
+t.test('identities in a row: the last one that a hook made holds, and all are of one user', async (t) => {
+  const fingerprint = await fingerprintOf(KEY);
+  const first = { user: 'team', step: 1 };
+  const last = { user: 'team', step: 2 };
+  const rows: ReadonlyArray<readonly [string, boolean | Identity, boolean | Identity, Identity]> = [
+    ['no hook made one', true, true, { user: 'bob', fingerprint: fingerprint ?? '' }],
+    ['the first hook made one: true keeps it', first, true, first],
+    ['both made one', first, last, last],
+    ['the second hook made one, of the same name', true, { user: 'bob' }, { user: 'bob' }],
+  ];
+  for (const [name, keyAnswer, passwordAnswer, identity] of rows) {
+    const client = await Client.ready({
+      ...inRow('publickey,password'),
+      checkAuthPublicKey: () => keyAnswer,
+      checkAuthPassword: () => passwordAnswer,
+    });
+    t.equal(await client.ask(signed({ key: KEY })), 'failure password true', name);
+    t.match(client.steps, [{ user: identity.user, method: 'publickey' }], name);
+    t.equal(await client.ask(password('x')), 'success', name);
+    t.strictSame(client.login, { identity, method: 'password', fingerprint }, name);
+    const made = [passwordAnswer, keyAnswer].find((answer) => typeof answer === 'object');
+    if (made !== undefined) t.equal(client.login?.identity, made, 'the very object');
+    t.strictSame(client.soFars.slice(0, 2), [null, null], 'the first method has none before it');
+    const soFar = client.soFars[2];
+    if (typeof keyAnswer === 'object') t.equal(soFar, keyAnswer, 'the second hook gets the very object');
+    else t.strictSame(soFar, { user: 'bob', fingerprint });
+  }
+});
+
+t.test('identities in a row: a method lends its success to no other user', async (t) => {
+  const rows: ReadonlyArray<readonly [string, boolean | Identity, boolean | Identity]> = [
+    ['two identities', { user: 'team' }, { user: 'admin' }],
+    ['the name that was given, then an identity', true, { user: 'admin' }],
+    ['an identity, then one of the name that was given', { user: 'team' }, { user: 'bob' }],
+  ];
+  for (const [name, keyAnswer, wrongAnswer] of rows) {
+    const client = await Client.ready({
+      ...inRow('publickey,password'),
+      checkAuthPublicKey: () => keyAnswer,
+      checkAuthPassword: (_user, text) => text === 'right' || wrongAnswer,
+    });
+    await client.ask(signed({ key: KEY }));
+    t.equal(await client.ask(password('wrong')), 'failure password false', name);
+    t.match(client.failures, [{ code: 'HOOK_FAILED', detail: /two users/, method: 'password' }], name);
+    t.equal(client.login, null, name);
+    t.equal(await client.ask(password('right')), 'success', 'twin: the same user');
+    t.equal(client.login?.identity.user, typeof keyAnswer === 'object' ? keyAnswer.user : 'bob');
+  }
+});
+
+t.test('a row sent ahead is answered in order', async (t) => {
+  const client = await Client.ready(inRow('publickey,password'));
+  client.auth.onMessage(signed({ key: KEY }));
+  client.auth.onMessage(password('secret'));
+  t.strictSame(await client.answers(2), ['failure password true', 'success']);
+});
+
+t.test('an owner that closes at the first step: nothing is sent, nothing goes on', async (t) => {
+  const client = await Client.ready(inRow('publickey,password'), { onPartial: ({ auth }) => auth.close() });
+  client.auth.onMessage(signed({ key: KEY }));
+  client.auth.onMessage(password('secret'));
+  while (client.steps.length === 0) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  t.strictSame([client.sent, client.ends, client.login, client.passwords], [[], [], null, []]);
+});
+
 t.test('tries are counted as OpenSSH counts them', async (t) => {
   const exhausted = `disconnect ${DISCONNECT.PROTOCOL_ERROR} Too many authentication failures`;
   const foreign = { key: ed25519() };
@@ -494,6 +690,12 @@ t.test('hooks that throw, hang or answer nonsense deny', async (t) => {
   const noList = await Client.ready({ getAllowedAuths: () => Promise.reject(new Error('down')) });
   t.equal(await noList.ask(password('secret')), 'failure  false', 'without a list nothing is allowed');
   t.strictSame(noList.passwords, []);
+  for (const list of [null, 'password', ['password', 'hostbased'], ['publickey,publickey']]) {
+    const client = await Client.ready({ getAllowedAuths: () => JSON.parse(JSON.stringify(list)) });
+    t.equal(await client.ask(password('secret')), 'failure  false', 'nor with what is no list of ways in');
+    t.match(client.failures, [{ code: 'HOOK_FAILED', detail: /getAllowedAuths/ }]);
+    t.strictSame(client.passwords, []);
+  }
 });
 
 t.test('close aborts the hook that runs, and nothing is sent after it', async (t) => {
@@ -522,32 +724,39 @@ t.test('close aborts the hook that runs, and nothing is sent after it', async (t
 });
 
 t.test("a fault in the owner's callback ends the connection", async (t) => {
-  const texts: string[] = [];
-  const ends: string[] = [];
-  const done = new EventEmitter();
-  const auth = new UserAuth({
-    transport: {
-      sessionId: SESSION_ID,
-      send: () => {},
-      disconnect(reason, text, why, detail) {
-        texts.push(`${reason} ${text}`);
-        ends.push(`${why} ${detail}`);
-        done.emit('done');
-      },
-    },
-    hooks: { getAllowedAuths: () => ALL, checkAuthPassword: () => true, checkAuthPublicKey: () => false },
-    peer: { address: '192.0.2.1', port: 1 },
-    maxTries: 6,
-    hookTimeoutMs: 10_000,
-    onSuccess() {
+  for (const [at, chain] of [
+    ['success', 'password'],
+    ['a first step', 'password,publickey'],
+  ] as const) {
+    const texts: string[] = [];
+    const ends: string[] = [];
+    const done = new EventEmitter();
+    const fail = (): void => {
       throw new Error('no room');
-    },
-    onFailure() {},
-  });
-  const ended = once(done, 'done', { signal: AbortSignal.timeout(20_000) });
-  auth.onMessage(SERVICE);
-  auth.onMessage(password('secret'));
-  await ended;
-  t.strictSame(texts, [`${DISCONNECT.BY_APPLICATION} internal error`]);
-  t.strictSame(ends, ['INTERNAL_ERROR no room']);
+    };
+    const auth = new UserAuth({
+      transport: {
+        sessionId: SESSION_ID,
+        send: () => {},
+        disconnect(reason, text, why, detail) {
+          texts.push(`${reason} ${text}`);
+          ends.push(`${why} ${detail}`);
+          done.emit('done');
+        },
+      },
+      hooks: { getAllowedAuths: () => [chain], checkAuthPassword: () => true, checkAuthPublicKey: () => false },
+      peer: { address: '192.0.2.1', port: 1 },
+      maxTries: 6,
+      hookTimeoutMs: 10_000,
+      onSuccess: fail,
+      onPartial: fail,
+      onFailure() {},
+    });
+    const ended = once(done, 'done', { signal: AbortSignal.timeout(20_000) });
+    auth.onMessage(SERVICE);
+    auth.onMessage(password('secret'));
+    await ended;
+    t.strictSame(texts, [`${DISCONNECT.BY_APPLICATION} internal error`], at);
+    t.strictSame(ends, ['INTERNAL_ERROR no room'], at);
+  }
 });

@@ -215,19 +215,53 @@ t.test('§5.4: a request is answered where an answer is wanted', async (t) => {
   t.same(user.take(), ['request yes', 'request no', 'request yes']);
 });
 
-t.test('§5.2: text for stderr, as much as the window and a packet take', async (t) => {
+t.test('§5.4: a user that closes the channel in a request gets nothing sent behind CLOSE', async (t) => {
+  const { port, channel, user } = make();
+  user.onRequest = () => {
+    channel.close();
+    return true;
+  };
+  channel.onRequest('subsystem', true, Buffer.alloc(0));
+  t.same(port.take(), ['CLOSE>9']);
+});
+
+t.test("§5.2: stderr goes out in packets of the peer's size, up to the window that it shares", async (t) => {
+  const text = bytes('--a long text--');
   for (const [sendWindowBytes, expected] of [
-    [100, 'a long te'],
-    [3, 'a l'],
-    [0, null],
+    [100, ['a long te', 'xt']],
+    [11, ['a long te', 'xt']],
+    [3, ['a l']],
+    [0, []],
   ] as const) {
-    const { port, channel } = make({ sendWindowBytes, peerMaxPacketBytes: 9 });
-    channel.writeStderr('a long text');
-    const [sent] = port.sent;
-    t.equal(sent?.type, expected === null ? undefined : MSG.CHANNEL_EXTENDED_DATA);
-    if (expected !== null) t.equal(sent?.text.slice(8), expected);
-    t.equal(channel.sendWindowBytes, sendWindowBytes - (expected?.length ?? 0), 'and it counts');
+    const { port, channel, holder } = make({ sendWindowBytes, peerMaxPacketBytes: 9 });
+    const taken = expected.join('').length;
+    t.equal(channel.writeStderr(text, 2, 13), 2 + taken, 'the offset behind the last byte taken');
+    t.same(
+      port.sent.map(({ type }) => type),
+      expected.map(() => MSG.CHANNEL_EXTENDED_DATA),
+    );
+    t.same(
+      port.sent.map(({ to, text }) => [to, text.slice(0, 4), text.slice(8)]),
+      expected.map((part) => [9, '\0\0\0\x01', part]),
+    );
+    t.equal(channel.sendWindowBytes, sendWindowBytes - taken, 'and it counts');
+    t.equal(channel.bytesOut, taken);
+    t.equal(channel.write(text, 0, 15), Math.min(15, sendWindowBytes - taken), 'stdout has what is left');
+    t.same(holder.heard, [], 'a window that is used up asks by itself');
   }
+});
+
+t.test('§5.2: stderr waits for the transport, and is over with EOF and CLOSE', async (t) => {
+  const { port, channel, holder } = make();
+  port.writable = false;
+  t.equal(channel.writeStderr(bytes('text'), 0, 4), 0);
+  t.same([port.take(), holder.heard.splice(0)], [[], ['block']]);
+  port.writable = true;
+  channel.eof();
+  t.same([channel.writeStderr(bytes('text'), 0, 4), port.take()], [0, ['EOF>9']]);
+  const closed = make();
+  closed.channel.close();
+  t.same([closed.channel.writeStderr(bytes('text'), 0, 4), closed.port.take()], [0, ['CLOSE>9']]);
 });
 
 t.test('§6.10: a request of ours wants no reply', async (t) => {

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { Destination } from '../../../src/shared/identity.js';
-import { nameOfBind, nameOfDestination } from '../../../src/worker/connection/names.js';
+import {
+  kindOfBind,
+  nameOfBind,
+  nameOfDestination,
+  storyOfDirect,
+  storyOfForwarded,
+} from '../../../src/worker/connection/names.js';
 
 const CASES: ReadonlyArray<readonly [Destination, string]> = [
   [{ kind: 'tcp', host: 'example.org', port: 80 }, 'example.org:80'],
@@ -16,6 +22,16 @@ for (const [destination, name] of CASES)
     t.equal(nameOfDestination(destination), name);
     t.equal(nameOfBind(destination), name === ':0' ? '*:0' : name);
   });
+
+t.test('what the RFC and OpenSSH call each of them', async (t) => {
+  const tcp = { kind: 'tcp', host: '', port: 1 } as const;
+  const unix = { kind: 'unix', path: '/a\n' } as const;
+  t.same([kindOfBind(tcp), kindOfBind(unix)], ['tcpip-forward', 'streamlocal-forward@openssh.com']);
+  t.same(storyOfDirect(tcp), { kind: 'direct-tcpip', destination: ':1' });
+  t.same(storyOfDirect(unix), { kind: 'direct-streamlocal@openssh.com', destination: '/a\\x0a' });
+  t.same(storyOfForwarded(tcp), { kind: 'forwarded-tcpip', destination: '*:1' });
+  t.same(storyOfForwarded(unix), { kind: 'forwarded-streamlocal@openssh.com', destination: '/a\\x0a' });
+});
 
 t.test('whatever the peer says, one short line', async () => {
   fc.assert(

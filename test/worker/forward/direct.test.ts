@@ -1,11 +1,12 @@
 /** A direct open with real targets: which questions are asked in which order, and what a no at each of them does. */
 import { mkdirSync, symlinkSync } from 'node:fs';
+import { PassThrough } from 'node:stream';
 import t, { type Test } from 'tap';
 import type { Address } from '../../../src/shared/address.js';
 import { ALLOW, refuse, type Verdict } from '../../../src/shared/errors.js';
 import { unconnectedSocket } from '../../../src/shared/handles.js';
 import type { Destination } from '../../../src/shared/identity.js';
-import { type DirectOutcome, openDirect } from '../../../src/worker/forward/direct.js';
+import { type DirectOutcome, type DirectVerdict, openDirect } from '../../../src/worker/forward/direct.js';
 import { Resolver } from '../../../src/worker/forward/resolve.js';
 import { deferred } from '../../support/deadline.js';
 import { freePort, startEcho } from '../../support/targets.js';
@@ -15,7 +16,7 @@ async function open(
   t: Test,
   destination: Destination,
   options: {
-    readonly check?: (destination: Destination) => Verdict | Promise<Verdict>;
+    readonly check?: (destination: Destination) => DirectVerdict | Promise<DirectVerdict>;
     readonly checkDial?: (candidate: Address) => Verdict;
     readonly checkDialPath?: (path: string) => Verdict;
     readonly names?: Readonly<Record<string, readonly string[]>>;
@@ -55,7 +56,7 @@ async function open(
     },
     signal: options.signal ?? new AbortController().signal,
   });
-  if (outcome.ok) t.teardown(() => outcome.socket.destroy());
+  if (outcome.ok && 'socket' in outcome) t.teardown(() => outcome.socket.destroy());
   return { outcome, asked, made };
 }
 
@@ -81,12 +82,26 @@ t.test('every address is asked about, and only those with a yes are dialled', as
     names,
     checkDial: ({ text }) => (text === '127.0.0.1' ? ALLOW : refuse('PROTECTED_DESTINATION')),
   });
-  t.ok(outcome.ok && outcome.socket.remoteAddress === '127.0.0.1');
+  t.ok(outcome.ok && 'socket' in outcome && outcome.socket.remoteAddress === '127.0.0.1');
   t.same(asked.slice(2).sort(), ['127.0.0.1', '127.0.0.2', '::1']);
 
   const none = await open(t, at(port, 'mixed'), { names, checkDial: () => refuse('OWN_LISTENER') });
   t.match(none.outcome, { ok: false, code: 'OWN_LISTENER' });
   t.equal(none.made, 0);
+});
+
+t.test('a target inside this program: nothing is resolved, asked about further or dialled', async (t) => {
+  const duplex = new PassThrough();
+  const target = { kind: 'duplex', duplex } as const;
+  for (const destination of [at(80, 'no.such.name'), { kind: 'unix', path: '/no/such.sock' } as const]) {
+    const { outcome, asked, made } = await open(t, destination, { check: () => ({ allow: true, target }) });
+    t.ok(outcome.ok && 'target' in outcome && outcome.target === target, 'handed on as it is');
+    t.same([asked, made], [['direct'], 0]);
+  }
+  t.notOk(duplex.destroyed);
+  const { outcome, asked } = await open(t, at(0), { check: () => ({ allow: true, target }) });
+  t.match(outcome, { ok: false, code: 'BAD_ADDRESS' }, 'port 0 is none for a target either');
+  t.same(asked, []);
 });
 
 t.test('names that mean nothing, and ports where nobody listens', async (t) => {

@@ -3,13 +3,18 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
+import type { ForwardEnd } from '../../../src/shared/errors.js';
 import { ALLOW, refuse, type Verdict } from '../../../src/shared/errors.js';
+import type { Traffic } from '../../../src/shared/events.js';
 import type { BindAddress } from '../../../src/shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../../src/shared/ipc.js';
+import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { type Inbound, RemoteForwards } from '../../../src/worker/forward/remote.js';
 import { Tunnel } from '../../../src/worker/forward/tunnel.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
 import { deferred } from '../../support/deadline.js';
+import { FakePort } from '../../support/fake_port.js';
+import { until } from '../../support/joined.js';
 import { canBind, connect, freePort } from '../../support/targets.js';
 import { tempDir } from '../../support/temp.js';
 
@@ -31,6 +36,8 @@ function make(
   const told: string[] = [];
   const inbounds: Inbound[] = [];
   const checked: string[] = [];
+  const releases: (Traffic & { readonly reason: ForwardEnd })[] = [];
+  const time = { nowMs: 0 };
   const forwards = new RemoteForwards({
     maxForwards: options.maxForwards ?? 10,
     signal: ending.signal,
@@ -49,14 +56,23 @@ function make(
       },
       release: (key) => released.push(nameOf(key)),
     },
-    makeTunnel: () =>
-      new Tunnel('test', {
-        buffers: new Buffers(),
-        timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
-        onEvent() {},
-        now: () => 0,
-      }),
-    onReleased: (bind) => told.push(nameOf(bind)),
+    makeTunnel: (bind, onEnd) =>
+      new Tunnel(
+        { kind: 'forwarded-tcpip', destination: nameOf(bind) },
+        {
+          buffers: new Buffers(),
+          timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
+          onEvent() {},
+          nextChannel: () => 1,
+          now: () => time.nowMs,
+        },
+        onEnd,
+      ),
+    onReleased: (bind, reason, traffic) => {
+      told.push(nameOf(bind));
+      releases.push({ reason, ...traffic });
+    },
+    now: () => time.nowMs,
     onInbound: (inbound) => {
       inbound.socket.on('error', () => {});
       inbounds.push(inbound);
@@ -71,13 +87,15 @@ function make(
     ending.abort();
     forwards.close();
   };
-  return { forwards, asked, released, told, inbounds, checked, end };
+  return { forwards, asked, released, told, releases, time, inbounds, checked, end };
 }
 
 t.test('a port is leased, bound, told by its name, and given back by the cancel', async (t) => {
-  const { forwards, released, told, asked } = make(t);
+  const { forwards, released, told, releases, time, asked } = make(t);
   const port = await freePort();
+  time.nowMs = 1000;
   t.same(await forwards.request(tcp(port)), { ok: true, port });
+  time.nowMs = 3500.4;
   t.match(asked, [{ kind: 'tcp', host: 'localhost', port, portRanges: [[20_000, 20_009]], except: [] }]);
   t.same(forwards.binds(), [tcp(port)]);
   t.notOk(await canBind(port));
@@ -87,6 +105,38 @@ t.test('a port is leased, bound, told by its name, and given back by the cancel'
   t.notOk(forwards.cancel(tcp(port)), 'once');
   t.ok(await canBind(port));
   t.same([released, told, forwards.size], [[String(port)], [String(port)], 0]);
+  t.same(releases, [{ reason: 'CANCELLED', bytesIn: 0, bytesOut: 0, durationMs: 2500 }]);
+});
+
+t.test('a forward tells what the channels that came in by it moved, those that have ended', async (t) => {
+  const { forwards, inbounds, releases } = make(t);
+  const ports = [await freePort(), await freePort()];
+  for (const port of ports) await forwards.request(tcp(port));
+  for (const [port, send] of [
+    [ports[0], 'one'],
+    [ports[0], 'three'],
+    [ports[1], 'another forward'],
+  ] as const) {
+    const socket = await connect(t, port ?? 0);
+    socket.end('from the socket');
+    await until(() => inbounds.length > 0, 'inbound connection');
+    const inbound = inbounds.pop();
+    if (inbound === undefined) throw new Error('no inbound connection');
+    const channels = new ChannelTable(new FakePort(), { maxChannels: 1, memoryBytes: 1_000_000, violated: t.fail });
+    const reservation = channels.reserve();
+    if (reservation === null) throw new Error('no room');
+    const channel = channels.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 });
+    inbound.tunnel.start(channel, inbound.socket);
+    channel.onData(Buffer.from(send), null);
+    channel.onReadEnd();
+    await until(() => channel.bytesOut === 15, 'data of the socket');
+    if (send !== 'three') channel.onPeerClose();
+    await until(() => send === 'three' || channels.size === 0, 'end of the channel');
+  }
+  t.ok(forwards.cancel(tcp(ports[0] ?? 0)));
+  t.match(releases, [{ reason: 'CANCELLED', bytesIn: 3, bytesOut: 15 }]);
+  forwards.close();
+  t.match(releases[1], { reason: 'CONNECTION_CLOSED', bytesIn: 15, bytesOut: 15 });
 });
 
 t.test('refusals, and that they hold nothing', async (t) => {
@@ -204,7 +254,7 @@ t.test('a peer that goes meanwhile leaves nothing behind', async (t) => {
 });
 
 t.test('the end of the connection frees all of it', async (t) => {
-  const { forwards, told, released, end } = make(t);
+  const { forwards, told, releases, released, end } = make(t);
   const ports = [await freePort(), await freePort()];
   const path = `${tempDir(t)}/a.sock`;
   for (const bind of [...ports.map((port) => tcp(port)), unix(path)]) t.ok((await forwards.request(bind)).ok);
@@ -217,6 +267,10 @@ t.test('the end of the connection frees all of it', async (t) => {
       [...ports.map(String), path],
       [...ports.map(String), path],
     ],
+  );
+  t.same(
+    releases.map(({ reason }) => reason),
+    ['CONNECTION_CLOSED', 'CONNECTION_CLOSED', 'CONNECTION_CLOSED'],
   );
 });
 

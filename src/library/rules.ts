@@ -1,0 +1,48 @@
+/** RULES: the patterns of `permitOpen` and `permitListen`, parsed once, for programs that decide by them.
+ *  Owns nothing but the parsed patterns, which are nobody else's business. */
+import { TunnelError } from '../shared/errors.js';
+import { parseListenPattern, parseOpenPattern } from '../shared/patterns.js';
+import type { Rights } from '../worker/policy.js';
+
+export interface RulesOptions {
+  /** `HOST:PORTS` or absolute socket paths that may be opened. `*` never covers protected addresses. Default: none. */
+  readonly permitOpen?: readonly string[] | undefined;
+  /** `HOST:PORTS` or absolute socket paths that may be bound. Default: none. */
+  readonly permitListen?: readonly string[] | undefined;
+}
+
+/** What an identity may open and bind, in the config's patterns (docs/config.md, permitOpen and permitListen). */
+export class Rules {
+  readonly #rights: Rights;
+
+  /** @throws TunnelError CONFIG_INVALID that names the pattern and what would be right */
+  constructor({ permitOpen, permitListen }: RulesOptions = {}) {
+    this.#rights = {
+      permitOpen: textsOf('permitOpen', permitOpen).map((text) => patternOf(parseOpenPattern(text))),
+      permitListen: textsOf('permitListen', permitListen).map((text) => patternOf(parseListenPattern(text))),
+    };
+  }
+
+  /** @internal */
+  static rightsOf(rules: Rules): Rights {
+    return rules.#rights;
+  }
+}
+
+export function rightsOf(rules: Rules): Rights {
+  return Rules.rightsOf(rules);
+}
+
+/** JavaScript lets anything in here. */
+function textsOf(name: string, value: unknown): readonly string[] {
+  if (value === undefined) return [];
+  if (Array.isArray(value) && value.every((text) => typeof text === 'string')) return value;
+  throw new TunnelError('CONFIG_INVALID', `${name}: is no list of texts, allowed: such as ["localhost:80"]`);
+}
+
+function patternOf<P>(
+  parsed: { readonly ok: true; readonly pattern: P } | { readonly ok: false; readonly error: string },
+): P {
+  if (parsed.ok) return parsed.pattern;
+  throw new TunnelError('CONFIG_INVALID', parsed.error);
+}

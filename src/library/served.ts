@@ -1,0 +1,43 @@
+/** SERVED: how whoever runs a server reaches into it. Under registered symbols: no field of a subclass's can meet them, and a
+ *  second copy of the package (a global command with a local install, a loader that makes CommonJS of it) has the same ones.
+ *  Owns nothing. */
+import type { Config } from '../shared/config.js';
+import type { AuditEvent } from '../shared/events.js';
+import type { ListenerAddress } from '../shared/ipc.js';
+import type { CryptoPool } from '../worker/pool/pool.js';
+import type { ServerHooks } from '../worker/server.js';
+
+/** On a class: its version of `Inside`. On a server: its `Inside`. */
+export const SERVED = Symbol.for('sallyport.served');
+/** Changes whenever `Inside` or `Hearing` does. */
+export const SERVED_VERSION = 1;
+/** On whatever has listeners: its `Hearing`. */
+export const HEARING = Symbol.for('sallyport.hearing');
+
+/** The ear of a program's listeners. */
+export interface Hearing {
+  event(event: AuditEvent): void;
+  lost(count: number): void;
+  /** No event follows. */
+  ended(): void;
+}
+
+/** The inside of a TunnelServer. */
+export interface Inside {
+  /** False: the users of the config do, so a config without any lets nobody in. */
+  readonly hooksDecide: boolean;
+  /** Called once in each process that serves, before the first connection; in one process again for each `listen()`.
+   *  @param written the config as it was written: tells what was said from what is a default */
+  configure(config: Config, listeners: readonly ListenerAddress[], written: object): void;
+  /** The server listens no longer. */
+  closed(): Promise<void>;
+  listeners(): readonly ListenerAddress[];
+  /** Its threads are started by the first password. */
+  pool(): CryptoPool;
+}
+
+/** A TunnelServer as whoever runs it sees it. */
+export interface Served extends ServerHooks {
+  readonly [SERVED]: Inside;
+  readonly [HEARING]: Hearing;
+}

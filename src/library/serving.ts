@@ -1,0 +1,61 @@
+/** SERVING: a server's hooks put to work: an endpoint that asks them, in whatever process.
+ *  Owns nothing. */
+import { formatHostPort } from '../shared/address.js';
+import { TunnelError } from '../shared/errors.js';
+import type { StartMessage } from '../shared/ipc.js';
+import { Endpoint } from '../worker/endpoint.js';
+import type { Primary, WorkerServer } from '../worker/primary_link.js';
+import { ciphersReady } from '../worker/transport/ssh2.js';
+import { hookMistakes } from './hook_names.js';
+import { HEARING, SERVED, type Served } from './served.js';
+
+/** @param written the config as it was written; default: what the start message has for the handler's constructor
+ *  @throws TunnelError HANDLER_INVALID (a hook is no method), SSH2_INCOMPATIBLE, HOST_KEY_INVALID, and what the server's own set-up throws */
+export async function serve(
+  server: Served,
+  start: StartMessage,
+  primary: Primary,
+  written: object = start.handler?.options ?? {},
+): Promise<WorkerServer> {
+  const { config, hostKeys, ownListeners } = start;
+  const { errors, warnings } = hookMistakes(server);
+  if (errors.length > 0) throw new TunnelError('HANDLER_INVALID', errors.join('; '));
+  // Once, and not by every worker.
+  if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
+  await ciphersReady();
+  server[SERVED].configure(config, ownListeners, written);
+  return new Endpoint({ hooks: server, config, hostKeys, primary });
+}
+
+/** The same in a process of its own, where the server's listeners hear of this worker's connections. (In a single process
+ *  they hear the primary, which knows more: peers that it turned away.) */
+export async function serveAndTell(server: Served, start: StartMessage, primary: Primary): Promise<WorkerServer> {
+  const endpoint = await serve(server, start, {
+    login: (...login) => primary.login(...login),
+    lease: (...lease) => primary.lease(...lease),
+    release: (...lease) => primary.release(...lease),
+    authenticated: (id) => primary.authenticated(id),
+    closed: (id) => primary.closed(id),
+    event(event) {
+      primary.event(event);
+      server[HEARING].event(event);
+    },
+  });
+  return {
+    nativeBinding: endpoint.nativeBinding,
+    accept(connection) {
+      const accepted = endpoint.accept(connection);
+      const { id: conn, peer } = connection;
+      const text = formatHostPort(peer.address, peer.port);
+      if (accepted) server[HEARING].event({ event: 'connection.accepted', conn, peer: text, worker: start.workerId });
+      return accepted;
+    },
+    close: (id, reason) => endpoint.close(id, reason),
+    probe: (id, timeoutMs) => endpoint.probe(id, timeoutMs),
+    async drain(deadlineMs) {
+      await endpoint.drain(deadlineMs);
+      server[HEARING].ended();
+    },
+    load: () => endpoint.load(),
+  };
+}

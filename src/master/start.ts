@@ -1,0 +1,112 @@
+/** START: a primary with its log, its host keys and the limits of its machine, ready to be started.
+ *  Owns the log until `end`. Knows no signal and no environment. */
+import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import type { Config } from '../shared/config.js';
+import type { AuditEvent, EventSink } from '../shared/events.js';
+import type { HandlerStart } from '../shared/ipc.js';
+import { systemClock } from './clock.js';
+import { EventLog, type Log } from './event_log.js';
+import { loadHostKeys } from './host_keys.js';
+import { Primary, type PrimaryTiming } from './primary.js';
+import type { Fork } from './worker_process.js';
+
+export interface PrimarySetup {
+  readonly config: Config;
+  readonly handler: HandlerStart | null;
+  readonly fork: Fork;
+  /** Inherited listening sockets. */
+  readonly fds: readonly number[];
+  readonly timing?: PrimaryTiming;
+  /** Lines for the log, said first. */
+  readonly warnings?: readonly string[];
+  /** Hears every event that the log hears. */
+  readonly listener?: EventListener;
+}
+
+/** Who else hears events. */
+export interface EventListener {
+  event(event: AuditEvent): void;
+  lost(count: number): void;
+}
+
+export interface Prepared {
+  readonly primary: Primary;
+  readonly log: EventLog;
+  /** Says that the server has stopped, and writes what the log still holds. */
+  end(clean: boolean): Promise<void>;
+}
+
+/** @throws TunnelError HOST_KEY_INVALID */
+export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
+  const { config, handler, fork, fds, timing, warnings = [], listener } = setup;
+  const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
+  const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
+  for (const line of warnings) log.warn(line);
+  const primary = new Primary({
+    config,
+    hostKeys: await loadHostKeys(config.hostKeys, config.stateDir),
+    handler,
+    fork,
+    fds,
+    maxWaiting: Math.max(MIN_WAITING, openFilesLimit() - RESERVED_FILES),
+    log,
+    clock: systemClock,
+    random: Math.random,
+    ...(timing === undefined ? {} : { timing }),
+  });
+  return {
+    primary,
+    log: eventLog,
+    async end(clean) {
+      log.event({ event: 'server.stopped', reason: clean ? 'DRAINED' : 'KILLED' });
+      await eventLog.flush(LOG_FLUSH_MS);
+    },
+  };
+}
+
+export const LOG_FLUSH_MS = 1_000;
+const STDERR_FD = 2;
+/** For channels to workers, logs, keys and the like. */
+const RESERVED_FILES = 100;
+const MIN_WAITING = 16;
+
+/** The log, and beside it a listener. */
+class HeardLog implements Log {
+  readonly #log: EventLog;
+  readonly #listener: EventListener;
+
+  constructor(log: EventLog, listener: EventListener) {
+    this.#log = log;
+    this.#listener = listener;
+  }
+  readonly event: EventSink = (event) => {
+    this.#log.event(event);
+    this.#listener.event(event);
+  };
+  lost(worker: number, count: number): void {
+    this.#log.lost(worker, count);
+    this.#listener.lost(count);
+  }
+  info(text: string): void {
+    this.#log.info(text);
+  }
+  warn(text: string): void {
+    this.#log.warn(text);
+  }
+  error(text: string): void {
+    this.#log.error(text);
+  }
+}
+
+/** RLIMIT_NOFILE; Node has raised the soft limit to the hard one. */
+function openFilesLimit(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return soft === undefined ? DEFAULT_OPEN_FILES : Number(soft);
+  } catch {
+    return DEFAULT_OPEN_FILES; // no /proc: not Linux
+  }
+}
+
+const DEFAULT_OPEN_FILES = 1_024;

@@ -1,0 +1,182 @@
+/** PEER OPENS: the channels that the peer opens (RFC 4254 §5.1): sessions, and tunnels to where the policy lets it.
+ *  Owns what may still be opened: nothing new in a drain, no session after no-more-sessions@openssh.com. Every open is confirmed
+ *  or refused; whatever is under way when the connection ends is undone. */
+import { REFUSALS, type RefusalCode } from '../../shared/errors.js';
+import type { ChannelKind, RefusalNews } from '../../shared/events.js';
+import { unconnectedSocket } from '../../shared/handles.js';
+import type { Destination, Identity, Origin, Peer } from '../../shared/identity.js';
+import { safeText } from '../../shared/log.js';
+import { MSG, message, WireReader } from '../../shared/protocol.js';
+import { ChannelRecord, type ChannelStory } from '../channel/record.js';
+import type { ChannelTable, PeerSide } from '../channel/table.js';
+import { MAX_PACKET_BYTES, MIN_PEER_PACKET_BYTES } from '../channel/window.js';
+import { type DirectOutcome, type DirectPolicy, openDirect } from '../forward/direct.js';
+import { discardTarget, joinInside } from '../forward/inside.js';
+import type { Resolver } from '../forward/resolve.js';
+import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
+import { storyOfDirect } from './names.js';
+import type { Session } from './session.js';
+import { SessionChannel, type SessionOptions } from './session_channel.js';
+
+/** What a session asks of the policy. */
+export interface SessionPolicy {
+  /** The session is the handler's. Never throws: a handler that does, now or later, is told by `failed`. */
+  onSession(session: Session, signal: AbortSignal, failed: (detail: string) => void): void;
+}
+
+export interface PeerOpensOptions {
+  readonly channels: ChannelTable;
+  readonly policy: DirectPolicy & SessionPolicy;
+  readonly resolver: Resolver;
+  readonly identity: Identity;
+  readonly peer: Peer;
+  readonly connectMs: number;
+  readonly tunnels: TunnelOptions;
+  /** Fires when the connection ends. */
+  readonly signal: AbortSignal;
+  readonly send: (payload: Buffer) => void;
+  readonly onRefused: (event: RefusalNews) => void;
+  readonly violated: (what: string) => void;
+  /** Ends the connection for a fault of ours. */
+  readonly fault: (thrown: unknown) => void;
+}
+
+export class PeerOpens {
+  readonly #options: PeerOpensOptions;
+  readonly #sessions: SessionOptions;
+  #noMoreSessions = false;
+  #draining = false;
+
+  constructor(options: PeerOpensOptions) {
+    this.#options = options;
+    const { policy, signal, tunnels } = options;
+    this.#sessions = {
+      ...tunnels,
+      onSession: (session, failed) => policy.onSession(session, signal, failed),
+      onRefused: (what, reason, detail) =>
+        this.#told(reason, { kind: 'session', destination: safeText(`session: ${what}`) }, detail),
+    };
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+  noMoreSessions(): void {
+    this.#noMoreSessions = true;
+  }
+
+  onOpen(payload: Buffer): void {
+    const { violated } = this.#options;
+    const reader = new WireReader(payload, 1);
+    const type = reader.text();
+    const peer: PeerSide = { id: reader.uint32(), windowBytes: reader.uint32(), maxPacketBytes: reader.uint32() };
+    if (!reader.ok) return violated('malformed channel open');
+    // A packet size of 0 has sent servers into endless loops; a few bytes cost more CPU than they carry.
+    if (peer.maxPacketBytes < MIN_PEER_PACKET_BYTES)
+      return this.#refuse(peer.id, 'RESOURCE_SHORTAGE', { kind: 'unknown', destination: type });
+    switch (type) {
+      case 'session':
+        return this.#openSession(peer);
+      case 'direct-tcpip': {
+        const destination: Destination = { kind: 'tcp', host: reader.text(), port: reader.uint32() };
+        const origin: Origin = { host: reader.text(), port: reader.uint32() };
+        if (!reader.ok) return violated('malformed direct-tcpip');
+        return this.#startDirect(peer, origin, destination);
+      }
+      case 'direct-streamlocal@openssh.com': {
+        const destination: Destination = { kind: 'unix', path: reader.text() };
+        if (!reader.ok) return violated('malformed direct-streamlocal');
+        return this.#startDirect(peer, { host: '', port: 0 }, destination);
+      }
+      default:
+        return this.#refuse(peer.id, 'UNKNOWN_TYPE', { kind: 'unknown', destination: type });
+    }
+  }
+
+  #openSession(peer: PeerSide): void {
+    const { channels, signal } = this.#options;
+    if (this.#noMoreSessions) return this.#refuse(peer.id, 'POLICY_DENIED', SESSION);
+    if (this.#draining) return this.#refuse(peer.id, 'DRAINING', SESSION);
+    const reservation = channels.reserve();
+    if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', SESSION);
+    this.#confirm(peer.id, reservation);
+    if (signal.aborted) return;
+    new SessionChannel(channels.open(reservation, peer), this.#sessions);
+  }
+
+  /** A fault of ours must not be an unhandled rejection, which would end all connections of the process. */
+  #startDirect(peer: PeerSide, origin: Origin, destination: Destination): void {
+    this.#openDirect(peer, origin, destination).catch((thrown: unknown) => this.#options.fault(thrown));
+  }
+
+  async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {
+    const { channels, policy, resolver, identity, connectMs, tunnels, signal } = this.#options;
+    const story = storyOfDirect(destination);
+    if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
+    const reservation = channels.reserve();
+    if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', story);
+    const tunnel = new Tunnel(story, tunnels);
+    const outcome = await openDirect(origin, destination, {
+      policy,
+      resolver,
+      owner: identity.user,
+      connectTimeoutMs: connectMs,
+      signal,
+      createSocket: () => unconnectedSocket(tunnel.onread),
+    });
+    // Everything may have changed during the await: the peer may be gone, the target may have hung up already.
+    if (signal.aborted) return discard(outcome);
+    if (!outcome.ok) {
+      channels.cancel(reservation);
+      return this.#refuse(peer.id, outcome.code, story, outcome.detail);
+    }
+    this.#confirm(peer.id, reservation);
+    // The confirmation itself may have been one message too many for a peer that does not read.
+    if (signal.aborted) return discard(outcome);
+    const channel = channels.open(reservation, peer);
+    if ('socket' in outcome) return tunnel.start(channel, outcome.socket);
+    const record = new ChannelRecord(channel, story, tunnels);
+    const facts = { identity, peer: this.#options.peer, origin, destination };
+    joinInside(channel, facts, outcome.target, {
+      timeouts: tunnels.timeouts,
+      buffers: tunnels.buffers,
+      onEnd: (end, detail) => record.closed(end, detail),
+    });
+  }
+
+  #confirm(peerId: number, reservation: { readonly id: number; readonly windowBytes: number }): void {
+    const { id, windowBytes } = reservation;
+    this.#options.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
+  }
+
+  #refuse(peerId: number, code: RefusalCode, what: Refused, detail?: string): void {
+    const { reason, text } = REFUSALS[code];
+    this.#options.send(message(MSG.CHANNEL_OPEN_FAILURE, peerId, reason, text, ''));
+    this.#told(code, { kind: what.kind, destination: safeText(what.destination) }, detail);
+  }
+
+  /** Text of a peer's in `destination` has passed safeText. */
+  #told(reason: RefusalCode, what: Refused, detail?: string): void {
+    this.#options.onRefused({
+      event: 'channel.refused',
+      ...what,
+      reason,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+}
+
+/** Nobody is there to have it any more. */
+function discard(outcome: DirectOutcome): void {
+  if (!outcome.ok) return;
+  if ('socket' in outcome) outcome.socket.destroy();
+  else discardTarget(outcome.target);
+}
+
+/** What was refused; the destination may be the peer's own text. */
+interface Refused {
+  readonly kind: ChannelKind | 'unknown';
+  readonly destination: string;
+}
+
+const SESSION: ChannelStory = { kind: 'session', destination: 'session' };

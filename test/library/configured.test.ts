@@ -1,0 +1,195 @@
+/** The server that a config describes, asked through its hooks as a connection asks it. The rules themselves have their
+ *  tests in policy and patterns; here: that each hook asks the right one, with the right user's rights. */
+import { hashSync } from '@node-rs/argon2';
+import t from 'tap';
+import { ConfiguredServer } from '../../src/library/configured.js';
+import { SERVED } from '../../src/library/served.js';
+import { type Address, parseAddress } from '../../src/shared/address.js';
+import { Refused, type Verdict } from '../../src/shared/errors.js';
+import type { Identity, PublicKeyInfo } from '../../src/shared/identity.js';
+import { testConfig } from '../support/test_config.js';
+import { ed25519 } from '../worker/auth/keys.js';
+
+const aliceKey = ed25519();
+const line = (blob: Buffer): string => `ssh-ed25519 ${blob.toString('base64')}`;
+
+const server = new ConfiguredServer({ noShell: 'no shell here' });
+const written = {
+  auth: { methods: ['publickey'] },
+  users: {
+    alice: {
+      authorizedKeys: [line(aliceKey.blob)],
+      permitOpen: ['10.0.0.0/8:*', 'localhost:8000-8999', '/run/app/*.sock'],
+      permitListen: ['localhost:20000-20009', '/run/tunnels/*.sock'],
+      limits: { connections: 2, channels: 3, forwards: 4 },
+    },
+    bob: { authorizedKeys: [line(ed25519().blob)] },
+  },
+};
+server[SERVED].configure(
+  testConfig(written),
+  [
+    { kind: 'tcp', address: '127.0.0.1', port: 8022 },
+    { kind: 'unix', path: '/run/app/admin.sock' },
+  ],
+  written,
+);
+const alice: Identity = { user: 'alice' };
+const bob: Identity = { user: 'bob' };
+const stranger: Identity = { user: 'mallory' };
+const origin = { host: '', port: 0 };
+const peer = { address: '192.0.2.7', port: 4711 };
+const { signal } = new AbortController();
+
+function at(text: string): Address {
+  const address = parseAddress(text);
+  if (address === null) throw new Error(text);
+  return address;
+}
+/** What a hook has decided: it says true, or throws its no. */
+function verdictOf(ask: () => unknown): unknown {
+  try {
+    return ask() === true ? ({ allow: true } satisfies Verdict) : 'neither';
+  } catch (thrown) {
+    if (thrown instanceof Refused) return thrown.verdict;
+    throw thrown;
+  }
+}
+
+const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port }) as const;
+
+t.test('who may log in', async (t) => {
+  const key = (blob: Buffer): PublicKeyInfo => ({
+    type: 'ssh-ed25519',
+    algorithm: 'ssh-ed25519',
+    fingerprint: 'SHA256:x',
+    blob,
+    line: line(blob),
+    verified: true,
+  });
+  const check = (name: string, blob: Buffer) => server.checkAuthPublicKey(name, key(blob), peer, signal, null);
+  t.equal(check('alice', aliceKey.blob), true);
+  t.equal(check('alice', ed25519().blob), false);
+  t.equal(check('bob', aliceKey.blob), false);
+  for (const name of ['mallory', '', '__proto__', 'constructor']) {
+    t.equal(check(name, aliceKey.blob), false, name);
+    t.same(server.getAllowedAuths(name, signal), ['publickey'], 'the methods tell nobody who exists');
+  }
+});
+
+t.test('what may be opened', async (t) => {
+  for (const [identity, destination, expected] of [
+    [alice, tcp('10.1.2.3', 22), { allow: true }],
+    [alice, tcp('localhost', 8080), { allow: true }],
+    [alice, tcp('192.0.2.1', 22), { allow: false, code: 'POLICY_DENIED' }],
+    [alice, tcp('127.0.0.1', 22), { allow: false, code: 'PROTECTED_DESTINATION' }],
+    [alice, tcp('10.1.2.3', 0), { allow: false, code: 'BAD_ADDRESS' }],
+    [alice, { kind: 'unix', path: '/run/app/a.sock' }, { allow: true }],
+    [alice, { kind: 'unix', path: '/run/other/a.sock' }, { allow: false, code: 'POLICY_DENIED' }],
+    [bob, tcp('192.0.2.1', 22), { allow: true }],
+    [bob, tcp('127.0.0.1', 22), { allow: false, code: 'PROTECTED_DESTINATION' }],
+    [stranger, tcp('192.0.2.1', 22), { allow: false, code: 'POLICY_DENIED' }],
+  ] as const)
+    t.match(
+      verdictOf(() => server.checkDirect(origin, destination, identity, signal)),
+      expected,
+      `${identity.user} ${JSON.stringify(destination)}`,
+    );
+
+  for (const [identity, host, port, address, expected] of [
+    [alice, 'localhost', 8080, '127.0.0.1', { allow: true }],
+    [alice, 'localhost', 8080, '::1', { allow: true }],
+    [alice, 'localhost', 8022, '127.0.0.1', { allow: false, code: 'OWN_LISTENER' }],
+    [bob, 'example.org', 80, '192.0.2.1', { allow: true }],
+    [bob, 'example.org', 80, '127.0.0.1', { allow: false, code: 'PROTECTED_DESTINATION' }],
+    [bob, 'example.org', 80, '169.254.169.254', { allow: false, code: 'PROTECTED_DESTINATION' }],
+    [stranger, 'example.org', 80, '192.0.2.1', { allow: false, code: 'POLICY_DENIED' }],
+  ] as const)
+    t.match(
+      verdictOf(() => server.checkDial(tcp(host, port), at(address), identity)),
+      expected,
+      `${identity.user} ${host} ${address}`,
+    );
+
+  for (const [path, identity, expected] of [
+    ['/run/app/a.sock', alice, { allow: true }],
+    ['/run/app/admin.sock', alice, { allow: false, code: 'OWN_LISTENER' }],
+    ['/etc/a.sock', alice, { allow: false, code: 'POLICY_DENIED' }],
+    ['/run/app/a.sock', stranger, { allow: false, code: 'POLICY_DENIED' }],
+  ] as const)
+    t.match(
+      verdictOf(() => server.checkDialPath(path, identity)),
+      expected,
+      `${identity.user} ${path}`,
+    );
+});
+
+t.test('what may be bound', async (t) => {
+  for (const [identity, bind, expected] of [
+    [alice, tcp('localhost', 20_005), { allow: true }],
+    [alice, tcp('localhost', 0), { allow: true }],
+    [alice, tcp('localhost', 20_010), { allow: false, code: 'POLICY_DENIED' }],
+    [alice, tcp('', 20_005), { allow: false, code: 'POLICY_DENIED' }],
+    [alice, { kind: 'unix', path: '/run/tunnels/a.sock' }, { allow: true }],
+    [bob, tcp('localhost', 1024), { allow: true }],
+    [bob, tcp('localhost', 1023), { allow: false, code: 'POLICY_DENIED' }],
+    [stranger, tcp('localhost', 20_005), { allow: false, code: 'POLICY_DENIED' }],
+  ] as const)
+    t.match(
+      verdictOf(() => server.checkForwardAddress(bind, identity, signal)),
+      expected,
+      `${identity.user} ${JSON.stringify(bind)}`,
+    );
+  t.same(server.portRanges('localhost', alice), [[20_000, 20_009]]);
+  t.same(server.portRanges('*', alice), []);
+  t.same(server.portRanges('localhost', stranger), []);
+});
+
+t.test('limits and the text for those who want a shell', async (t) => {
+  t.match(server.limits(alice), { connections: 2, channels: 3, forwards: 4 });
+  t.match(server.limits(bob), { connections: 10, channels: 1024, forwards: 16 });
+  t.same(server.limits(stranger), { connections: 0, channels: 0, forwards: 0 });
+  t.equal(server.noShell, 'no shell here');
+});
+
+t.test('before it is configured it lets nobody in, and nobody anywhere', async (t) => {
+  const early = new ConfiguredServer();
+  const key = { type: '', algorithm: '', fingerprint: '', blob: aliceKey.blob, line: '', verified: true };
+  t.equal(early.checkAuthPublicKey('alice', key, peer, signal, null), false);
+  t.equal(await early.checkAuthPassword('alice', 'x', peer, signal, null), false);
+  t.match(
+    verdictOf(() => early.checkDirect(origin, tcp('10.1.2.3', 22), alice, signal)),
+    { allow: false, code: 'POLICY_DENIED' },
+  );
+  t.same(early.limits(alice), { connections: 0, channels: 0, forwards: 0 });
+});
+
+t.test('fields of a subclass that have names of the library meet none of its own', async (t) => {
+  class Own extends ConfiguredServer {
+    _pool = 'a pool of my own';
+    _configure = 'by hand';
+    directory = new Map();
+    pool = null;
+    readonly #directory = 'mine';
+    readonly #rules = 'mine too';
+    said(): string {
+      return this.#directory + this.#rules;
+    }
+  }
+  const own = new Own();
+  const keys = { users: { alice: { password: hashSync('foo'), permitOpen: ['example.org:443'] } } };
+  own[SERVED].configure(testConfig(keys), [], keys);
+  t.teardown(() => own[SERVED].closed());
+  t.equal(own[SERVED].hooksDecide, false);
+  t.equal(await own.checkAuthPassword('alice', 'foo', peer, signal, null), true);
+  t.equal(await own.checkAuthPassword('alice', 'bar', peer, signal, null), false);
+  t.same(
+    verdictOf(() => own.checkDirect(origin, tcp('example.org', 443), alice, signal)),
+    { allow: true },
+  );
+  t.match(
+    verdictOf(() => own.checkDirect(origin, tcp('example.org', 80), alice, signal)),
+    { allow: false, code: 'POLICY_DENIED' },
+  );
+  t.same([own._pool, own._configure, own.said()], ['a pool of my own', 'by hand', 'minemine too']);
+});
