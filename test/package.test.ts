@@ -1,0 +1,170 @@
+/** PACKAGE: what npm publishes, as somebody gets it who installs it in an empty project: it runs, its types compile, and the
+ *  linters of packages have nothing to say. Dependencies come from the registry, without their install scripts, so this is
+ *  also a server without ssh2's native binding. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { logins } from './support/library.js';
+import { projectRoot } from './support/paths.js';
+import { mustRun, type StartOptions, start } from './support/process.js';
+import { need } from './support/programs.js';
+import { endpointOf } from './support/server.js';
+import { tunnel } from './support/ssh.js';
+import { connect, freePort, startEcho } from './support/targets.js';
+import { tempDir } from './support/temp.js';
+import { compile } from './support/typescript.js';
+
+/** npm wants its user's settings: on some machines they name the registry. */
+function npmEnv(): Record<string, string> {
+  const kept = Object.entries(process.env).filter(([name]) =>
+    /^(HOME|npm_config_.*|https?_proxy|no_proxy)$/i.test(name),
+  );
+  return Object.fromEntries(kept.filter((pair): pair is [string, string] => pair[1] !== undefined));
+}
+
+async function npm(t: Test, cwd: string, args: readonly string[]): Promise<string> {
+  const options: StartOptions = { cwd, env: npmEnv() };
+  const program = start(
+    t,
+    'npm',
+    [...args, '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'],
+    options,
+  );
+  const exit = await program.exited;
+  if (exit.code !== 0) throw new Error(program.describe());
+  return program.stdout;
+}
+
+const SERVER = `
+import http from 'node:http';
+import { TunnelServer } from 'sallyport';
+const page = http.createServer((request, response) => response.end('from within\\n'));
+export default class Server extends TunnelServer {
+  checkAuthPublicKey() { return true; }
+  checkDirect(origin, destination) { return destination.host === 'page' ? page : true; }
+}
+`;
+const SINGLE = `
+import Server from './server.mjs';
+const [address] = await new Server({ listen: ['127.0.0.1:0'], log: { level: 'error' } }).listen();
+console.log('at ' + address.address + ':' + address.port);
+`;
+const CLUSTER = `
+import { startCluster } from 'sallyport';
+const handler = new URL('./server.mjs', import.meta.url);
+const cluster = await startCluster({ handler, workers: 2, listen: ['127.0.0.1:0'], log: { level: 'error' } });
+const [address] = cluster.addresses;
+console.log('at ' + address.address + ':' + address.port);
+`;
+/** Touches what a typed program touches; strict, and without skipLibCheck. */
+const TYPED = `
+import { createServer } from 'node:http';
+import {
+  type ClusterOptions, ConfiguredServer, type DirectAnswer, type Identity, PatternServer, type PublicKeyInfo, refuse, Rules,
+  type Session, startCluster, TunnelError, TunnelServer, type TunnelStream,
+} from 'sallyport';
+
+interface Member extends Identity { readonly team: string }
+const page = createServer((request, response) => {
+  const { identity } = request.socket as unknown as TunnelStream;
+  response.end(identity.user);
+});
+export default class Typed extends TunnelServer {
+  override getAllowedAuths() { return ['publickey,password'] as const; }
+  override async checkAuthPublicKey(username: string, key: PublicKeyInfo): Promise<Member | false> {
+    return key.line.startsWith('ssh-') && { user: username, team: 'red' };
+  }
+  override checkDirect(): DirectAnswer { return Math.random() > 0.5 ? page : refuse('POLICY_DENIED', 'unlucky'); }
+  override onSession(session: Session): void { session.end(session.request.kind); session.exit(0); }
+}
+class Patterns extends PatternServer {
+  readonly #rules = new Rules({ permitOpen: ['*.internal:443'] });
+  override rules(): Rules { return this.#rules; }
+}
+const options: ClusterOptions = { listen: ['127.0.0.1:0'], timeouts: { hook: '5s' }, workers: 'auto' };
+try {
+  const cluster = await startCluster(options);
+  cluster.on('channel', (event) => {
+    if (event.event === 'channel.closed') console.log(event.user, event.bytesIn + event.bytesOut, event.reason, event.time);
+  });
+  for await (const event of new Patterns().events()) if (event.event === 'auth.failed') console.log(event.reason);
+  await new ConfiguredServer({ users: { alice: { password: '$argon2id$…' } } }).listen();
+} catch (error) {
+  if (error instanceof TunnelError && error.code === 'CONFIG_INVALID') console.error(error.message);
+}
+// @ts-expect-error a duration has a unit
+new TunnelServer({ timeouts: { keepalive: '60' } });
+`;
+
+t.test('an installed package', { timeout: 400_000 }, async (t) => {
+  const dir = tempDir(t);
+  const packed = JSON.parse(await npm(t, projectRoot, ['pack', '--json', '--pack-destination', dir]));
+  const tarball = join(dir, String(packed[0].filename));
+  const app = join(dir, 'app');
+  await mustRun(t, 'mkdir', [app]);
+  writeFileSync(join(app, 'package.json'), '{"name":"app","private":true,"type":"module"}');
+
+  await t.test('holds what it should and nothing else', async (t) => {
+    const files: string[] = packed[0].files.map(({ path }: { path: string }) => path);
+    for (const wanted of [
+      'build/src/index.js',
+      'build/src/index.d.ts',
+      'docs/library.md',
+      'examples/demo.ts',
+      'LICENSE',
+    ])
+      t.ok(files.includes(wanted), wanted);
+    t.same(
+      files.filter((file) => /test|node_modules|state\/|\.log$/.test(file)),
+      [],
+    );
+  });
+
+  await t.test('publint and are-the-types-wrong are content', async (t) => {
+    await mustRun(t, process.execPath, [join(projectRoot, 'node_modules/.bin/publint'), '--strict', tarball]);
+    const attw = join(projectRoot, 'node_modules/.bin/attw');
+    await mustRun(t, process.execPath, [attw, tarball, '--profile', 'esm-only']);
+    t.pass('both end with 0');
+  });
+
+  await t.test('runs, in one process and in a cluster', async (t) => {
+    await npm(t, app, ['install', tarball]);
+    if (!need(t, ['ssh', 'ssh-keygen'])) return;
+    writeFileSync(join(app, 'server.mjs'), SERVER);
+    const { alice } = await logins(t, 'alice');
+    const echo = await startEcho(t);
+    for (const [name, text] of [
+      ['single', SINGLE],
+      ['cluster', CLUSTER],
+    ] as const) {
+      writeFileSync(join(app, `${name}.mjs`), text);
+      const program = start(t, process.execPath, [`${name}.mjs`], { cwd: app });
+      const [, address = ''] = await program.waitFor(/at (\S+)/);
+      const [near, page] = [await freePort(), await freePort()];
+      const specs = ['-L', `${near}:localhost:${echo.port}`, '-L', `${page}:page:80`];
+      await tunnel(t, endpointOf(address), alice, specs);
+      const socket = await connect(t, near);
+      socket.end('through a package');
+      t.equal(Buffer.concat(await socket.toArray()).toString(), 'through a package', name);
+      t.equal(await (await fetch(`http://127.0.0.1:${page}/`)).text(), 'from within\n', name);
+      await program.stop();
+    }
+    const command = join(app, 'node_modules/.bin/sallyport');
+    t.match(await mustRun(t, command, ['--version']), /^\d+\.\d+\.\d+/, 'and its command');
+  });
+
+  await t.test('its types compile in a strict project', async (t) => {
+    writeFileSync(join(app, 'typed.ts'), TYPED);
+    const compilerOptions = {
+      target: 'es2023',
+      module: 'nodenext',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [join(projectRoot, 'node_modules/@types')],
+    };
+    writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['typed.ts'] }));
+    t.match(await compile(t, app), { code: 0, stdout: '', stderr: '' });
+  });
+});
