@@ -39,7 +39,7 @@ export async function startSingle(server: Served, options: object): Promise<Sing
     listener: server[HEARING],
   });
   const addresses = await primary.start().catch(async (error: unknown) => {
-    await log.flush(LOG_FLUSH_MS);
+    await log.close(LOG_FLUSH_MS);
     throw error;
   });
   let draining: Promise<void> | null = null;

@@ -6,7 +6,7 @@ import { type PrettyOptions, prettyFactory } from 'pino-pretty';
 import type { AuditEvent, EventName, EventSink } from '../shared/events.js';
 import type { LogLevel } from '../shared/log.js';
 import { type Clock, systemClock } from './clock.js';
-import { LineSink, type WriteBytes, writerTo } from './line_sink.js';
+import { type DescriptorWriter, LineSink, type WriteBytes, writerTo } from './line_sink.js';
 
 /** What the primary's rooms write to. */
 export interface Log {
@@ -60,15 +60,15 @@ function levelOf(event: AuditEvent): Level {
 const STDERR = 2;
 
 export class EventLog implements Log {
+  readonly #stderr: DescriptorWriter;
   readonly #sink: LineSink;
   readonly #logger: Logger;
   #reported = 0;
+  #closed = false;
 
   constructor(options: EventLogOptions) {
-    const sink = new LineSink({
-      write: options.write ?? writerTo(STDERR),
-      clock: options.clock ?? systemClock,
-    });
+    this.#stderr = options.write === undefined ? writerTo(STDERR) : { write: options.write, close: () => undefined };
+    const sink = new LineSink({ write: this.#stderr.write, clock: options.clock ?? systemClock });
     const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);
     const format = pretty ? prettyFactory(prettyOptions(options.terminal)) : undefined;
     this.#sink = sink;
@@ -79,7 +79,11 @@ export class EventLog implements Log {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
       },
-      { write: (line: string) => sink.write(format === undefined ? line : (format(line) ?? '')) },
+      {
+        write: (line: string) => {
+          if (!this.#closed) sink.write(format === undefined ? line : (format(line) ?? ''));
+        },
+      },
     );
   }
 
@@ -109,9 +113,12 @@ export class EventLog implements Log {
     this.#logger.error(text);
   }
 
-  /** Writes what waits, but not for longer than `deadlineMs`. */
-  flush(deadlineMs: number): Promise<void> {
-    return this.#sink.flush(deadlineMs);
+  /** Writes what waits, but not for longer than `deadlineMs`, and lets go of stderr: a process may serve many times.
+   *  What is said later is not written. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#closed = true;
+    await this.#sink.flush(deadlineMs);
+    if (this.#sink.idle) this.#stderr.close(); // else it still waits for a reader that may come
   }
 
   #confess(): void {

@@ -67,6 +67,11 @@ export class LineSink {
     });
   }
 
+  /** No write is under way, and none will be before the next line. */
+  get idle(): boolean {
+    return this.#current === undefined;
+  }
+
   #next(): void {
     let bytes = 0;
     let count = 0;
@@ -102,10 +107,23 @@ export class LineSink {
   }
 }
 
+export interface DescriptorWriter {
+  readonly write: WriteBytes;
+  /** Closes what was opened for it, not the descriptor that was given. Only while no write is under way: its number may
+   *  be another file's a moment later. */
+  close(): void;
+}
+
 /** Writes to a descriptor of this process. */
-export function writerTo(fd: number): WriteBytes {
-  const own = unblocked(fd) ?? fd;
-  return (data, done) => fs.write(own, data, 0, data.length, null, done);
+export function writerTo(fd: number): DescriptorWriter {
+  let own = unblocked(fd);
+  return {
+    write: (data, done) => fs.write(own ?? fd, data, 0, data.length, null, done),
+    close: () => {
+      if (own !== undefined) fs.closeSync(own);
+      own = undefined;
+    },
+  };
 }
 
 /** A descriptor of our own for the same pipe or terminal: O_NONBLOCK on the given one would hold for its other users

@@ -43,7 +43,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     addresses = await Promise.race([prepared.primary.start(), wishes.asked.then(() => [])]);
   } catch (error) {
     forget();
-    await prepared.log.flush(LOG_FLUSH_MS);
+    await prepared.log.close(LOG_FLUSH_MS);
     throw error;
   }
   if (addresses.length > 0) onListening?.(addresses);

@@ -43,9 +43,13 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
   const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
   for (const line of warnings) log.warn(line);
+  const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir).catch(async (error: unknown) => {
+    await eventLog.close(LOG_FLUSH_MS);
+    throw error;
+  });
   const primary = new Primary({
     config,
-    hostKeys: await loadHostKeys(config.hostKeys, config.stateDir),
+    hostKeys,
     handler,
     fork,
     fds,
@@ -60,7 +64,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
     log: eventLog,
     async end(clean) {
       log.event({ event: 'server.stopped', reason: clean ? 'DRAINED' : 'KILLED' });
-      await eventLog.flush(LOG_FLUSH_MS);
+      await eventLog.close(LOG_FLUSH_MS);
     },
   };
 }

@@ -125,3 +125,13 @@ t.test('events that a worker lost are told in words, with their number', async (
   log.lost(3, 17);
   t.match(JSON.parse(lines[0] ?? ''), { level: 'error', msg: /worker 3: 17 events were lost/ });
 });
+
+t.test('a closed log writes nothing more: its descriptor may be another file by then', async (t) => {
+  const { log, lines } = room();
+  log.info('before');
+  await log.close(1_000);
+  log.info('after');
+  log.event({ event: 'server.listening', address: '127.0.0.1:1' });
+  await log.close(1_000);
+  t.equal(lines.length, 1);
+});

@@ -91,12 +91,13 @@ t.test('a pipe that nobody reads: the descriptor does not block, every line read
   t.teardown(() => closeSync(fd));
   const clock = new FakeClock();
   const written = { bytes: 0, full: false };
-  const write = writerTo(fd);
+  const writer = writerTo(fd);
+  t.teardown(() => writer.close());
   const sink = new LineSink({
     clock,
     maxBytes: 1024 * 1024,
     write: (data, done) =>
-      write(data, (error, count) => {
+      writer.write(data, (error, count) => {
         written.bytes += count ?? 0;
         written.full ||= error !== null;
         done(error, count);
@@ -120,7 +121,7 @@ t.test('a file is written as it is', async (t) => {
   const file = join(tempDir(t), 'log');
   const fd = openSync(file, 'a');
   t.teardown(() => closeSync(fd));
-  const sink = new LineSink({ clock: new FakeClock(), write: writerTo(fd) });
+  const sink = new LineSink({ clock: new FakeClock(), write: writerTo(fd).write });
   sink.write('one\n');
   sink.write('two\n');
   await sink.flush(1000);
