@@ -61,13 +61,12 @@ const TYPED = `
 import { createServer } from 'node:http';
 import {
   type ClusterOptions, ConfiguredServer, type DirectAnswer, type Identity, PatternServer, type PublicKeyInfo, refuse, Rules,
-  type Session, startCluster, TunnelError, TunnelServer, type TunnelStream,
+  type Session, startCluster, TunnelError, TunnelServer, tunnelOf,
 } from 'sallyport';
 
 interface Member extends Identity { readonly team: string }
 const page = createServer((request, response) => {
-  const { identity } = request.socket as unknown as TunnelStream;
-  response.end(identity.user);
+  response.end(tunnelOf(request.socket)?.identity.user);
 });
 export default class Typed extends TunnelServer {
   override getAllowedAuths() { return ['publickey,password'] as const; }

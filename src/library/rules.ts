@@ -2,6 +2,7 @@
  *  Owns nothing but the parsed patterns, which are nobody else's business. */
 import { TunnelError } from '../shared/errors.js';
 import { parseListenPattern, parseOpenPattern } from '../shared/patterns.js';
+import { kindOf } from '../worker/auth/hooks.js';
 import type { Rights } from '../worker/policy.js';
 
 export interface RulesOptions {
@@ -16,20 +17,22 @@ export class Rules {
   readonly #rights: Rights;
 
   /** @throws TunnelError CONFIG_INVALID that names the pattern and what would be right */
-  constructor({ permitOpen, permitListen }: RulesOptions = {}) {
+  constructor(options: RulesOptions = {}) {
+    const { permitOpen, permitListen }: RulesOptions = Object(options);
     this.#rights = {
       permitOpen: textsOf('permitOpen', permitOpen).map((text) => patternOf(parseOpenPattern(text))),
       permitListen: textsOf('permitListen', permitListen).map((text) => patternOf(parseListenPattern(text))),
     };
   }
 
-  /** @internal */
-  static rightsOf(rules: Rules): Rights {
-    return rules.#rights;
+  /** @internal @throws TunnelError HOOK_FAILED where a hook answered something else */
+  static rightsOf(rules: unknown): Rights {
+    if (typeof rules === 'object' && rules !== null && #rights in rules) return rules.#rights;
+    throw new TunnelError('HOOK_FAILED', `rules: answered ${kindOf(rules)}; wanted Rules`);
   }
 }
 
-export function rightsOf(rules: Rules): Rights {
+export function rightsOf(rules: unknown): Rights {
   return Rules.rightsOf(rules);
 }
 

@@ -41,9 +41,9 @@ export interface CloseOptions {
  *  it means the same.
  *
  *  Every hook that gets a `signal` may answer at once or later, within `timeouts.hook` (default 10 s; `onSession`, which serves,
- *  has no deadline); the others answer at once.
- *  One that throws, hangs or answers anything else denies, and the log says why. The signal fires when the peer leaves or
- *  the time is up: hand it to what you call. A hook that computes for long holds up every connection of its process.
+ *  has no deadline); the others answer at once. One that throws, hangs or answers anything else denies, and the log says why.
+ *  The signal fires when the peer leaves or the time is up: hand it to what you call. A hook that computes for long holds up
+ *  every connection of its process.
  *
  *  `I` is what your login hooks let in, if that is more than a name: later hooks get it with its type.
  *
@@ -95,8 +95,7 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   /** Serves in this process, on one core. Signals are left to your program: call `close()` on those that should end it.
    *  @returns the addresses, once it listens on all of them
    *  @throws TunnelError CONFIG_INVALID (every mistake in the options, one a line), HANDLER_INVALID (a hook is no method),
-   *  HOST_KEY_INVALID, LISTEN_FAILED, or
-   *  ALREADY_LISTENING when it was called before and not closed since; then nothing is left running */
+   *  HOST_KEY_INVALID, LISTEN_FAILED, or ALREADY_LISTENING when it was called before and not closed since; then nothing is left running */
   async listen(): Promise<readonly ListenerAddress[]> {
     if (this.#running !== null)
       throw new TunnelError('ALREADY_LISTENING', 'this server listens already: close() it first');
