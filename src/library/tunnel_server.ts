@@ -95,7 +95,8 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   /** Serves in this process, on one core. Signals are left to your program: call `close()` on those that should end it.
    *  @returns the addresses, once it listens on all of them
    *  @throws TunnelError CONFIG_INVALID (every mistake in the options, one a line), HANDLER_INVALID (a hook is no method),
-   *  HOST_KEY_INVALID, LISTEN_FAILED, or ALREADY_LISTENING when it was called before and not closed since; then nothing is left running */
+   *  HOST_KEY_INVALID, LISTEN_FAILED; then nothing is left running. ALREADY_LISTENING when it was called before and not
+   *  closed since: what runs then stays */
   async listen(): Promise<readonly ListenerAddress[]> {
     if (this.#running !== null)
       throw new TunnelError('ALREADY_LISTENING', 'this server listens already: close() it first');

@@ -1,6 +1,7 @@
 /** EVENT LOG: one event, one line, with its time, on stderr; stdout stays free for what a command prints.
- *  Owns the line sink and the level of each event. Pretty on a terminal, JSON elsewhere (`log.format`). A line may be
- *  lost but never waited for; how many were lost is said in the log as soon as a line gets through again. */
+ *  Owns the line sink, its own descriptor of stderr, and the level of each event. Pretty on a terminal, JSON elsewhere
+ *  (`log.format`). A line may be lost but never waited for; how many were lost is said in the log as soon as a line gets
+ *  through again. */
 import { type Logger, pino } from 'pino';
 import { type PrettyOptions, prettyFactory } from 'pino-pretty';
 import type { AuditEvent, EventName, EventSink } from '../shared/events.js';

@@ -33,7 +33,7 @@ export interface EventListener {
 export interface Prepared {
   readonly primary: Primary;
   readonly log: EventLog;
-  /** Says that the server has stopped, and writes what the log still holds. */
+  /** Says that the server has stopped, writes what the log still holds, and closes it. */
   end(clean: boolean): Promise<void>;
 }
 
