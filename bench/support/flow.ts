@@ -1,0 +1,74 @@
+/** FLOW: a stream of a known pattern through a socket, checked where it arrives. Owns the sockets while it runs. */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Digest, equalDigests, PatternSink, PatternSource } from '../../src/load/pattern.js';
+import { VerificationFailed } from '../types.js';
+
+const READ_BYTES = 1024 * 1024;
+
+/** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is not what
+ *  is measured. */
+export class Target {
+  readonly #server: Server;
+  readonly port: number;
+
+  private constructor(server: Server, port: number) {
+    this.#server = server;
+    this.port = port;
+  }
+
+  static async listen(onConnection: (socket: Socket) => void): Promise<Target> {
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, onConnection);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
+    return new Target(server, address.port);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+}
+
+/** Writes the whole pattern and ends the socket's own side. */
+export async function sendPattern(socket: Socket, bytes: number): Promise<Digest> {
+  socket.on('error', () => {}); // the write's own callback tells it
+  const source = new PatternSource(bytes);
+  // Two blocks in flight at most: the source re-uses a block after the one behind it.
+  let before: Promise<void> = Promise.resolve();
+  for (let block = source.next(); block !== null; block = source.next()) {
+    const part = block;
+    const written = new Promise<void>((resolve, reject) =>
+      socket.write(part, (error) => (error ? reject(error) : resolve())),
+    );
+    await before;
+    before = written;
+  }
+  await before;
+  socket.end();
+  return source.digest;
+}
+
+/** Reads to the end of the other side. @param socket paused */
+export async function receivePattern(socket: Socket): Promise<Digest> {
+  const sink = new PatternSink();
+  socket.on('data', (bytes) => sink.take(bytes));
+  socket.resume();
+  await once(socket, 'end');
+  return sink.digest;
+}
+
+/** @throws VerificationFailed */
+export function requireEqual(sent: Digest, received: Digest): void {
+  if (equalDigests(sent, received)) return;
+  throw new VerificationFailed(
+    `sent ${sent.bytes} bytes (CRC-32 ${hex(sent.crc32)}), received ${received.bytes} (${hex(received.crc32)})`,
+  );
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
+}
+
+export { READ_BYTES };
