@@ -9,6 +9,8 @@ export interface RunningServer {
   readonly roots: readonly number[];
   /** Of a sharded server: the process that accepts, for the hand-off's share. Absent where one process does all. */
   readonly primary?: number;
+  /** What it was started with, for the report: its config file, or its command line. */
+  readonly config?: string;
   /** Ends the processes that it started, by id, and waits for their end. */
   stop(): Promise<void>;
 }

@@ -25,11 +25,12 @@ export const openssh: Peer = {
   async start({ dir, authorizedKeysFile, hostKeyFile }) {
     if (userInfo().uid === 0) mkdirSync(PRIVILEGE_SEPARATION_DIR, { recursive: true, mode: 0o755 });
     const port = await freePort();
-    const config = join(dir, 'sshd_config');
-    writeFileSync(config, sshdConfig({ port, authorizedKeysFile, hostKeyFile }));
-    const child = new Child(SSHD, ['-D', '-e', '-f', config]);
+    const configFile = join(dir, 'sshd_config');
+    const config = sshdConfig({ port, authorizedKeysFile, hostKeyFile });
+    writeFileSync(configFile, config);
+    const child = new Child(SSHD, ['-D', '-e', '-f', configFile]);
     await child.listening(port);
-    return { host: '127.0.0.1', port, user: userInfo().username, roots: [child.pid], stop: () => child.stop() };
+    return { host: '127.0.0.1', port, user: userInfo().username, roots: [child.pid], config, stop: () => child.stop() };
   },
 };
 
