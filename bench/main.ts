@@ -17,7 +17,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const PEERS: readonly Peer[] = [sallyport('sallyport', OWN_ROOT), openssh];
-const SCENARIOS: readonly Scenario[] = [bulk as unknown as Scenario];
+const SCENARIOS: readonly Scenario[] = [bulk];
 const wantedPeers = values.peers?.split(',');
 const results = await run({
   scenarios: SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),
