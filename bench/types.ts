@@ -67,6 +67,8 @@ export interface Cell {
 /** Figures of one measurement, by metric name. */
 export type Sample = Readonly<Record<string, number>>;
 
+/** A `Scenario<BulkCell>` may stand in a list of `Scenario`: TypeScript lets a method take a narrower parameter. That is sound
+ *  as long as `measure` is given only cells that the same scenario's `cells` made. */
 export interface Scenario<C extends Cell = Cell> {
   readonly name: string;
   /** One sentence: what is done, and what is checked at the receiving side. */
