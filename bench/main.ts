@@ -4,8 +4,8 @@ import { median } from '../src/load/percentiles.js';
 import { openssh } from './peers/openssh.js';
 import { OWN_ROOT, sallyport } from './peers/sallyport.js';
 import { run } from './run.js';
-import { bulk } from './scenarios/bulk.js';
-import type { Peer, Scenario } from './types.js';
+import { SCENARIOS } from './scenarios/index.js';
+import type { Peer } from './types.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,7 +17,6 @@ const { values, positionals } = parseArgs({
   },
 });
 const PEERS: readonly Peer[] = [sallyport('sallyport', OWN_ROOT), openssh];
-const SCENARIOS: readonly Scenario[] = [bulk as unknown as Scenario];
 const wantedPeers = values.peers?.split(',');
 const results = await run({
   scenarios: SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name)),

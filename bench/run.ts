@@ -77,6 +77,7 @@ async function runScenario(scenario: Scenario, stage: Stage, options: RunOptions
             progress(`${scenario.name}: ${cell.id}, ${peer.name}: ${reasonOf(error)}`);
             await servers.drop(peer, cell.workers ?? 1); // the next round begins with a fresh one
           }
+          if (scenario.freshServer) await servers.drop(peer, cell.workers ?? 1);
         }
   } finally {
     await servers.stop();

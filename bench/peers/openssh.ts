@@ -14,6 +14,7 @@ const PRIVILEGE_SEPARATION_DIR = '/run/sshd';
 export const openssh: Peer = {
   name: 'openssh',
   ciphers: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr'],
+  lacks: ['shared-process'],
 
   async probe() {
     if (!existsSync(SSHD)) return { found: false, why: `${SSHD} is not installed (Debian: openssh-server)` };
