@@ -93,6 +93,7 @@ async function runCell(
       observer.stepEnded(step, { failure });
       await servers.drop(step.peer, workers); // the next round begins with a fresh one
     }
+    if (plan.scenario.freshServer) await servers.drop(step.peer, workers);
   }
   const records = [...entries.values()].map((entry) => entry.record);
   observer.cellEnded(plan, { id: cell.id, complete: !signal.aborted, peers: records });

@@ -43,7 +43,9 @@ export type Found =
   | { readonly found: true; readonly version: string }
   | { readonly found: false; readonly why: string };
 
-export type Feature = 'remote-forward' | 'workers' | 'half-close';
+/** `shared-process`: many connections in one process. A process for each is what keeps a server from 10,000 of them: OpenSSH
+ *  would need 16 GB. */
+export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process';
 
 /** What a figure is: its unit, and which way is good. */
 export interface Metric {
@@ -78,6 +80,9 @@ export interface Scenario<C extends Cell = Cell> {
   cells(quick: boolean): readonly C[];
   /** Names of peers that it is run against; undefined = all. */
   readonly peers?: readonly string[];
+  /** Every measurement gets a server that was just started: a heap that has once grown hides what the next connection
+   *  costs. */
+  readonly freshServer?: boolean;
   /** Measures once. Everything it started is gone when it settles.
    *  @throws VerificationFailed when what arrived is not what was sent: the measurement then has no number */
   measure(server: RunningServer, cell: C, bench: Bench): Promise<Sample>;

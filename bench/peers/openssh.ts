@@ -20,6 +20,7 @@ export const openssh: Peer = {
     'aes128-ctr',
     'aes256-ctr',
   ],
+  lacks: ['shared-process'],
 
   async probe() {
     if (!existsSync(SSHD)) return { found: false, why: `${SSHD} is not installed (Debian: openssh-server)` };

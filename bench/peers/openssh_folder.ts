@@ -16,6 +16,7 @@ export function opensshIn(root: string): Peer {
   return {
     name: 'openssh-new',
     ciphers: openssh.ciphers,
+    lacks: openssh.lacks ?? [],
     probe: () => probe(root),
 
     async start({ authorizedKeysFile, hostKeyFile }) {
