@@ -137,20 +137,17 @@ async function within<T>(
   runSignal: AbortSignal,
   measure: (ending: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const done = new AbortController();
-  const overdue = new AbortController();
-  const ending = AbortSignal.any([runSignal, overdue.signal]);
-  const limit = delay(limitMs, undefined, { signal: AbortSignal.any([runSignal, done.signal]) }).then(() => {
-    overdue.abort();
+  const over = new AbortController();
+  const limit = delay(limitMs, undefined, { signal: AbortSignal.any([runSignal, over.signal]) }).then(() => {
     throw new Error(`did not end within ${limitMs / 1000} s`);
   });
-  const measuring = measure(ending);
+  const measuring = measure(AbortSignal.any([runSignal, over.signal]));
   measuring.catch(() => {}); // nobody listens any more when the limit has won
   limit.catch(() => {}); // and the other way round
   try {
     return await Promise.race([measuring, limit]);
   } finally {
-    done.abort();
+    over.abort(); // after the race: how a measurement fails that was told to end says nothing
   }
 }
 

@@ -15,11 +15,14 @@ const LOGIN: Figure = { scenario: 'login', cell: '16 at a time', metric: 'cpuMsP
 const IDLE: Figure = { scenario: 'idle', cell: '2,000 held', metric: 'pssKiBPerConnection' };
 const HTTP_RATE: Figure = { scenario: 'http', cell: '64 connections', metric: 'requestsPerSecond' };
 const HTTP_P99: Figure = { ...HTTP_RATE, metric: 'p99Ms' };
-const ECHO_P99: Figure = { scenario: 'echo', cell: 'beside bulk', metric: 'p99Ms' };
+/** The same connection's flow and another's, up and down. */
+const ECHO_P99: readonly Figure[] = ['beside a bulk flow', "beside another user's bulk flow"].flatMap((flow) =>
+  DIRECTIONS.map((direction) => ({ scenario: 'echo', cell: `${flow}, ${direction}`, metric: 'p99Microseconds' })),
+);
 const SCALE_ONE: Figure = { scenario: 'scale', cell: '1 worker', metric: 'loginsPerWorkerCpuSecond' };
 const SCALE_TWO: Figure = { ...SCALE_ONE, cell: '2 workers' };
 const PRIMARY_SHARE: Figure = { ...SCALE_TWO, metric: 'primaryPercentOfWorkers' };
-const LONGPATH: Figure = { scenario: 'longpath', cell: '100 ms up', metric: 'megabytesPerSecond' };
+const LONGPATH: Figure = { scenario: 'longpath', cell: '100 ms, up', metric: 'megabytesPerSecond' };
 const STALLED: Figure = { scenario: 'stalled', cell: 'normal windows', metric: 'driftMiB' };
 const STALLED_WIDE: Figure = { ...STALLED, cell: 'windows of 4 GiB announced' };
 
@@ -65,7 +68,9 @@ export function targets(results: Results): TargetLine[] {
       atLeast('requests/s: ratio to openssh', ratio(HTTP_RATE), 1.7),
       atLeast('p99: ratio to openssh', ratio(HTTP_P99), 8),
     ]),
-    line('echo beside a bulk flow, p99', [atLeast('ratio to openssh', ratio(ECHO_P99), 1)]),
+    line('echo beside a bulk flow, p99', [
+      atLeast('lowest cell: ratio to openssh', lowest(ECHO_P99.map((at) => ratio(at))), 1),
+    ]),
     line('two workers', [
       atLeast('logins per worker CPU, of those with one', scaled, 0.95),
       notAbove('% primary, of the workers', ours(PRIMARY_SHARE), 7),
