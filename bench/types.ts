@@ -9,6 +9,8 @@ export interface RunningServer {
   readonly roots: readonly number[];
   /** Of a sharded server: the process that accepts, for the hand-off's share. Absent where one process does all. */
   readonly primary?: number;
+  /** What it was started with, for the report: its config file, or its command line. */
+  readonly config?: string;
   /** Ends the processes that it started, by id, and waits for their end. */
   stop(): Promise<void>;
 }
@@ -41,7 +43,9 @@ export type Found =
   | { readonly found: true; readonly version: string }
   | { readonly found: false; readonly why: string };
 
-export type Feature = 'remote-forward' | 'workers' | 'half-close';
+/** `shared-process`: many connections in one process. A process for each is what keeps a server from 10,000 of them: OpenSSH
+ *  would need 16 GB. */
+export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process';
 
 /** What a figure is: its unit, and which way is good. */
 export interface Metric {
@@ -65,6 +69,8 @@ export interface Cell {
 /** Figures of one measurement, by metric name. */
 export type Sample = Readonly<Record<string, number>>;
 
+/** A `Scenario<BulkCell>` may stand in a list of `Scenario`: TypeScript lets a method take a narrower parameter. That is sound
+ *  as long as `measure` is given only cells that the same scenario's `cells` made. */
 export interface Scenario<C extends Cell = Cell> {
   readonly name: string;
   /** One sentence: what is done, and what is checked at the receiving side. */
@@ -74,6 +80,9 @@ export interface Scenario<C extends Cell = Cell> {
   cells(quick: boolean): readonly C[];
   /** Names of peers that it is run against; undefined = all. */
   readonly peers?: readonly string[];
+  /** Every measurement gets a server that was just started: a heap that has once grown hides what the next connection
+   *  costs. */
+  readonly freshServer?: boolean;
   /** Measures once. Everything it started is gone when it settles.
    *  @throws VerificationFailed when what arrived is not what was sent: the measurement then has no number */
   measure(server: RunningServer, cell: C, bench: Bench): Promise<Sample>;

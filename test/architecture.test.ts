@@ -99,6 +99,35 @@ const CASES: readonly Case[] = [
     files: { 'src/worker/server.ts': "require('ssh2/lib/protocol/Protocol.js');" },
     broken: /imports ssh2: not its room/,
   },
+  { name: 'ssh2 in the load client', files: { 'src/load/client.ts': "require('ssh2/lib/client.js');" } },
+  {
+    name: 'ssh2 beside the load client',
+    files: { 'src/load/login.ts': "require('ssh2/lib/client.js');" },
+    broken: /imports ssh2: not its room/,
+  },
+  {
+    name: 'the load client for its command',
+    files: {
+      'src/cli/bench.ts': "import '../load/client.js';",
+      'src/load/client.ts': "import '../shared/errors.js';",
+      'src/shared/errors.ts': '',
+    },
+  },
+  {
+    name: 'the load client in a server',
+    files: { 'src/library/l.ts': "import '../load/client.js';", 'src/load/client.ts': '' },
+    broken: /library\/l\.ts imports src\/load\/client\.ts: not downwards/,
+  },
+  {
+    name: 'the load client in another command',
+    files: { 'src/cli/serve.ts': "await import('../load/client.js');", 'src/load/client.ts': '' },
+    broken: /cli\/serve\.ts imports src\/load\/client\.ts: not downwards/,
+  },
+  {
+    name: 'a load client that knows the server',
+    files: { 'src/load/client.ts': "import '../worker/policy.js';", 'src/worker/policy.ts': '' },
+    broken: /load\/client\.ts imports src\/worker\/policy\.ts: not downwards/,
+  },
   { name: 'piscina in the pool', files: { 'src/worker/pool/p.ts': "import { Piscina } from 'piscina';" } },
   {
     name: 'piscina elsewhere',

@@ -11,7 +11,10 @@ export interface SourceFile {
  *  floor is out of reach, so that two neighbours never grow into one. */
 const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly holds: RegExp }>> = [
   [{ room: 'shared', holds: /^src\/shared\// }],
-  [{ room: 'transport', holds: /^src\/worker\/transport\// }],
+  [
+    { room: 'transport', holds: /^src\/worker\/transport\// },
+    { room: 'load', holds: /^src\/load\// },
+  ],
   [
     { room: 'channel', holds: /^src\/worker\/channel\// },
     { room: 'policy', holds: /^src\/worker\/policy\.ts$/ },
@@ -39,9 +42,11 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
 
 /** Packages with one door each: whoever needs them goes through that room. */
 const DOORS: ReadonlyArray<{ readonly name: string; readonly only: RegExp }> = [
-  { name: 'ssh2', only: /^src\/worker\/transport\// },
+  { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/client\.ts$)/ },
   { name: 'piscina', only: /^src\/worker\/pool\// },
 ];
+/** Who may ask for the load client: it is no part of a server, and a server must not carry it. */
+const LOADS = /^src\/(load\/|cli\/bench)/;
 /** What the ground floor may stand on. */
 const SHARED_PACKAGES = new Set(['yaml']);
 /** Who may read the environment and the command line. */
@@ -79,6 +84,7 @@ function brokenBy(path: string, target: string): string[] {
 function mayImport(path: string, target: string): boolean {
   const [from, to] = [placeOf(path), placeOf(target)];
   if (from === undefined || to === undefined) return false;
+  if (to.room === 'load' && !LOADS.test(path)) return false;
   if (/^src\/master\//.test(path) && /^src\/worker\//.test(target)) return false;
   if (/^src\/worker\//.test(path) && /^src\/master\//.test(target)) return false;
   return from.room === to.room || to.floor < from.floor;
