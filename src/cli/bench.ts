@@ -106,7 +106,8 @@ function scenarioNames(list: string | undefined): readonly ScenarioName[] | stri
   for (const word of words) {
     if (SCENARIOS.some((name) => name === word)) continue;
     const close = nearest(word, SCENARIOS);
-    return `--scenarios: there is no '${word}'${close === undefined ? '' : ` (did you mean ${close}?)`}; there are ${SCENARIOS.join(', ')}`;
+    const meant = close === undefined ? '' : ` (did you mean ${close}?)`;
+    return `--scenarios: there is no '${word}'${meant}; there are ${SCENARIOS.join(', ')}`;
   }
   return SCENARIOS.filter((name) => words.includes(name));
 }
@@ -133,8 +134,10 @@ async function findAll(options: BenchOptions): Promise<Credentials | string> {
   });
   const { keys, agent } = credentials;
   if (keys.length > 0 || agent !== undefined || password !== undefined) return credentials;
-  const tried = triedLines(credentials).map((line) => `\n  ${line}`);
-  return `no key to log in with: none in ${sshDir}, no agent; name one with -i FILE, or use --password-stdin${tried.join('')}`;
+  return [
+    `no key to log in with: none in ${sshDir}, no agent; name one with -i FILE, or use --password-stdin`,
+    ...triedLines(credentials).map((line) => `  ${line}`),
+  ].join('\n');
 }
 
 async function readPassword(): Promise<string | null> {

@@ -18,8 +18,8 @@ export class Progress {
   /** How it stands right now. Nothing where there is no terminal. */
   live(text: string): void {
     if (this.#screen.isTTY !== true) return;
-    // Cut to the width: a line that wraps cannot be written over.
-    const width = Math.max(20, this.#screen.columns ?? 80) - 1;
+    // Cut to the width: a line that wraps cannot be written over. Some terminals say that they have 0 columns.
+    const width = (this.#screen.columns || 80) - 1;
     this.#screen.write(`\r\x1b[K${text.slice(0, width)}`);
     this.#shown = true;
   }
