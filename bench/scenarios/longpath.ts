@@ -13,7 +13,7 @@ interface LongPathCell extends Cell {
 }
 
 /** A 2 MiB window at 100 ms is 20 MB/s: some three seconds. */
-const MEGABYTES_BY_ROUND_TRIP_MS = { 50: 128, 100: 64 } as const;
+const MEGABYTES_BY_ROUND_TRIP_MS = { 50: 256, 100: 256 } as const;
 
 export const longpath: Scenario<LongPathCell> = {
   name: 'longpath',

@@ -36,7 +36,7 @@ export interface Growth {
  *
  *  The size grows with the path (DECISIONS 34). A round begins with an adjust and ends with the first byte that only that
  *  adjust allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. A
- *  peer that sends more than half of its window in such a time is held up by the window, or soon will be. */
+ *  peer that sends a good part of its window in such a time is held up by the window, or soon will be. */
 export class ReceiveWindow {
   readonly #growth: Growth;
   #sizeBytes: number;
@@ -71,11 +71,12 @@ export class ReceiveWindow {
     }
     return true;
   }
-  /** Data has been delivered. @returns the amount of a WINDOW_ADJUST to send now, or 0. Half a window at a time: one
-   *  message per half-window instead of one per packet, and the other half keeps the peer busy meanwhile. */
+  /** Data has been delivered. @returns the amount of a WINDOW_ADJUST to send now, or 0. A good part of the window at a time:
+   *  one message instead of one per packet. Not half of it where it is large: deliveries come in steps, so the second half
+   *  would often fall just short, and a long path would carry half a window a trip. */
   deliver(bytes: number): number {
     this.#deliveredBytes += bytes;
-    if (this.#deliveredBytes * 2 < this.#sizeBytes) return 0;
+    if (this.#deliveredBytes < Math.min(this.#sizeBytes / 2, Math.max(this.#sizeBytes / 8, LEAST_ADJUST_BYTES))) return 0;
     const adjust = this.#deliveredBytes;
     this.#deliveredBytes = 0;
     if (this.#roundLeftBytes <= 0) this.#beginRound();
@@ -95,13 +96,17 @@ export class ReceiveWindow {
     this.#periodStartedMs = nowMs;
     this.#periodBytes = 0;
     const isFastEnough = this.#sizeBytes >= this.#pathMs * ENOUGH_BYTES_PER_MS;
-    if (isFastEnough || bytesPerPath * 2 <= this.#sizeBytes) return;
+    if (isFastEnough || bytesPerPath <= this.#sizeBytes * FULL_SHARE) return;
     const grown = this.#growth.grow(this.#sizeBytes);
     this.#sizeBytes += grown;
     this.#deliveredBytes += grown; // goes with the next adjust
   }
 }
 
+/** A peer that fills its window sends half of it at least in the first round after it has doubled. */
+const FULL_SHARE = 3 / 8;
+/** For windows of twice this and more. At 1 GB/s it makes 2000 messages a second. */
+const LEAST_ADJUST_BYTES = 512 * 1024;
 /** 500 MB/s: a window that allows this on its path is not in the way of any flow that one core can serve. Within a machine or
  *  a data centre nothing grows. */
 const ENOUGH_BYTES_PER_MS = 500_000;
