@@ -14,9 +14,9 @@ export function inProcessFork(createServer: ServerFactory): Fork {
       queueMicrotask(() => {
         if (connected) onMessage(message, handle);
       });
-    const send = (message: ToPrimary, done: () => void): void =>
+    const send = (messages: readonly ToPrimary[], done: () => void): void =>
       queueMicrotask(() => {
-        if (connected) events.message(message);
+        for (const message of messages) if (connected) events.message(message);
         done();
       });
     queueMicrotask(() =>

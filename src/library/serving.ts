@@ -34,7 +34,6 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
     login: (...login) => primary.login(...login),
     lease: (...lease) => primary.lease(...lease),
     release: (...lease) => primary.release(...lease),
-    authenticated: (id) => primary.authenticated(id),
     closed: (id) => primary.closed(id),
     event(event) {
       primary.event(event);

@@ -4,7 +4,7 @@
 import net from 'node:net';
 import { formatHostPort, normalisePeerAddress, parseHostPort } from '../shared/address.js';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
-import { takeHandle } from '../shared/handles.js';
+import { acceptHandles, peerOfHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
@@ -85,8 +85,7 @@ export class ServerListeners {
     name: string,
     options: ListenerOptions,
   ): Promise<void> {
-    // allowHalfOpen: a FIN that arrives early must not end the socket before the worker has it.
-    const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true });
+    const server = net.createServer();
     await listening(server, where, name);
     this.#servers.add(server);
     serve(server, name, options);
@@ -143,18 +142,17 @@ function serve(server: net.Server, name: string, options: ListenerOptions): void
     events.trouble(`${name}: accept failed (${reasonOf(error)})${unsaid > 0 ? `, ${unsaid} times more before` : ''}`);
     unsaid = 0;
   });
-  server.on('connection', (socket) => {
-    const peer = peerOf(socket.remoteAddress, socket.remotePort);
-    const handle = takeHandle(socket);
-    if (handle === undefined) return;
+  acceptHandles(server, (handle) => {
+    const peer = peerOf(handle);
     // Without a peer it was reset before we looked: nobody to serve.
     if (peer === undefined) handle.close();
     else events.arrived({ handle, peer });
   });
 }
 
-function peerOf(address: string | undefined, port: number | undefined): Peer | undefined {
-  return address === undefined || port === undefined ? undefined : { address: normalisePeerAddress(address), port };
+function peerOf(handle: TcpHandle): Peer | undefined {
+  const peer = peerOfHandle(handle);
+  return peer === undefined ? undefined : { address: normalisePeerAddress(peer.address), port: peer.port };
 }
 
 /** `host:port` as events write a peer. */

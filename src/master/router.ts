@@ -33,9 +33,6 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
     case 'refused':
       handoff.refused(worker, message.id, message.reason);
       return;
-    case 'authenticated':
-      if (holds(message.id)) ledger.authenticated(message.id);
-      return;
     case 'closed':
       if (holds(message.id) && ledger.closed(message.id) !== undefined) desk.released(message.id);
       return;
@@ -67,13 +64,14 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
 /** Every question is answered, also that of a worker which lost the connection meanwhile. One that cannot be read
  *  is refused: it must not end the primary. */
 async function answer(
-  { desk, tell, trouble }: RouterRooms,
+  { ledger, desk, tell, trouble }: RouterRooms,
   worker: number,
   { ask, question }: Extract<ToPrimary, { type: 'ask' }>,
   holds: boolean,
 ): Promise<void> {
   let reply = NOT_YOURS;
   try {
+    if (holds && question.kind === 'login') ledger.authenticated(question.id);
     if (holds) reply = await desk.answer(question);
   } catch (error) {
     trouble(`worker ${worker} asked what cannot be answered: ${reasonOf(error)}`);

@@ -201,7 +201,6 @@ export class Supervisor {
         return;
       case 'accepted':
       case 'refused':
-      case 'authenticated':
       case 'closed':
       case 'ask':
       case 'release':

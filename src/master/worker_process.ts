@@ -67,8 +67,9 @@ function overWorker(worker: Worker, events: WorkerEvents): WorkerProcess {
     over = true;
     events.gone(how);
   };
-  worker.on('message', (message: unknown) => {
-    if (!over && isToPrimary(message)) events.message(message);
+  worker.on('message', (messages: unknown) => {
+    if (!Array.isArray(messages)) return; // of a module in the worker that speaks for itself
+    for (const message of messages) if (!over && isToPrimary(message)) events.message(message);
   });
   // A channel that breaks in the middle of a send says so here; what matters of it comes as `gone`.
   worker.on('error', (error) => {

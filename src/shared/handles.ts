@@ -3,6 +3,7 @@
  *  new socket there. We send raw handles ('net.Native'), since a net.Socket would build a list of sockets for each worker
  *  inside Node (child_process.js SocketList). Price: `_handle` is not public; `requireHandles` checks its shape at start. */
 import net from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import { TunnelError } from './errors.js';
 
 /** What we use of Node's internal TCP handle. Holds one file descriptor until it is closed. */
@@ -71,6 +72,34 @@ export function takeHandle(socket: net.Socket): TcpHandle | undefined {
   }
   socket.destroy();
   return handle;
+}
+
+/** Gives each accepted connection to `onHandle` as it is, unread and unwrapped: a net.Socket around it that is thrown away
+ *  at once is a third of what an accept costs. The receiver closes the handle. Failed accepts are 'error' events of the
+ *  server, as ever; its 'connection' events and counts stay away. For a server that listens. */
+export function acceptHandles(server: net.Server, onHandle: (handle: TcpHandle) => void): void {
+  const listening: unknown = '_handle' in server ? server._handle : undefined;
+  if (typeof listening !== 'object' || listening === null || !('onconnection' in listening))
+    throw new TunnelError('INTERNAL', `this Node (${process.version}) has no listening handles that we know`);
+  listening.onconnection = (errno: number, handle: unknown): void => {
+    if (errno !== 0) server.emit('error', acceptError(errno));
+    else if (isTcpHandle(handle)) onHandle(handle);
+  };
+}
+
+/** As node:net words it, with the name of the error as its `code`. */
+function acceptError(errno: number): Error {
+  const code = getSystemErrorName(errno);
+  return Object.assign(new Error(`accept ${code}`), { errno, code, syscall: 'accept' });
+}
+
+/** Where the other end of a connected handle is; undefined when it has gone already. */
+export function peerOfHandle(handle: TcpHandle): { readonly address: string; readonly port: number } | undefined {
+  const peer: { address?: string; port?: number } = {};
+  if (!('getpeername' in handle) || typeof handle.getpeername !== 'function' || handle.getpeername(peer) !== 0)
+    return undefined;
+  const { address, port } = peer;
+  return address === undefined || port === undefined ? undefined : { address, port };
 }
 
 /** Puts a handle into a new socket, which owns it from now on. Nagle's delay is off. Bytes arrive from the next turn of

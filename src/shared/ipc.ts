@@ -86,6 +86,7 @@ export type Answer =
   | { readonly ok: true; readonly port: number }
   | { readonly ok: false; readonly reason: 'LIMIT' | 'TAKEN' | 'NO_FREE_PORT' | 'DRAINING' };
 
+/** Travels in arrays: all that a worker says in one turn of its event loop. */
 export type ToPrimary =
   /** First message: the worker listens. node:cluster drops what comes before an ES module has loaded, so `start` waits for it. */
   | { readonly type: 'hello' }
@@ -96,8 +97,6 @@ export type ToPrimary =
   | { readonly type: 'stopping'; readonly message: string }
   | { readonly type: 'accepted'; readonly id: ConnId }
   | { readonly type: 'refused'; readonly id: ConnId; readonly reason: RefuseReason }
-  /** The connection passed authentication: it leaves the start-up count (MaxStartups). */
-  | { readonly type: 'authenticated'; readonly id: ConnId }
   /** What the connection held is free. Why it ended is told by its event. */
   | { readonly type: 'closed'; readonly id: ConnId }
   | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
@@ -110,7 +109,8 @@ export type ToPrimary =
 
 /** What only the ledger can answer. */
 export type Question =
-  /** May `user` have one more connection? `ok` counts it until `closed`. */
+  /** The connection passed authentication, so it leaves the start-up count (MaxStartups). May `user` have one more? `ok`
+   *  counts it until `closed`. */
   | { readonly kind: 'login'; readonly id: ConnId; readonly user: string; readonly limit: number }
   /** May the connection bind this? `ok` leases it until `release` or `closed`. */
   | {
@@ -154,7 +154,6 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   stopping: { message: 'string' },
   accepted: { id: 'number' },
   refused: { id: 'number', reason: 'string' },
-  authenticated: { id: 'number' },
   closed: { id: 'number' },
   ask: { ask: 'number', question: 'object' },
   release: { id: 'number', target: 'object' },
@@ -179,6 +178,9 @@ function fits(value: unknown, shapes: Readonly<Record<string, Shape>>): boolean 
   if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') return false;
   const shape = Object.hasOwn(shapes, value.type) ? shapes[value.type] : undefined;
   if (shape === undefined) return false;
-  const fields = new Map<string, unknown>(Object.entries(value));
-  return Object.entries(shape).every(([name, type]) => typeof fields.get(name) === type && fields.get(name) !== null);
+  for (const name in shape) {
+    const field: unknown = Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+    if (typeof field !== shape[name] || field === null) return false;
+  }
+  return true;
 }

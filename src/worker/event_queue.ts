@@ -1,7 +1,7 @@
 /** EVENT QUEUE: events on their way to the primary's log, many to a message.
  *  Owns those that wait. One message is under way at a time, so a peer that makes a hundred thousand refusals a second
  *  fills this bounded queue and not the channel that heartbeats share; what does not fit is counted, and the count is
- *  told with the next message. */
+ *  told with the next message. It does not know when to send: `flush` is called for it. */
 import type { AuditEvent } from '../shared/events.js';
 
 /** `lost` events came between these and the ones of the message before. */
@@ -14,10 +14,12 @@ export class EventQueue {
   #waiting: AuditEvent[] = [];
   #lost = 0;
   #underWay = false;
-  #scheduled = false;
+  readonly #schedule: () => void;
 
-  constructor(send: SendEvents) {
+  /** @param schedule `flush` is wanted, by the end of this turn of the event loop */
+  constructor(send: SendEvents, schedule: () => void) {
     this.#send = send;
+    this.#schedule = schedule;
   }
 
   push(event: AuditEvent): void {
@@ -26,12 +28,7 @@ export class EventQueue {
       return;
     }
     this.#waiting.push(event);
-    if (this.#scheduled || this.#underWay) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
+    if (!this.#underWay) this.#schedule();
   }
 
   /** Sends what waits now, unless a message is under way: then that one's end does. */
@@ -44,7 +41,7 @@ export class EventQueue {
     this.#underWay = true;
     this.#send(events, lost, () => {
       this.#underWay = false;
-      this.flush();
+      if (this.#waiting.length > 0 || this.#lost > 0) this.#schedule();
     });
   }
 }

@@ -225,7 +225,6 @@ export class Life {
     });
     this.#stage = { name: 'serving', transport, connection };
     primary.event({ event: 'auth.succeeded', ...this.#login, method });
-    primary.authenticated(this.id);
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
     void primary.login(this.id, user, own.connections).then((answer) => {

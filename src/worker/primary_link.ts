@@ -1,5 +1,6 @@
 /** PRIMARY LINK: the worker's end of the channel to the primary.
- *  Owns the questions that wait for an answer. Every question gets one, also when the primary is gone. Sorts what comes
+ *  Owns the questions that wait for an answer, and what is to be said in this turn of the event loop: it goes as one
+ *  message, since each costs both processes more than what it says. Every question gets one, also when the primary is gone. Sorts what comes
  *  in; decides only one thing itself: a socket that comes too late or without its handle is refused, so that none is
  *  ever served twice. */
 import { assertNever, type CloseReason, type RefuseReason } from '../shared/errors.js';
@@ -46,12 +47,11 @@ export interface WorkerServer {
 
 /** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
 export interface Primary {
-  /** May `user` have one more connection? `ok` counts it until `closed`. Never rejects. */
+  /** The connection has passed authentication. May `user` have one more? `ok` counts it until `closed`. Never rejects. */
   login(id: ConnId, user: string, limit: number): Promise<Answer>;
   /** May the connection bind this? `ok` leases it until `release` or `closed`. Never rejects. */
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer>;
   release(id: ConnId, key: LeaseKey): void;
-  authenticated(id: ConnId): void;
   /** Said last, when the connection's listeners are closed: its ports go to others from here on. */
   closed(id: ConnId): void;
   event(event: AuditEvent): void;
@@ -60,8 +60,8 @@ export interface Primary {
 /** The process's end of the channel to the primary. */
 export interface PrimaryChannel {
   readonly connected: boolean;
-  /** `done` is called when the message is written or lost. */
-  send(message: ToPrimary, done: () => void): void;
+  /** In order. `done` is called when they are written or lost. */
+  send(messages: readonly ToPrimary[], done: () => void): void;
   onMessage(listener: (message: unknown, handle: unknown) => void): void;
   onDisconnect(listener: () => void): void;
 }
@@ -87,15 +87,26 @@ export class PrimaryLink implements Primary {
   readonly #nowNs: () => bigint;
   readonly #asked = new Map<AskId, (answer: Answer) => void>();
   #lastAsk = 0;
+  /** Said in this turn, and who wants to know when it is written. */
+  #batch: ToPrimary[] = [];
+  #batchSent: (() => void)[] = [];
+  #scheduled = false;
   #unsent = 0;
   #whenSent: (() => void)[] = [];
   #dropped = 0;
-  readonly #events = new EventQueue((events, lost, sent) => this.send({ type: 'events', events, lost }, sent));
+  readonly #events = new EventQueue(
+    (events, lost, sent) => this.send({ type: 'events', events, lost }, sent),
+    () => this.#schedule(),
+  );
 
-  /** @param nowNs CLOCK_MONOTONIC, the primary's clock too */
-  constructor(channel: PrimaryChannel, nowNs: () => bigint) {
+  readonly #atTurnsEnd: (call: () => void) => void;
+
+  /** @param nowNs CLOCK_MONOTONIC, the primary's clock too
+   *  @param atTurnsEnd calls when this turn of the event loop has heard all that it will, before the next one reads */
+  constructor(channel: PrimaryChannel, nowNs: () => bigint, atTurnsEnd: (call: () => void) => void = setImmediate) {
     this.#channel = channel;
     this.#nowNs = nowNs;
+    this.#atTurnsEnd = atTurnsEnd;
   }
 
   /** Messages that were none of ours. */
@@ -114,19 +125,40 @@ export class PrimaryLink implements Primary {
   }
 
   /** Lost without a sound when the primary is gone. */
-  send(message: ToPrimary, sent: () => void = nothing): void {
+  send(message: ToPrimary, sent: (() => void) | null = null): void {
     if (!this.#channel.connected) return;
+    this.#batch.push(message);
+    if (sent !== null) this.#batchSent.push(sent);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#atTurnsEnd(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    this.#events.flush();
+    const batch = this.#batch;
+    if (batch.length === 0) return;
+    const sent = this.#batchSent;
+    this.#batch = [];
+    this.#batchSent = [];
     this.#unsent++;
-    this.#channel.send(message, () => {
+    this.#channel.send(batch, () => {
       this.#unsent--;
-      sent();
+      for (const told of sent) told();
       if (this.#unsent === 0) for (const resolve of this.#whenSent.splice(0)) resolve();
     });
   }
 
   /** Resolves when nothing waits to be written; exiting earlier would lose it. */
   flushed(): Promise<void> {
-    this.#events.flush();
+    this.#flush();
     if (this.#unsent === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenSent.push(resolve);
@@ -151,9 +183,6 @@ export class PrimaryLink implements Primary {
   }
   release(id: ConnId, key: LeaseKey): void {
     this.send({ type: 'release', id, target: key });
-  }
-  authenticated(id: ConnId): void {
-    this.send({ type: 'authenticated', id });
   }
   closed(id: ConnId): void {
     this.send({ type: 'closed', id });
@@ -246,5 +275,3 @@ const MAX_STACK = 4_000;
 function askId(value: number): AskId {
   return value as AskId; // the one place that gives them out
 }
-
-function nothing(): void {}

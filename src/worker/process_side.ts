@@ -27,7 +27,7 @@ export function takeProcess(): WorkerProcessSide {
       get connected() {
         return process.connected;
       },
-      send: (message, done) => process.send?.(message, undefined, undefined, done),
+      send: (messages, done) => process.send?.(messages, undefined, undefined, done),
       onMessage: (listener) => process.on('message', listener),
       onDisconnect: (listener) => process.once('disconnect', listener),
     },

@@ -225,6 +225,7 @@ t.test('a worker that dies is told, and the cluster serves on', async (t) => {
   const client = rawClient(t, server);
   await client.login('alice', { password: 'foo' });
   const accepted = await server.wait('connection.accepted');
+  await server.wait('auth.succeeded'); // then the primary knows of the login
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
   const pids = children
     .filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/worker/main.js'))

@@ -73,11 +73,11 @@ t.test('a question that cannot be read is answered with a no, and told', async (
 
 t.test("another worker's word on a connection changes nothing", async (t) => {
   const made = rooms();
-  route(made.rooms, 2, { type: 'authenticated', id: CONN });
+  route(made.rooms, 2, { type: 'ask', ask: ASK, question: { kind: 'login', id: CONN, user: 'a', limit: 1 } });
   route(made.rooms, 2, { type: 'closed', id: CONN });
   t.equal(made.ledger.unauthenticated, 1);
   t.equal(made.ledger.size, 1);
-  route(made.rooms, 1, { type: 'authenticated', id: CONN });
+  route(made.rooms, 1, { type: 'ask', ask: ASK, question: { kind: 'login', id: CONN, user: 'a', limit: 1 } });
   t.equal(made.ledger.unauthenticated, 0);
   route(made.rooms, 1, { type: 'closed', id: CONN });
   t.equal(made.ledger.size, 0);

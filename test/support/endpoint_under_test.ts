@@ -52,7 +52,6 @@ export class FakePrimary implements Primary {
   release(_id: ConnId, key: { kind: 'tcp'; port: number } | { kind: 'unix'; path: string }): void {
     this.released.push(key.kind === 'tcp' ? String(key.port) : key.path);
   }
-  authenticated(): void {}
   closed(id: ConnId): void {
     this.closedIds.push(id);
   }

@@ -55,7 +55,6 @@ class FakeServer implements WorkerServer {
     switch (command) {
       case 'login': {
         const answer = await this.#primary.login(id, first, Number(second));
-        if (answer.ok) this.#primary.authenticated(id);
         socket.write(`${JSON.stringify(answer)}\n`);
         return;
       }

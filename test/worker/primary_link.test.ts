@@ -25,8 +25,8 @@ class FakeChannel implements PrimaryChannel {
   #message: (message: unknown, handle: unknown) => void = () => {};
   #disconnect: () => void = () => {};
 
-  send(message: ToPrimary, done: () => void): void {
-    this.sent.push(message);
+  send(messages: readonly ToPrimary[], done: () => void): void {
+    this.sent.push(...messages);
     this.unwritten.push(done);
   }
   onMessage(listener: (message: unknown, handle: unknown) => void): void {
@@ -54,7 +54,11 @@ class FakeChannel implements PrimaryChannel {
 function room(handler: Partial<LinkHandler> = {}) {
   const channel = new FakeChannel();
   const heard: string[] = [];
-  const link = new PrimaryLink(channel, () => NOW_NS);
+  const link = new PrimaryLink(
+    channel,
+    () => NOW_NS,
+    (call) => call(),
+  );
   link.listen({
     start: () => heard.push('start'),
     connection(connection) {
@@ -282,6 +286,7 @@ t.test('sockets before ready and while draining are refused', async (t) => {
   channel.receive({ ...connection, id: 2 }, await realHandle(t));
   channel.receive({ type: 'drain', deadlineMs: 100 });
   channel.receive({ ...connection, id: 3 }, await realHandle(t));
+  await nextTurn();
   t.match(
     channel.said.filter(({ type }) => type !== 'ready'),
     [
