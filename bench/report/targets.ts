@@ -96,6 +96,23 @@ export function bulkCells(): Figure[] {
 
 export { IDLE, LOGIN };
 
+/** All that is looked for by name. */
+export function figuresOfTargets(): Figure[] {
+  const single = [
+    LOGIN,
+    IDLE,
+    HTTP_RATE,
+    HTTP_P99,
+    SCALE_ONE,
+    SCALE_TWO,
+    PRIMARY_SHARE,
+    LONGPATH,
+    STALLED,
+    STALLED_WIDE,
+  ];
+  return [...bulkCells(), ...single, ...ECHO_P99];
+}
+
 /** Those of which OpenSSH has a figure too. */
 function wallCells(results: Results): Figure[] {
   const cells = results.scenarios.find(({ name }) => name === 'bulk')?.cells ?? [];

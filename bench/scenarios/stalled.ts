@@ -24,7 +24,7 @@ const LOOKS = 10;
 const LOOK_EVERY_MS = 1_000;
 const QUICK_LOOK_EVERY_MS = 100;
 const ECHO_EVERY_MS = 20;
-const WARM_UP = { count: 64, concurrency: 8 } as const;
+const WARM_UP = { count: 64, concurrency: 4 } as const;
 
 export const stalled: Scenario<StalledCell> = {
   name: 'stalled',
@@ -54,7 +54,7 @@ async function measureStalled(server: RunningServer, cell: StalledCell, bench: B
   try {
     await load.logins(WARM_UP);
     await atRest(server.roots);
-    await load.hold({ count: cell.readers, concurrency: 16 });
+    await load.hold({ count: cell.readers, concurrency: 4 });
     const before = await restingPssBytes(server.roots, bench.quick);
     await load.stall(offering.port, cell.windowBytes);
     const readBefore = await load.bytesRead();
