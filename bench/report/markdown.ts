@@ -92,7 +92,8 @@ function ratioTables(scenario: ScenarioRecord): string[] {
 }
 
 function absoluteSection(scenario: ScenarioRecord): string[] {
-  return [`### ${scenario.name}: absolute`, scenario.about, ...metricTables(scenario)];
+  const isNew = ratioTables(scenario).length === 0; // else it was told what is done, above
+  return [`### ${scenario.name}: absolute`, ...(isNew ? [scenario.about] : []), ...metricTables(scenario)];
 }
 
 /** A table for each metric of which there is a figure; peers without any have no column. */
