@@ -29,10 +29,9 @@ export function sallyport(name: string, root: string): Peer {
 
     async start({ dir, authorizedKeysFile, hostKeyFile, workers = 1 }) {
       const port = await freePort();
-      const config = join(dir, 'sallyport.json');
-      writeFileSync(
-        config,
-        JSON.stringify({
+      const configFile = join(dir, 'sallyport.json');
+      const config = JSON.stringify(
+        {
           listen: [`127.0.0.1:${port}`],
           workers,
           stateDir: join(dir, 'state'),
@@ -47,12 +46,15 @@ export function sallyport(name: string, root: string): Peer {
               limits: { connections: 20_000, channels: 4096, forwards: 20_000 },
             },
           },
-        }),
+        },
+        null,
+        1,
       );
-      const child = new Child(process.execPath, [main, 'serve', '--config', config], { cwd: dir });
+      writeFileSync(configFile, config);
+      const child = new Child(process.execPath, [main, 'serve', '--config', configFile], { cwd: dir });
       await child.listening(port);
       const roots = treeOf([child.pid]).length > 0 ? [child.pid] : [];
-      return { host: '127.0.0.1', port, user: USER, roots, primary: child.pid, stop: () => child.stop() };
+      return { host: '127.0.0.1', port, user: USER, roots, primary: child.pid, config, stop: () => child.stop() };
     },
   };
 }

@@ -1,8 +1,8 @@
 /** BULK: how much server CPU a gigabyte costs, and how fast it goes. */
-import type { Socket } from 'node:net';
-import { receivePattern, requireEqual, sendPattern, Target } from '../support/flow.js';
+import { transfer } from '../support/flow.js';
+import { type Pair, PairTarget } from '../support/pair_target.js';
 import { cpuSeconds } from '../support/process_tree.js';
-import { forwardTo, open } from '../support/ssh_client.js';
+import { forwardTo } from '../support/ssh_client.js';
 import type { Bench, Cell, RunningServer, Sample, Scenario } from '../types.js';
 
 type Direction = 'up' | 'down';
@@ -26,7 +26,8 @@ const GB = 1e9;
 export const bulk: Scenario<BulkCell> = {
   name: 'bulk',
   about:
-    'The OpenSSH client forwards a port; a pattern goes up (client to target) or down and is counted and hashed where it arrives.',
+    'The OpenSSH client forwards a port; a pattern goes up (client to target) or down and is counted and hashed ' +
+    'where it arrives.',
   metrics: [
     { name: 'cpuSecondsPerGB', unit: 's/GB', higherIsBetter: false, headline: true },
     { name: 'megabytesPerSecond', unit: 'MB/s', higherIsBetter: true, headline: true },
@@ -53,39 +54,25 @@ export const bulk: Scenario<BulkCell> = {
 async function measureBulk(server: RunningServer, cell: BulkCell, bench: Bench): Promise<Sample> {
   const { direction, tunnels } = cell;
   const share = Math.round(cell.bytes / tunnels);
-  const transfers: Promise<void>[] = [];
-  const waiting: ((socket: Socket) => void)[] = [];
-  const target = await Target.listen((socket) => waiting.shift()?.(socket));
-  const client = await forwardTo(server, bench, { targetPort: target.port, cipher: cell.cipher });
-  const sockets: Socket[] = [];
+  const target = await PairTarget.listen();
+  const client = await forwardTo(server, bench, { targetPort: target.port, cipher: cell.cipher }).catch((error) => {
+    target.close();
+    throw error;
+  });
   try {
-    // Connected one by one, so that each local socket has its own partner.
-    const pairs: { near: Socket; far: Socket }[] = [];
-    for (let i = 0; i < tunnels; i++) {
-      const far = new Promise<Socket>((resolve) => waiting.push(resolve));
-      const near = (await open(client.port)).pause();
-      pairs.push({ near, far: await far });
-    }
-    for (const { near, far } of pairs) sockets.push(near, far);
+    const pairs: Pair[] = [];
+    for (let i = 0; i < tunnels; i++) pairs.push(await target.connect(client.port));
     const cpuBefore = cpuSeconds(server.roots);
     const startedMs = performance.now();
-    for (const { near, far } of pairs) {
-      const [from, to] = direction === 'up' ? [near, far] : [far, near];
-      transfers.push(transfer(from, to, share));
-    }
-    await Promise.all(transfers);
+    await Promise.all(
+      pairs.map(({ near, far }) => (direction === 'up' ? transfer(near, far, share) : transfer(far, near, share))),
+    );
     const seconds = (performance.now() - startedMs) / 1000;
     const cpu = cpuSeconds(server.roots) - cpuBefore;
     const bytes = share * tunnels;
     return { cpuSecondsPerGB: cpu / (bytes / GB), megabytesPerSecond: bytes / 1e6 / seconds };
   } finally {
-    for (const socket of sockets) socket.destroy();
-    await client.stop();
     target.close();
+    await client.stop();
   }
-}
-
-async function transfer(from: Socket, to: Socket, bytes: number): Promise<void> {
-  const [sent, received] = await Promise.all([sendPattern(from, bytes), receivePattern(to)]);
-  requireEqual(sent, received);
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { treeOf } from './process_tree.js';
 
 const KEPT_OUTPUT_CHARS = 4_000;
 const STOP_GRACE_MS = 3_000;
@@ -75,13 +76,23 @@ export class Child {
     throw new Error(`${this.#name} did not say ${JSON.stringify(text)}: ${this.#output.trim()}`);
   }
 
-  /** SIGTERM, then SIGKILL. */
+  /** SIGTERM, then SIGKILL. Then its descendants: a server that forks may leave the process of a connection behind. */
   async stop(): Promise<void> {
     if (this.hasExited) return;
+    const descendants = treeOf([this.pid]).filter((pid) => pid !== this.pid);
     this.process.kill('SIGTERM');
     const killer = setTimeout(() => this.process.kill('SIGKILL'), STOP_GRACE_MS);
     await this.#exited;
     clearTimeout(killer);
+    for (const pid of descendants) end(pid);
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch {
+    // It went with its parent.
   }
 }
 

@@ -6,8 +6,8 @@ import { VerificationFailed } from '../types.js';
 
 const READ_BYTES = 1024 * 1024;
 
-/** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is not what
- *  is measured. */
+/** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is
+ *  not what is measured. */
 export class Target {
   readonly #server: Server;
   readonly port: number;
@@ -31,14 +31,21 @@ export class Target {
   }
 }
 
-/** Writes the whole pattern and ends the socket's own side. */
-export async function sendPattern(socket: Socket, bytes: number): Promise<Digest> {
+/** Sends through a pair of sockets and checks. @throws VerificationFailed */
+export async function transfer(from: Socket, to: Socket, bytes: number): Promise<void> {
+  const [sent, received] = await Promise.all([sendPattern(from, bytes), receivePattern(to)]);
+  requireEqual(sent, received);
+}
+
+/** Writes the whole pattern, or as much as it comes to until `stop`, and ends the socket's own side. */
+export async function sendPattern(socket: Socket, bytes: number, stop?: AbortSignal): Promise<Digest> {
   socket.on('error', () => {}); // the write's own callback tells it
   const source = new PatternSource(bytes);
   // Two blocks in flight at most: the source re-uses a block after the one behind it.
   let before: Promise<void> = Promise.resolve();
-  for (let block = source.next(); block !== null; block = source.next()) {
-    const part = block;
+  while (stop?.aborted !== true) {
+    const part = source.next();
+    if (part === null) break;
     const written = new Promise<void>((resolve, reject) =>
       socket.write(part, (error) => (error ? reject(error) : resolve())),
     );

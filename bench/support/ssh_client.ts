@@ -7,11 +7,15 @@ import { Child, freePort } from './child.js';
 export interface ForwardingClient {
   /** Connections to 127.0.0.1:`port` come out at the target. */
   readonly port: number;
+  /** The same for `moreTargetPorts`, in their order. */
+  readonly morePorts: readonly number[];
   stop(): Promise<void>;
 }
 
 export interface ForwardOptions {
   readonly targetPort: number;
+  /** Further forwards of the same connection. */
+  readonly moreTargetPorts?: readonly number[];
   readonly cipher?: string;
   /** Instead of the server's port: that of a relay before it. */
   readonly viaPort?: number;
@@ -21,9 +25,11 @@ export interface ForwardOptions {
 export async function forwardTo(
   server: RunningServer,
   bench: Bench,
-  { targetPort, cipher, viaPort }: ForwardOptions,
+  { targetPort, moreTargetPorts = [], cipher, viaPort }: ForwardOptions,
 ): Promise<ForwardingClient> {
   const port = await freePort();
+  const morePorts: number[] = [];
+  for (const _ of moreTargetPorts) morePorts.push(await freePort());
   const args = [
     ...['-F', 'none', '-N', '-T', '-o', 'BatchMode=yes', '-o', 'ExitOnForwardFailure=yes'],
     ...['-o', 'IdentitiesOnly=yes', '-i', bench.identityFile],
@@ -32,11 +38,12 @@ export async function forwardTo(
     // Run when the forwards stand. A connection to the port would tell it too, and reach the target.
     ...['-o', 'PermitLocalCommand=yes', '-o', `LocalCommand=echo ${READY}`],
     ...['-L', `127.0.0.1:${port}:127.0.0.1:${targetPort}`],
+    ...morePorts.flatMap((more, i) => ['-L', `127.0.0.1:${more}:127.0.0.1:${moreTargetPorts[i]}`]),
     ...['-p', String(viaPort ?? server.port), `${server.user}@${server.host}`],
   ];
   const child = new Child('ssh', args, { env: { ...process.env, SSH_AUTH_SOCK: '' } });
   await child.says(READY);
-  return { port, stop: () => child.stop() };
+  return { port, morePorts, stop: () => child.stop() };
 }
 
 const READY = 'forwarding-now';
