@@ -1,6 +1,7 @@
 /** BENCH TYPES: what a peer, a scenario and a sample are. Owns nothing. */
 
-/** A server under load, started by the suite on loopback. It lets `user` in by the suite's key and forwards anywhere. */
+/** A server under load, started by the suite on loopback. It lets `user` in by the suite's key and forwards
+ *  anywhere. */
 export interface RunningServer {
   readonly host: string;
   readonly port: number;
@@ -71,8 +72,8 @@ export interface Cell {
 /** Figures of one measurement, by metric name. */
 export type Sample = Readonly<Record<string, number>>;
 
-/** A `Scenario<BulkCell>` may stand in a list of `Scenario`: TypeScript lets a method take a narrower parameter. That is sound
- *  as long as `measure` is given only cells that the same scenario's `cells` made. */
+/** A `Scenario<BulkCell>` may stand in a list of `Scenario`: TypeScript lets a method take a narrower parameter.
+ *  That is sound as long as `measure` is given only cells that the same scenario's `cells` made. */
 export interface Scenario<C extends Cell = Cell> {
   readonly name: string;
   /** One sentence: what is done, and what is checked at the receiving side. */

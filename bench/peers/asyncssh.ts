@@ -1,5 +1,5 @@
-/** ASYNCSSH: the Python server on asyncio; Debian's python3-asyncssh. Of 2.10: after a half-close on a remote forward the
- *  answer is lost; on a local one it arrives. */
+/** ASYNCSSH: the Python server on asyncio; Debian's python3-asyncssh. Of 2.10: after a half-close on a remote
+ *  forward the answer is lost; on a local one it arrives. */
 import type { Peer } from '../types.js';
 import { probePython, startPython } from './python.js';
 

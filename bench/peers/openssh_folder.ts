@@ -1,5 +1,6 @@
-/** OPENSSH IN A FOLDER: a newer sshd than this machine's, in a root file system that debootstrap unpacked, run by chroot.
- *  Owns a temporary folder inside that root while the server runs. Nothing is mounted; the network is shared. */
+/** OPENSSH IN A FOLDER: a newer sshd than this machine's, in a root file system that debootstrap unpacked, run by
+ *  chroot. Owns a temporary folder inside that root while the server runs. Nothing is mounted; the network is
+ *  shared. */
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +34,7 @@ export function opensshIn(root: string): Peer {
           authorizedKeysFile: join(inside, 'authorized_keys'),
           hostKeyFile: join(inside, 'host_key'),
         });
-        // Since 9.8 an address that breaks off logins is shut out for a while. All connections here have the same address.
+        // Since 9.8 an address that breaks off logins is shut out for a while. Here all connections have the same one.
         writeFileSync(join(outside, 'sshd_config'), `${config}PerSourcePenalties no\n`);
         const child = new Child('chroot', [root, SSHD, '-D', '-e', '-f', join(inside, 'sshd_config')]);
         await child.listening(port);

@@ -1,5 +1,5 @@
-/** OWN SERVER: the small servers written here on foreign libraries. They all take the same three arguments and say READY.
- *  Owns nothing. */
+/** OWN SERVER: the small servers written here on foreign libraries. They all take the same three arguments and say
+ *  READY. Owns nothing. */
 import { fileURLToPath } from 'node:url';
 import { Child, freePort } from '../support/child.js';
 import type { RunningServer, StartOptions } from '../types.js';

@@ -1,5 +1,5 @@
-"""PARAMIKO SERVER: a tunnel server in the manner of the Python class that Sallyport succeeds: a thread per connection and
-per forward, select() and copies of 1 KiB. sendall() where such programs often say send(): that may send less, silently.
+"""PARAMIKO SERVER: a tunnel server in the manner of the Python class that Sallyport succeeds: a thread per connection
+and per forward, select() and copies of 1 KiB. sendall() where such programs often say send(), which may send less.
 Usage: paramiko_server.py PORT HOST_KEY_FILE AUTHORIZED_KEYS_FILE. Says READY when it listens."""
 import select
 import socket

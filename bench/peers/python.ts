@@ -20,7 +20,8 @@ export async function startPython(name: string, server: string, options: StartOp
 }
 
 async function pythonWith(name: string): Promise<{ command: string; version: string } | null> {
-  const program = `import platform, ${name}; print("${name}", ${name}.__version__ + ", Python", platform.python_version())`;
+  const words = `"${name}", ${name}.__version__ + ", Python", platform.python_version()`;
+  const program = `import platform, ${name}; print(${words})`;
   for (const command of INTERPRETERS) {
     const answer = await answerOf(command, ['-W', 'ignore', '-c', program]);
     if (answer?.startsWith(`${name} `)) return { command, version: answer };

@@ -1,5 +1,6 @@
-/** SSH2 PIPE SERVER: the tunnel server that one writes first in Node: ssh2's Server, and `socket.pipe(channel).pipe(socket)`.
- *  Usage: ssh2_pipe_server.js PORT HOST_KEY_FILE AUTHORIZED_KEYS_FILE. Says READY when it listens. */
+/** SSH2 PIPE SERVER: the tunnel server that one writes first in Node: ssh2's Server, and
+ *  `socket.pipe(channel).pipe(socket)`. Usage: ssh2_pipe_server.js PORT HOST_KEY_FILE AUTHORIZED_KEYS_FILE. Says
+ *  READY when it listens. */
 import { readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import ssh2 from 'ssh2';

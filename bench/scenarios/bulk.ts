@@ -26,7 +26,8 @@ const GB = 1e9;
 export const bulk: Scenario<BulkCell> = {
   name: 'bulk',
   about:
-    'The OpenSSH client forwards a port; a pattern goes up (client to target) or down and is counted and hashed where it arrives.',
+    'The OpenSSH client forwards a port; a pattern goes up (client to target) or down and is counted and hashed ' +
+    'where it arrives.',
   metrics: [
     { name: 'cpuSecondsPerGB', unit: 's/GB', higherIsBetter: false, headline: true },
     { name: 'megabytesPerSecond', unit: 'MB/s', higherIsBetter: true, headline: true },

@@ -22,8 +22,8 @@ const FLOWS = [
 export const echo: Scenario<EchoCell> = {
   name: 'echo',
   about:
-    'One byte at a time goes through a tunnel of the OpenSSH client, comes back and is compared; the bulk flow is a second ' +
-    'channel of the same connection or of another one, and is counted and hashed where it arrives.',
+    'One byte at a time goes through a tunnel of the OpenSSH client, comes back and is compared; the bulk flow is a ' +
+    'second channel of the same connection or of another one, and is counted and hashed where it arrives.',
   metrics: [
     { name: 'p50Microseconds', unit: 'us', higherIsBetter: false, headline: true },
     { name: 'p99Microseconds', unit: 'us', higherIsBetter: false, headline: true },

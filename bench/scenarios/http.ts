@@ -12,8 +12,9 @@ interface HttpCell extends Cell {
 export const http: Scenario<HttpCell> = {
   name: 'http',
   about:
-    'autocannon asks for a page through a tunnel of the OpenSSH client over connections that are kept alive, one question ' +
-    'at a time on each; every answer is compared, and the target must have seen as many connections as were opened.',
+    'autocannon asks for a page through a tunnel of the OpenSSH client over connections that are kept alive, one ' +
+    'question at a time on each; every answer is compared, and the target must have seen as many connections as were ' +
+    'opened.',
   metrics: [
     { name: 'requestsPerSecond', unit: '1/s', higherIsBetter: true, headline: true },
     { name: 'p50Ms', unit: 'ms', higherIsBetter: false },

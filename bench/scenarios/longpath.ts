@@ -1,5 +1,5 @@
-/** LONGPATH: what is left of the throughput when server and client are far from each other: a window's worth of bytes per
- *  round trip, whatever the processors could do. */
+/** LONGPATH: what is left of the throughput when server and client are far from each other: a window's worth of
+ *  bytes per round trip, whatever the processors could do. */
 import { transfer } from '../support/flow.js';
 import { Helper } from '../support/helper.js';
 import { PairTarget } from '../support/pair_target.js';
@@ -18,8 +18,9 @@ const MEGABYTES_BY_ROUND_TRIP_MS = { 50: 128, 100: 64 } as const;
 export const longpath: Scenario<LongPathCell> = {
   name: 'longpath',
   about:
-    'The OpenSSH client reaches the server through a relay that delays each direction by half the round trip, and limits ' +
-    'nothing else; a pattern goes up or down one tunnel, from the first byte sent to the end of the stream received.',
+    'The OpenSSH client reaches the server through a relay that delays each direction by half the round trip, and ' +
+    'limits nothing else; a pattern goes up or down one tunnel, timed from the first byte sent to the end of the ' +
+    'stream received.',
   metrics: [{ name: 'megabytesPerSecond', unit: 'MB/s', higherIsBetter: true, headline: true }],
 
   cells: (quick) =>

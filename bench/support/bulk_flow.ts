@@ -1,6 +1,6 @@
-/** BULK FLOW: a process with both ends of an endless bulk transfer, for what is measured beside it. Argument: `up` (to the
- *  target) or `down`. Asked to `begin` with the tunnel's port, it answers when the flow stands; asked to `end`, when all
- *  that was sent has arrived and been checked. */
+/** BULK FLOW: a process with both ends of an endless bulk transfer, for what is measured beside it. Argument: `up`
+ *  (to the target) or `down`. Asked to `begin` with the tunnel's port, it answers when the flow stands; asked to
+ *  `end`, when all that was sent has arrived and been checked. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { receivePattern, requireEqual, sendPattern } from './flow.js';

@@ -1,5 +1,6 @@
-/** DELAY LINE: one direction of a long path: what comes in goes out again `delayMs` later, in order. It reads at once and
- *  keeps what is on its way, so that neither side is held back by it: the path is long, not narrow. Owns the queue. */
+/** DELAY LINE: one direction of a long path: what comes in goes out again `delayMs` later, in order. It reads at
+ *  once and keeps what is on its way, so that neither side is held back by it: the path is long, not narrow. Owns
+ *  the queue. */
 import type { Socket } from 'node:net';
 
 /** A full path of 20 GB/s at 10 ms, or of 2.5 GB/s at 100 ms. Only a receiver that stops can fill it. */

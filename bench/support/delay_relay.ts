@@ -1,5 +1,5 @@
-/** DELAY RELAY: a process through which a TCP connection takes a long path. Arguments: the port behind it, and the round
- *  trip in ms, half of it each way. The TCP handshake itself is not delayed. Owns its listener. */
+/** DELAY RELAY: a process through which a TCP connection takes a long path. Arguments: the port behind it, and the
+ *  round trip in ms, half of it each way. The TCP handshake itself is not delayed. Owns its listener. */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { DelayLine } from './delay_line.js';

@@ -6,8 +6,8 @@ import { VerificationFailed } from '../types.js';
 
 const READ_BYTES = 1024 * 1024;
 
-/** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is not what
- *  is measured. */
+/** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is
+ *  not what is measured. */
 export class Target {
   readonly #server: Server;
   readonly port: number;

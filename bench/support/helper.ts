@@ -1,5 +1,5 @@
-/** HELPER: a process of ours beside the measurement (a target, a relay, a flow), so that its work and its pauses are not
- *  those of the process that holds the clock. Owns the process. The other side is helper_process.ts. */
+/** HELPER: a process of ours beside the measurement (a target, a relay, a flow), so that its work and its pauses
+ *  are not those of the process that holds the clock. Owns the process. The other side is helper_process.ts. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';

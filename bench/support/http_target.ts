@@ -1,5 +1,6 @@
-/** HTTP TARGET: a process that answers every request with the same page. No HTTP library: it should cost as little as can
- *  be of the two processors that the server under test shares with it. Owns its listener, and counts connections. */
+/** HTTP TARGET: a process that answers every request with the same page. No HTTP library: it should cost as little
+ *  as can be of the two processors that the server under test shares with it. Owns its listener, and counts
+ *  connections. */
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { portOf, serveParent } from './helper_process.js';

@@ -4,14 +4,16 @@
 import type { ReadStream } from 'node:tty';
 import { hash } from '@node-rs/argon2';
 import { MAX_PASSWORD_BYTES } from '../worker/auth/hooks.js';
-import { askHidden } from './hidden_input.js';
+import { askHidden, firstLine } from './hidden_input.js';
 
 /** What OWASP and RFC 9106 §4 name for servers without much memory to spare: 19 MiB, two passes, one lane. */
 const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 /** @returns the exit code */
 export async function hashPassword(): Promise<number> {
-  const read = process.stdin.isTTY ? await askTwice(process.stdin) : { password: await firstLine(process.stdin) };
+  const read = process.stdin.isTTY
+    ? await askTwice(process.stdin)
+    : { password: await firstLine(process.stdin, MAX_PASSWORD_BYTES) };
   if ('error' in read) return fail(read.error);
   if (read.password === '') return fail('the password is empty');
   if (Buffer.byteLength(read.password) > MAX_PASSWORD_BYTES)
@@ -28,18 +30,6 @@ export async function makeHash(password: string): Promise<string> {
 function fail(message: string): number {
   process.stderr.write(`error: ${message}\n`);
   return 2;
-}
-
-/** Reads up to the first line end, and no more than can be a password. */
-async function firstLine(input: AsyncIterable<Buffer | string>): Promise<string> {
-  let bytes = Buffer.alloc(0);
-  for await (const chunk of input) {
-    bytes = Buffer.concat([bytes, Buffer.from(chunk)]);
-    if (bytes.includes('\n') || bytes.length > MAX_PASSWORD_BYTES + 2) break;
-  }
-  const end = bytes.indexOf('\n');
-  const line = bytes.subarray(0, end === -1 ? undefined : end).toString();
-  return line.endsWith('\r') ? line.slice(0, -1) : line;
 }
 
 type Typed = { readonly password: string } | { readonly error: string };

@@ -1,4 +1,5 @@
-/** HIDDEN INPUT: one line typed on a terminal without an echo. Owns raw mode while it asks, and gives it back always. */
+/** HIDDEN INPUT: one line typed on a terminal without an echo, or the first of a pipe. Owns raw mode while it asks, and
+ *  gives it back always. */
 
 import type { ReadStream } from 'node:tty';
 
@@ -36,6 +37,18 @@ export async function askHidden(terminal: ReadStream, prompt: string): Promise<s
     terminal.setRawMode(false);
     process.stderr.write('\n');
   }
+}
+
+/** Reads up to the first line end, and not much more than `maxBytes`. @returns the line without its end */
+export async function firstLine(input: AsyncIterable<Buffer | string>, maxBytes: number): Promise<string> {
+  let bytes = Buffer.alloc(0);
+  for await (const chunk of input) {
+    bytes = Buffer.concat([bytes, Buffer.from(chunk)]);
+    if (bytes.includes('\n') || bytes.length > maxBytes + 2) break;
+  }
+  const end = bytes.indexOf('\n');
+  const line = bytes.subarray(0, end === -1 ? undefined : end).toString();
+  return line.endsWith('\r') ? line.slice(0, -1) : line;
 }
 
 function readLine(terminal: ReadStream): Promise<string | null> {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
+import type { BenchOptions } from './bench.js';
 import type { CheckOptions } from './check.js';
 import type { ServeOptions } from './options.js';
 
@@ -13,7 +14,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 /** Commands that are planned and that this version does not have. */
-const LATER_COMMANDS = ['status', 'ps', 'kill', 'drain', 'reload', 'top', 'bench'];
+const LATER_COMMANDS = ['status', 'ps', 'kill', 'drain', 'reload', 'top'];
 
 const HELP_HINT = 'Run `sallyport --help` for the commands and their options.';
 
@@ -69,6 +70,26 @@ async function main(args: readonly string[]): Promise<number> {
     .action(async () => {
       const { hashPassword } = await import('./hash_password.js');
       exitCode = await hashPassword();
+    });
+
+  program
+    .command('bench')
+    .description('measure any SSH tunnel server, this one or another, from where you are')
+    .argument('<target>', '[user@]host[:port]; you and port 22 where they are left out')
+    .option('-i, --identity <file>', 'private key; may stand many times. Else those of ~/.ssh and the agent', gather)
+    .option('--password-stdin', 'log in with a password: asked for, or the first line of stdin')
+    .option('--scenarios <list>', 'some of login,open,echo,bulk,http (default: all)')
+    .option('--destination <host[:port]>', 'this machine as the server sees it (default: 127.0.0.1)')
+    .option('--connections <n>', 'connections at once (default: 8)')
+    .option('--seconds <s>', 'length of each measurement (default: 5)')
+    .option('--cipher <name>', 'the only cipher to offer')
+    .option('--json', 'print one JSON object instead of the table')
+    .option('--known-hosts <file>', 'instead of ~/.ssh/known_hosts')
+    .option('--accept-new-host-key', 'take the key of a host that is not known; nothing is written')
+    .option('--host-key-fingerprint <sha256>', 'take this host key and no other: SHA256:…')
+    .action(async (target: string, options: BenchOptions) => {
+      const { bench } = await import('./bench.js');
+      exitCode = await bench(target, options);
     });
 
   const [first] = args;

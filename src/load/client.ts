@@ -5,6 +5,7 @@ import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
 import { connect as dial, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { formatHostPort } from '../shared/address.js';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import { LoadError, openFailureName } from './errors.js';
@@ -21,6 +22,8 @@ export interface ConnectOptions {
   readonly password?: string;
   /** SSH name of the only cipher to offer. Default: those of ssh2. */
   readonly cipher?: string;
+  /** Host key algorithms to ask for first: those of the keys that are known already. Default: ssh2's order. */
+  readonly hostKeyTypes?: readonly string[];
   /** Says whether the host key is the right one. @param blob as RFC 4253 §6.6 writes it */
   readonly verifyHostKey: (blob: Buffer) => boolean;
   /** For the TCP connection and the login together. */
@@ -32,6 +35,14 @@ export interface ConnectOptions {
 export type Credential =
   | { readonly method: 'publickey' /** Place in `privateKey`. */; readonly index: number }
   | { readonly method: 'agent' | 'password' };
+
+/** What the two sides agreed on. `server` is its name for itself, such as `OpenSSH_9.2p1`. */
+export interface Agreed {
+  readonly server: string;
+  readonly kex: string;
+  readonly hostKey: string;
+  readonly cipher: string;
+}
 
 /** A connection that came through a forwarded port. The handler owns the channel. */
 export type ForwardedHandler = (channel: Duplex, from: { readonly host: string; readonly port: number }) => void;
@@ -59,10 +70,14 @@ const ssh2 = loadSsh2Client();
 /** Ciphers that `ConnectOptions.cipher` may name. */
 export const CLIENT_CIPHERS: readonly string[] = ssh2.ciphers;
 
-/** Why a private key cannot be used, for a person; null when it can. */
-export function keyTrouble(text: string): string | null {
+export type KeyLook =
+  | { readonly usable: true /** As RFC 4253 §6.6 writes it. */; readonly publicBlob: Buffer }
+  | { readonly usable: false; readonly why: string };
+
+/** Whether a text is a private key that `connect` can use. */
+export function lookAtKey(text: string): KeyLook {
   const key = parseKey(text);
-  return key instanceof Error ? key.message : null;
+  return key instanceof Error ? { usable: false, why: key.message } : { usable: true, publicBlob: key.getPublicSSH() };
 }
 
 export class LoadClient {
@@ -73,12 +88,15 @@ export class LoadClient {
   /** Resolves when the connection has ended, with what was wrong; undefined after `end()`. */
   readonly closed: Promise<LoadError | undefined>;
   #ending = false;
+  /** What let us in. */
   readonly credential: Credential | undefined;
+  readonly agreed: Agreed;
 
-  private constructor(socket: Socket, client: Ssh2Client, credential: Credential | undefined) {
+  private constructor(socket: Socket, client: Ssh2Client, login: Login) {
     this.socket = socket;
     this.#client = client;
-    this.credential = credential;
+    this.credential = login.credential;
+    this.agreed = login.agreed;
     client.on('error', (error: Ssh2Error) => {
       this.#lost ??= new LoadError('CONNECTION_LOST', `the connection was lost: ${reasonOf(error)}`, { cause: error });
     });
@@ -98,8 +116,7 @@ export class LoadClient {
   /** Connects and logs in. @throws LoadError; nothing is left open then */
   static async connect(options: ConnectOptions): Promise<LoadClient> {
     const attempt = new Attempt(options);
-    const credential = await attempt.outcome;
-    return new LoadClient(attempt.socket, attempt.client, credential);
+    return new LoadClient(attempt.socket, attempt.client, await attempt.outcome);
   }
 
   /** Opens a `direct-tcpip` channel. @throws LoadError OPEN_REFUSED with the reason of RFC 4254 §5.1, CONNECTION_LOST */
@@ -179,35 +196,41 @@ export class LoadClient {
   }
 }
 
+interface Login {
+  readonly credential: Credential | undefined;
+  readonly agreed: Agreed;
+}
+
 /** From the TCP connect to the end of the login. Owns both until `outcome` settles; the listeners are gone by then. */
 class Attempt {
   readonly socket: Socket;
   readonly client: Ssh2Client = new ssh2.Client();
-  readonly outcome: Promise<Credential | undefined>;
+  readonly outcome: Promise<Login>;
   readonly #options: ConnectOptions;
   readonly #where: string;
   /** What we wait for, as a part of a sentence. */
   #step = 'the TCP connection';
   #methodsLeft: readonly string[] = [];
   #tried: Credential | undefined;
+  #agreed: Agreed = { server: '', kex: '', hostKey: '', cipher: '' };
   #hostKeyRefused = false;
   #exhausted = false;
 
   constructor(options: ConnectOptions) {
     this.#options = options;
-    this.#where = `${options.host}:${options.port}`;
+    this.#where = formatHostPort(options.host, options.port);
     this.socket = dial({ host: options.host, port: options.port, noDelay: true });
     this.outcome = this.#run();
   }
 
-  async #run(): Promise<Credential | undefined> {
+  async #run(): Promise<Login> {
     const { socket, client } = this;
     const { signal, readyTimeoutMs } = this.#options;
     const settled = new AbortController();
     const timer = setTimeout(() => socket.destroy(this.#timedOut()), readyTimeoutMs);
     const onAbort = (): unknown => socket.destroy(new LoadError('ABORTED', 'stopped'));
     try {
-      return await new Promise<Credential | undefined>((resolve, reject) => {
+      return await new Promise<Login>((resolve, reject) => {
         const failed = (error: Error): void => {
           // An agent that cannot be asked, or a key that cannot sign, is one way less; the next one is tried.
           const { level }: Ssh2Error = error;
@@ -219,13 +242,15 @@ class Attempt {
         client.on('error', failed);
         client.on('greeting', () => {});
         socket.on('connect', () => (this.#step = 'its first SSH line'));
-        client.on('handshake', () => {
+        client.on('handshake', (negotiated: Negotiated) => {
           this.#step = 'the login';
+          const { kex, serverHostKey, cs } = negotiated;
+          this.#agreed = { server: client._remoteVer ?? '', kex, hostKey: serverHostKey, cipher: cs.cipher };
           // ssh2 asks an OpenSSH server to prove each of its host keys: signatures that a tunnel's user does not ask for,
           // and that no other server has to pay. It asks only where this name begins with OpenSSH.
           client._remoteVer = '';
         });
-        client.on('ready', () => resolve(this.#tried));
+        client.on('ready', () => resolve({ credential: this.#tried, agreed: this.#agreed }));
         socket.on('close', () => reject(this.#closedEarly()));
         this.#start();
       });
@@ -243,7 +268,9 @@ class Attempt {
   /** @throws LoadError for what is wrong with our own options */
   #start(): void {
     const attempts = this.#attempts();
-    const { user, cipher, verifyHostKey } = this.#options;
+    const { user, cipher, verifyHostKey, hostKeyTypes = [] } = this.#options;
+    const known = new Set(hostKeyTypes.flatMap(signaturesOf));
+    const preferred = ssh2.hostKeyTypes.filter((type) => known.has(type));
     if (cipher !== undefined && !CLIENT_CIPHERS.includes(cipher))
       throw new LoadError(
         'NO_COMMON_ALGORITHM',
@@ -265,7 +292,10 @@ class Attempt {
         this.#tried = next?.credential ?? this.#tried;
         return next?.attempt ?? false;
       },
-      ...(cipher === undefined ? {} : { algorithms: { cipher: [cipher] } }),
+      algorithms: {
+        serverHostKey: [...new Set([...preferred, ...ssh2.hostKeyTypes])],
+        ...(cipher === undefined ? {} : { cipher: [cipher] }),
+      },
     });
   }
 
@@ -315,7 +345,7 @@ class Attempt {
       return new LoadError('UNREACHABLE', unreachable(errno, host, this.#where), { ...cause, errno });
     }
     if (/no matching/i.test(error.message))
-      return new LoadError('NO_COMMON_ALGORITHM', `${this.#where} and this client have ${error.message}`, cause);
+      return new LoadError('NO_COMMON_ALGORITHM', noneInCommon(error.message, this.#where), cause);
     if (this.#step === 'its first SSH line') {
       const text = `${this.#where} does not answer as an SSH server (${error.message})`;
       return new LoadError('NOT_SSH', text, cause);
@@ -330,6 +360,20 @@ class Attempt {
     const text = `${this.#where} refused every login as ${user}${left}`;
     return new LoadError('AUTH_REFUSED', text, { ...cause, methodsLeft: this.#methodsLeft });
   }
+}
+
+/** An RSA key signs by either hash of RFC 8332. */
+function signaturesOf(keyType: string): readonly string[] {
+  return keyType === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'] : [keyType];
+}
+
+/** @param words such as `Handshake failed: no matching C->S cipher` */
+function noneInCommon(words: string, where: string): string {
+  const what = words
+    .replace(/^.*no matching /i, '')
+    .replace('C->S', 'client to server')
+    .replace('S->C', 'server to client');
+  return `${where} and this client have none in common: ${what}`;
 }
 
 function unreachable(errno: string, host: string, where: string): string {
@@ -363,6 +407,7 @@ function parseKey(text: string): ParsedKey | Error {
 interface ParsedKey {
   readonly type: string;
   getPrivatePEM(): string | null;
+  getPublicSSH(): Buffer;
 }
 
 /** What ssh2 says of a failure. `level` tells the step, `reason` is that of a refused open, `code` that of a DISCONNECT. */
@@ -391,6 +436,13 @@ interface OpenCallback {
   type: 'direct-tcpip';
 }
 
+/** Given with 'handshake'. */
+interface Negotiated {
+  readonly kex: string;
+  readonly serverHostKey: string;
+  readonly cs: { readonly cipher: string };
+}
+
 interface ForwardedDetails {
   readonly destIP: string;
   readonly destPort: number;
@@ -405,7 +457,7 @@ interface Ssh2Client extends EventEmitter {
     readonly readyTimeout: number;
     readonly hostVerifier: (key: Buffer) => boolean;
     readonly authHandler: (methodsLeft: readonly string[] | null) => AuthAttempt | false;
-    readonly algorithms?: { readonly cipher: readonly string[] };
+    readonly algorithms: { readonly serverHostKey: readonly string[]; readonly cipher?: readonly string[] };
   }): void;
   end(): void;
   forwardIn(host: string, port: number, done: (error: Ssh2Error | undefined, port: number) => void): void;
@@ -426,6 +478,7 @@ interface Ssh2ClientHalf {
   readonly Client: new () => Ssh2Client;
   /** Ciphers by SSH name, those that ssh2 offers by itself first. */
   readonly ciphers: readonly string[];
+  readonly hostKeyTypes: readonly string[];
   parseKey(text: string): ParsedKey | Error | ParsedKey[];
 }
 
@@ -438,6 +491,7 @@ function loadSsh2Client(): Ssh2ClientHalf {
   return {
     Client: require('ssh2/lib/client.js'),
     ciphers: require('ssh2/lib/protocol/constants.js').SUPPORTED_CIPHER,
+    hostKeyTypes: require('ssh2/lib/protocol/constants.js').DEFAULT_SERVER_HOST_KEY,
     parseKey: require('ssh2/lib/protocol/keyParser.js').parseKey,
   };
 }

@@ -3,7 +3,9 @@ import { OPEN_FAILURE } from '../shared/protocol.js';
 
 export type LoadErrorCode =
   | 'UNREACHABLE' // no TCP connection: refused, no route, name not resolved
-  | 'TIMED_OUT'
+  | 'BAD_DESTINATION' // our own far end cannot listen there
+  | 'TIMED_OUT' // the connection or the login
+  | 'STALLED' // a measurement in which nothing moved
   | 'NOT_SSH' // connected, and closed or answered in another protocol before the first SSH line
   | 'NO_COMMON_ALGORITHM'
   | 'HOST_KEY_REFUSED' // by the caller's `verifyHostKey`

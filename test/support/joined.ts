@@ -40,7 +40,12 @@ export async function join(
 ): Promise<Joined> {
   const buffers = new Buffers();
   const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels: 1, memoryBytes: 16 * 1024 * 1024, violated: t.fail });
+  const table = new ChannelTable(port, {
+    maxChannels: 1,
+    memoryBytes: 16 * 1024 * 1024,
+    now: () => 0,
+    violated: t.fail,
+  });
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 100 * 1024 * 1024, maxPacketBytes = 32_768 } = options;

@@ -3,7 +3,7 @@
  *  and that `onClose` comes exactly once; promises the peer: never more than its window, EOF before CLOSE, one of each. */
 import { MSG, message } from '../../shared/protocol.js';
 import type { ReadLease } from '../transport/buffers.js';
-import { ReceiveWindow, SendWindow } from './window.js';
+import { type Growth, ReceiveWindow, SendWindow } from './window.js';
 
 /** What a channel needs of the transport. */
 export interface ChannelPort {
@@ -31,7 +31,7 @@ export interface ChannelUser {
 }
 
 /** What the channel tells the table that holds it. */
-export interface ChannelHolder {
+export interface ChannelHolder extends Growth {
   /** Wants `onWritable` when the transport can take more. */
   block(channel: Channel): void;
   /** Has read `bytes` more (or less, when negative) of its source than it could send. */
@@ -75,7 +75,7 @@ export class Channel {
     this.#port = port;
     this.#holder = holder;
     this.#send = new SendWindow(parameters.sendWindowBytes);
-    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes);
+    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes, holder);
     this.#maxPacketBytes = parameters.peerMaxPacketBytes;
   }
 

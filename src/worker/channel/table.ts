@@ -16,7 +16,17 @@ export interface Reservation {
   readonly windowBytes: number;
 }
 
+export interface ChannelTableOptions {
+  readonly maxChannels: number;
+  /** For all windows together. */
+  readonly memoryBytes: number;
+  violated(what: string): void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
 export class ChannelTable implements ChannelHolder {
+  readonly now: () => number;
   readonly #port: ChannelPort;
   readonly #maxChannels: number;
   readonly #maxHeldBytes: number;
@@ -31,8 +41,9 @@ export class ChannelTable implements ChannelHolder {
   readonly #touched = new Set<Channel>();
   #heldBytes = 0;
 
-  constructor(port: ChannelPort, options: { maxChannels: number; memoryBytes: number; violated(what: string): void }) {
+  constructor(port: ChannelPort, options: ChannelTableOptions) {
     this.#port = port;
+    this.now = options.now;
     this.#maxChannels = options.maxChannels;
     this.#maxHeldBytes = options.memoryBytes / 4;
     this.#violated = options.violated;
@@ -125,6 +136,9 @@ export class ChannelTable implements ChannelHolder {
     this.#blocked.delete(channel);
     this.#touched.delete(channel);
     this.#forget(channel.id, channel.receiveWindowBytes);
+  }
+  grow(bytes: number): number {
+    return this.#budget.grow(bytes);
   }
   violated(what: string): void {
     this.#violated(what);

@@ -23,17 +23,39 @@ export class SendWindow {
   }
 }
 
+/** What a window that grows asks of others. */
+export interface Growth {
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Memory for so many bytes more of window. @returns how many are granted, 0 to `bytes` */
+  grow(bytes: number): number;
+}
+
 /** What the peer may still send. Credit is given back only for bytes that the other side's socket has taken, so the
- *  bytes that we hold for a channel never exceed its size. */
+ *  bytes that we hold for a channel never exceed its size.
+ *
+ *  The size grows with the path (DECISIONS 34). A round begins with an adjust and ends with the first byte that only that
+ *  adjust allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. A
+ *  peer that sends more than half of its window in such a time is held up by the window, or soon will be. */
 export class ReceiveWindow {
-  readonly #sizeBytes: number;
+  readonly #growth: Growth;
+  #sizeBytes: number;
   #openBytes: number;
   #deliveredBytes = 0;
+  #pathMs = Number.POSITIVE_INFINITY;
+  #roundStartedMs = 0;
+  /** Bytes until the round ends; none is under way at 0 and below. */
+  #roundLeftBytes = 0;
+  /** Since the end of the round before. */
+  #periodStartedMs: number;
+  #periodBytes = 0;
 
   /** @param sizeBytes what the open or its confirmation announced */
-  constructor(sizeBytes: number) {
+  constructor(sizeBytes: number, growth: Growth) {
     this.#sizeBytes = sizeBytes;
     this.#openBytes = sizeBytes;
+    this.#growth = growth;
+    this.#periodStartedMs = growth.now();
   }
   get sizeBytes(): number {
     return this.#sizeBytes;
@@ -42,6 +64,11 @@ export class ReceiveWindow {
   consume(bytes: number): boolean {
     if (bytes > this.#openBytes) return false;
     this.#openBytes -= bytes;
+    this.#periodBytes += bytes;
+    if (this.#roundLeftBytes > 0) {
+      this.#roundLeftBytes -= bytes;
+      if (this.#roundLeftBytes <= 0) this.#endRound();
+    }
     return true;
   }
   /** Data has been delivered. @returns the amount of a WINDOW_ADJUST to send now, or 0. Half a window at a time: one
@@ -51,19 +78,44 @@ export class ReceiveWindow {
     if (this.#deliveredBytes * 2 < this.#sizeBytes) return 0;
     const adjust = this.#deliveredBytes;
     this.#deliveredBytes = 0;
+    if (this.#roundLeftBytes <= 0) this.#beginRound();
     this.#openBytes += adjust;
     return adjust;
   }
+
+  #beginRound(): void {
+    this.#roundStartedMs = this.#growth.now();
+    this.#roundLeftBytes = this.#openBytes + 1;
+  }
+
+  #endRound(): void {
+    const nowMs = this.#growth.now();
+    this.#pathMs = Math.min(this.#pathMs, nowMs - this.#roundStartedMs);
+    const bytesPerPath = (this.#periodBytes * this.#pathMs) / (nowMs - this.#periodStartedMs);
+    this.#periodStartedMs = nowMs;
+    this.#periodBytes = 0;
+    const isFastEnough = this.#sizeBytes >= this.#pathMs * ENOUGH_BYTES_PER_MS;
+    if (isFastEnough || bytesPerPath * 2 <= this.#sizeBytes) return;
+    const grown = this.#growth.grow(this.#sizeBytes);
+    this.#sizeBytes += grown;
+    this.#deliveredBytes += grown; // goes with the next adjust
+  }
 }
 
-/** As OpenSSH (64 packets of 32 KiB): 160 Mbit/s at 100 ms of round trip. */
-export const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
+/** 500 MB/s: a window that allows this on its path is not in the way of any flow that one core can serve. Within a machine or
+ *  a data centre nothing grows. */
+const ENOUGH_BYTES_PER_MS = 500_000;
+/** What a channel begins with at most, as OpenSSH (64 packets of 32 KiB): 160 Mbit/s at 100 ms of round trip. */
+export const MAX_FIRST_WINDOW_BYTES = 2 * 1024 * 1024;
 /** A channel always gets this much, so that the largest allowed number of them still works within the budget's order. */
 export const MIN_WINDOW_BYTES = 16 * 1024;
 /** Largest data we accept in one packet (RFC 4253 §6.1: every implementation handles 32768). */
 export const MAX_PACKET_BYTES = 32 * 1024;
 /** Smallest packet size that we serve: below it the peer costs us more CPU than its bytes are worth. */
 export const MIN_PEER_PACKET_BYTES = 256;
+
+/** Part of a connection's budget up to which windows may grow. */
+const GROWTH_SHARE = 3 / 4;
 
 /** Shares a connection's receive memory between its channels: the first ones get large windows, and each next one a
  *  quarter of what is left, so that the sum of all windows stays within the budget until the floor is reached. */
@@ -79,9 +131,16 @@ export class WindowBudget {
   }
   grant(): number {
     const share = Math.floor((this.#budgetBytes - this.#grantedBytes) / 4);
-    const bytes = Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, share));
+    const bytes = Math.max(MIN_WINDOW_BYTES, Math.min(MAX_FIRST_WINDOW_BYTES, share));
     this.#grantedBytes += bytes;
     return bytes;
+  }
+  /** More for one that has a window: a quarter of the budget stays for channels to come. @returns what is granted */
+  grow(bytes: number): number {
+    const room = Math.floor(this.#budgetBytes * GROWTH_SHARE) - this.#grantedBytes;
+    const granted = Math.max(0, Math.min(bytes, room));
+    this.#grantedBytes += granted;
+    return granted;
   }
   release(bytes: number): void {
     this.#grantedBytes -= bytes;

@@ -90,6 +90,7 @@ export class Connection {
     this.#channels = new ChannelTable(transport, {
       maxChannels: limits.maxChannels,
       memoryBytes: limits.memoryBytes,
+      now: options.now,
       violated: (what) => this.#violated(what),
     });
     this.#refusals = new Refusals(options);

@@ -3,7 +3,7 @@
  *  anything still refers to it; an idle connection owns none. */
 
 /** Reads of a connection that moves little: one buffer for all of them, consumed within the read's callback. */
-const SMALL_READ_BYTES = 16 * 1024;
+export const SMALL_READ_BYTES = 16 * 1024;
 /** Reads of a bulk flow: the size of the step is the lever on CPU per byte (DECISIONS 9). */
 const LARGE_READ_BYTES = 256 * 1024;
 /** Sealed output of one turn: a 256 KiB read in 32 KiB packets with their overhead, and room for control messages. */

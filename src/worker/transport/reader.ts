@@ -1,13 +1,17 @@
 /** READER: the read side of one SSH socket.
  *  Owns which buffer the next read goes into: the worker's small shared one while little comes, a large one on loan while
- *  reads fill it. Promises its consumer bytes that are valid during the call, and longer only under a retained lease. */
+ *  reads fill it; and the bytes of a packet that has come in part, which the next read stands behind. Promises its consumer
+ *  bytes that are valid during the call, and longer only under a retained lease. */
 import type { Socket } from 'node:net';
 import { adoptHandle, type TcpHandle } from '../../shared/handles.js';
-import type { Buffers, ReadLease } from './buffers.js';
+import { type Buffers, type ReadLease, SMALL_READ_BYTES } from './buffers.js';
 
 /** `lease` is null when the bytes stand in the shared buffer and must be copied by whoever keeps them.
  *  @returns false to let others have their turn of the event loop before the next read */
 export type ByteConsumer = (bytes: Buffer, lease: ReadLease | null) => boolean;
+
+/** Room for a packet of unknown length: of its four bytes of length less have come. */
+const UNKNOWN_PACKET_BYTES = 256;
 
 export class SocketReader {
   readonly socket: Socket;
@@ -16,6 +20,11 @@ export class SocketReader {
   #lease: ReadLease | null = null;
   #mayBorrow = false;
   #wantLarge = false;
+  /** What the consumer was given last. */
+  #read: Buffer = EMPTY;
+  /** So many bytes at its end are to stand before the next read. */
+  #carriedBytes = 0;
+  #wantedBytes = 0;
 
   /** Starts reading at once. The caller must have an 'error' listener on `socket` before this tick ends. */
   constructor(handle: TcpHandle, buffers: Buffers, consumer: ByteConsumer) {
@@ -39,11 +48,24 @@ export class SocketReader {
     this.#consumer = consumer;
   }
 
+  /** The last `bytes` of what the consumer has been given begin a packet of `wantedBytes` (0 = not known yet): it gets them
+   *  again, before those of the next read. To be said within the consumer's call. */
+  carry(bytes: number, wantedBytes: number): void {
+    this.#carriedBytes = bytes;
+    this.#wantedBytes = wantedBytes;
+  }
+
   #onRead(bytes: number, buffer: Uint8Array): boolean {
     const lease = this.#lease;
+    const carried = this.#carriedBytes;
+    this.#carriedBytes = 0;
+    this.#read = Buffer.from(buffer.buffer, buffer.byteOffset - carried, carried + bytes);
     // Full reads tell of more to come; a read below a quarter tells that the flow has become small again.
-    this.#wantLarge = lease === null ? bytes === buffer.length : bytes >= buffer.length / 4;
-    const goOn = this.#consumer(Buffer.from(buffer.buffer, buffer.byteOffset, bytes), lease);
+    this.#wantLarge =
+      lease === null
+        ? bytes === buffer.length && this.#read.length >= SMALL_READ_BYTES
+        : this.#read.length >= lease.buffer.length / 4;
+    const goOn = this.#consumer(this.#read, lease);
     // libuv reads one socket up to 32 times in a row: a hundred thousand small messages before anybody else is heard.
     if (!goOn) setImmediate(this.#resume);
     return goOn;
@@ -55,17 +77,35 @@ export class SocketReader {
 
   /** Node asks before the first read and after each one; what it gets stays in use until the next call. */
   #nextBuffer(): Uint8Array {
-    const lease = this.#lease;
-    if (lease !== null) {
-      if (this.#wantLarge && !lease.isShared) return lease.buffer;
-      this.#letGo(); // small again, or a write still refers to it: then it goes back when that write is done
+    const before = this.#lease;
+    const staysLent = before !== null && this.#wantLarge && !before.isShared;
+    const lease = staysLent ? before : this.#wantLarge && this.#mayBorrow ? this.#buffers.borrowLarge() : null;
+    const buffer = this.#behindCarried(lease);
+    this.#lease = lease;
+    // Small again, or a write still refers to it: then it goes back when that write is done.
+    if (!staysLent) before?.release();
+    return buffer;
+  }
+
+  /** The room for the next read, with what is carried before it. */
+  #behindCarried(lease: ReadLease | null): Uint8Array {
+    const bytes = this.#carriedBytes;
+    if (bytes === 0) {
+      this.#read = EMPTY;
+      return lease?.buffer ?? this.#buffers.smallRead;
     }
-    if (this.#wantLarge && this.#mayBorrow) this.#lease = this.#buffers.borrowLarge();
-    return this.#lease?.buffer ?? this.#buffers.smallRead;
+    // A packet in pieces on a connection that moves little costs its own length while it comes.
+    const buffer = lease?.buffer ?? Buffer.allocUnsafe(Math.max(this.#wantedBytes, bytes + UNKNOWN_PACKET_BYTES));
+    buffer.set(this.#read.subarray(this.#read.length - bytes));
+    this.#read = EMPTY;
+    return buffer.subarray(bytes);
   }
 
   #letGo(): void {
     this.#lease?.release();
     this.#lease = null;
+    this.#read = EMPTY;
   }
 }
+
+const EMPTY = Buffer.alloc(0);

@@ -18,6 +18,17 @@ export interface Ssh2Decipher {
   inSeqno: number;
   /** While the tag of a packet is still missing, this may be a view of our read buffer. */
   _packet: Uint8Array | null;
+  _onPayload: (payload: Buffer) => ParseStep;
+  /** Opens what is whole of `chunk[start..end)`. @returns as `ParseStep` says */
+  decrypt(chunk: Buffer, start: number, end: number): ParseStep;
+  free(): void;
+  /** With the native binding: (packet, length, tag) for AES-GCM, (packet, tag, sequence) for ChaCha20-Poly1305, else
+   *  (packet, sequence, length, mac). */
+  readonly _instance?: {
+    decrypt(packet: Uint8Array, ...rest: ReadonlyArray<Uint8Array | number>): void;
+    decryptLen?(length: Uint8Array, sequence: number): number;
+  };
+  readonly _macActualLen?: number;
 }
 
 export interface Negotiated {

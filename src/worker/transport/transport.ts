@@ -14,6 +14,7 @@ import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
 import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
 import type { Negotiated, ParseStep, Ssh2, Ssh2Protocol } from './ssh2.js';
+import { makeUnsealer, type Unsealer } from './unsealer.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
@@ -64,6 +65,8 @@ export class Transport {
   readonly #protocol: Ssh2Protocol;
   readonly #ssh2OnPayload: (payload: Buffer) => ParseStep;
   readonly #outbox: Outbox;
+  /** In the place of ssh2's decipher, where the cipher allows it. */
+  #unsealer: Unsealer | null = null;
   readonly #keyAge: KeyAge;
   #keyed = false;
   #authenticated = false;
@@ -205,7 +208,8 @@ export class Transport {
     try {
       // The first key exchange keeps slices of what it parsed (the peer's KEXINIT, its public key) until its end.
       this.#protocol.parse(this.#keyed ? bytes : Buffer.from(bytes), 0, bytes.length);
-      this.#keepPartialPacket(bytes);
+      if (this.#unsealer === null) this.#keepPartialPacket(bytes);
+      else this.#reader.carry(this.#unsealer.leftBytes, this.#unsealer.wantedBytes);
     } catch (error) {
       const closeReason = this.#keyed ? 'PROTOCOL_ERROR' : 'KEX_FAILED';
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'protocol error', closeReason, reasonOf(error));
@@ -277,6 +281,9 @@ export class Transport {
     const first = !this.#keyed;
     const strict = this.#protocol._strictMode === true;
     this.#outbox.useKeys(this.#protocol._cipher, makeSealer(this.#protocol._cipher, negotiated));
+    const decipher = this.#protocol._decipher;
+    this.#unsealer = decipher === undefined ? null : makeUnsealer(decipher, negotiated, this.#protocol._onPayload);
+    if (this.#unsealer !== null) this.#protocol._decipher = this.#unsealer;
     if (isTerrapinExposed(negotiated.cs.cipher, strict) || isTerrapinExposed(negotiated.sc.cipher, strict)) {
       this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'chacha20-poly1305 needs strict key exchange', 'KEX_FAILED');
       return;

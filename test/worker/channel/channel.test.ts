@@ -14,6 +14,12 @@ class FakeHolder implements ChannelHolder {
     this.heldBytes += bytes;
   }
   touch(): void {}
+  now(): number {
+    return 0;
+  }
+  grow(): number {
+    return 0;
+  }
   release(): void {
     this.heard.push('release');
   }

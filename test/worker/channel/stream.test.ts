@@ -36,6 +36,8 @@ function make(t: { fail(what: string): unknown }, options: Options = {}) {
       block: (one) => blocked.add(one),
       hold: () => {},
       touch: () => {},
+      now: () => 0,
+      grow: () => 0,
       release: () => releases++,
       violated: (what) => t.fail(what),
     },

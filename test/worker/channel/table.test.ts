@@ -11,6 +11,7 @@ function make(options: { maxChannels?: number; memoryBytes?: number } = {}) {
   const table = new ChannelTable(port, {
     maxChannels: 10,
     memoryBytes: 1024 * 1024,
+    now: () => 0,
     violated: (what) => violations.push(what),
     ...options,
   });

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { UINT32_MAX } from '../../../src/shared/protocol.js';
 import {
-  MAX_WINDOW_BYTES,
+  type Growth,
+  MAX_FIRST_WINDOW_BYTES,
   MIN_WINDOW_BYTES,
   ReceiveWindow,
   SendWindow,
@@ -24,13 +25,17 @@ t.test('RFC 4254 §5.2: the send window may reach 2^32-1 and not pass it', async
   }
 });
 
+/** A window that never grows. */
+const FIXED: Growth = { now: () => 0, grow: () => 0 };
+const MIB = 1024 * 1024;
+
 t.test('the receive window: what is announced in all is the size and what was delivered', async () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 100_000 }),
       fc.array(fc.record({ arrives: fc.boolean(), bytes: fc.nat(60_000) }), { maxLength: 200 }),
       (size, steps) => {
-        const window = new ReceiveWindow(size);
+        const window = new ReceiveWindow(size, FIXED);
         let credit = size; // as the peer counts
         let held = 0;
         for (const { arrives, bytes } of steps) {
@@ -57,7 +62,7 @@ t.test('the receive window: what is announced in all is the size and what was de
 });
 
 t.test('credit comes back half a window at a time', async (t) => {
-  const window = new ReceiveWindow(100);
+  const window = new ReceiveWindow(100, FIXED);
   t.ok(window.consume(100));
   t.notOk(window.consume(1));
   t.equal(window.deliver(49), 0);
@@ -70,7 +75,7 @@ t.test('credit comes back half a window at a time', async (t) => {
 t.test('the budget: large windows first, the floor always, the sum bounded', async (t) => {
   const budgetBytes = 16 * 1024 * 1024;
   const budget = new WindowBudget(budgetBytes);
-  t.equal(budget.grant(), MAX_WINDOW_BYTES);
+  t.equal(budget.grant(), MAX_FIRST_WINDOW_BYTES);
   fc.assert(
     fc.property(fc.array(fc.nat(3), { maxLength: 300 }), fc.integer({ min: 0, max: budgetBytes }), (steps, size) => {
       const shared = new WindowBudget(size);
@@ -82,7 +87,55 @@ t.test('the budget: large windows first, the floor always, the sum bounded', asy
         const sum = granted.reduce((total, bytes) => total + bytes, 0);
         if (sum !== shared.grantedBytes || sum > size + granted.length * MIN_WINDOW_BYTES) return false;
       }
-      return granted.every((bytes) => bytes >= MIN_WINDOW_BYTES && bytes <= MAX_WINDOW_BYTES);
+      return granted.every((bytes) => bytes >= MIN_WINDOW_BYTES && bytes <= MAX_FIRST_WINDOW_BYTES);
     }),
   );
+});
+
+/** A path of `rttMs` between a peer that sends whatever the window allows and a target that takes it `targetMs` later, on
+ *  a clock of its own. @returns the size of the window after so many round trips, and the most that was ever held */
+function sendOver(
+  rttMs: number,
+  options: { trips: number; budgetBytes?: number; pauseMs?: number; targetMs?: number },
+) {
+  const { trips, budgetBytes = 16 * MIB, pauseMs = 0, targetMs = 0 } = options;
+  let nowMs = 0;
+  let askedFor = 0;
+  const budget = new WindowBudget(budgetBytes);
+  const window = new ReceiveWindow(budget.grant(), {
+    now: () => nowMs,
+    grow: (bytes) => {
+      askedFor++;
+      return budget.grow(bytes);
+    },
+  });
+  let credit = window.sizeBytes;
+  let mostHeld = 0;
+  for (let trip = 0; trip < trips; trip++) {
+    nowMs += rttMs + pauseMs;
+    const packets: number[] = [];
+    for (; credit > 0; credit -= packets.at(-1) ?? 0) packets.push(Math.min(credit, 32 * 1024));
+    for (const bytes of packets) if (!window.consume(bytes)) throw new Error('the window forgot its credit');
+    mostHeld = Math.max(
+      mostHeld,
+      packets.reduce((sum, bytes) => sum + bytes, 0),
+    );
+    nowMs += targetMs;
+    for (const bytes of packets) credit += window.deliver(bytes);
+  }
+  return { sizeBytes: window.sizeBytes, mostHeld, askedFor, grantedBytes: budget.grantedBytes };
+}
+
+t.test('a window grows with a long path, within the budget', async (t) => {
+  const { sizeBytes, mostHeld, grantedBytes } = sendOver(100, { trips: 12 });
+  t.equal(sizeBytes, 12 * MIB, 'a quarter of the budget stays for other channels');
+  t.equal(grantedBytes, sizeBytes, 'and all of it is accounted for');
+  t.ok(mostHeld <= sizeBytes);
+  t.equal(sendOver(100, { trips: 12, budgetBytes: 2 * MIB }).sizeBytes, 1.5 * MIB);
+});
+
+t.test('and not where it is not in the way', async (t) => {
+  t.equal(sendOver(1, { trips: 20 }).sizeBytes, MAX_FIRST_WINDOW_BYTES, 'a path within a data centre');
+  t.equal(sendOver(0, { trips: 20 }).sizeBytes, MAX_FIRST_WINDOW_BYTES, 'a clock that stands still');
+  t.equal(sendOver(100, { trips: 20, targetMs: 5_000 }).sizeBytes <= 4 * MIB, true, 'a target that is slow itself');
 });

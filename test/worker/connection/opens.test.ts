@@ -11,7 +11,7 @@ function make(t: Test, maxChannels = 2) {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels, memoryBytes: 1024 * 1024, violated: t.fail });
+  const table = new ChannelTable(port, { maxChannels, memoryBytes: 1024 * 1024, now: () => 0, violated: t.fail });
   const opens = new InboundOpens(table, port);
   const outcomes: string[] = [];
   const open = (): void =>

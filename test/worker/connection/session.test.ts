@@ -67,7 +67,12 @@ function make(
   options: { readonly windowBytes?: number; readonly timeouts?: Partial<SessionOptions['timeouts']> } = {},
 ) {
   const port = new TalkingPort();
-  const table = new ChannelTable(port, { maxChannels: 1, memoryBytes: 64 * 1024, violated: (what) => t.fail(what) });
+  const table = new ChannelTable(port, {
+    maxChannels: 1,
+    memoryBytes: 64 * 1024,
+    now: () => 0,
+    violated: (what) => t.fail(what),
+  });
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 1024 * 1024 } = options;

@@ -43,7 +43,12 @@ function make(
   options: { readonly windowBytes?: number; readonly timeouts?: Partial<PumpOptions['timeouts']> } = {},
 ) {
   const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels: 1, memoryBytes: 64 * 1024, violated: (what) => t.fail(what) });
+  const table = new ChannelTable(port, {
+    maxChannels: 1,
+    memoryBytes: 64 * 1024,
+    now: () => 0,
+    violated: (what) => t.fail(what),
+  });
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 1024 * 1024 } = options;
@@ -702,7 +707,12 @@ t.test("a Duplex whose listener for 'pipe' throws ends its own tunnel only", asy
 });
 
 t.test('what a tunnel tells, of whatever copy of this package, and nothing of anything else', async (t) => {
-  const table = new ChannelTable(new FakePort(), { maxChannels: 3, memoryBytes: 1024 * 1024, violated: t.fail });
+  const table = new ChannelTable(new FakePort(), {
+    maxChannels: 3,
+    memoryBytes: 1024 * 1024,
+    now: () => 0,
+    violated: t.fail,
+  });
   const pump = (): ChannelPump => {
     const reservation = table.reserve();
     if (reservation === null) throw new Error('no room');

@@ -122,7 +122,12 @@ t.test('a forward tells what the channels that came in by it moved, those that h
     await until(() => inbounds.length > 0, 'inbound connection');
     const inbound = inbounds.pop();
     if (inbound === undefined) throw new Error('no inbound connection');
-    const channels = new ChannelTable(new FakePort(), { maxChannels: 1, memoryBytes: 1_000_000, violated: t.fail });
+    const channels = new ChannelTable(new FakePort(), {
+      maxChannels: 1,
+      memoryBytes: 1_000_000,
+      now: () => 0,
+      violated: t.fail,
+    });
     const reservation = channels.reserve();
     if (reservation === null) throw new Error('no room');
     const channel = channels.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 });
