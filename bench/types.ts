@@ -45,8 +45,10 @@ export type Found =
   | { readonly found: false; readonly why: string };
 
 /** `shared-process`: many connections in one process. A process for each is what keeps a server from 10,000 of them: OpenSSH
- *  would need 16 GB. */
-export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process';
+ *  would need 16 GB. `many-logins`: more than five connections from one address that have not logged in yet, which dropbear's
+ *  build forbids. `chosen-port`: a server that was asked for port 0 names the real port in each channel that it then opens
+ *  (RFC 4254 §7.2); asyncssh 2.10 names 0, and no client knows which port is meant. */
+export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process' | 'many-logins' | 'chosen-port';
 
 /** What a figure is: its unit, and which way is good. */
 export interface Metric {

@@ -155,6 +155,11 @@ const CASES: readonly Case[] = [
     files: { 'src/cli/main.ts': "import '../../test/support/ssh.js';" },
     broken: /not a part of the program/,
   },
+  {
+    name: 'the benchmark suite in the program',
+    files: { 'src/load/l.ts': "import { run } from '../../bench/run.js';" },
+    broken: /not a part of the program/,
+  },
   { name: 'a file without a room', files: { 'src/worker/attic.ts': '' }, broken: /belongs to no room/ },
 ];
 

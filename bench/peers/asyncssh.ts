@@ -12,6 +12,7 @@ export const asyncssh: Peer = {
     'aes128-ctr',
     'aes256-ctr',
   ],
+  lacks: ['chosen-port'],
   probe: () => probePython('asyncssh'),
   start: (options) => startPython('asyncssh', 'asyncssh_server.py', options),
 };

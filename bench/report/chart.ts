@@ -5,9 +5,9 @@ import { BASELINE, type Figure, Figures, geometricMean } from './stats.js';
 import { bulkCells, IDLE, LOGIN } from './targets.js';
 import { figure, times } from './text.js';
 
-const WIDTH = 860;
+const WIDTH = 900;
 const LEFT = 130;
-const RIGHT = 150;
+const RIGHT = 200;
 const TOP = 64;
 const ROW = 22;
 const BAR = 15;

@@ -15,6 +15,7 @@ const RESULTS = join(OWN_ROOT, 'bench/results.json');
 
 function main(args: readonly string[]): void {
   const { values } = parseArgs({ args: [...args], options: { merge: { type: 'string', multiple: true } } });
+  writeFileSync(join(OWN_ROOT, 'bench/results.schema.json'), resultsSchema());
   let results = existsSync(RESULTS) ? readResults(RESULTS) : EMPTY;
   for (const file of values.merge ?? []) results = merged(results, forPublication(file));
   if (results.runs.length === 0) throw new Error('nothing is measured yet: npm run bench, then --merge its file');
@@ -32,7 +33,6 @@ function reportFiles(results: Results): [path: string, text: string][] {
   return [
     ['bench/RESULTS.md', resultsPage(results, notes)],
     ['bench/results.svg', chart(results)],
-    ['bench/results.schema.json', resultsSchema()],
     ['README.md', readmeWith(read('README.md'), results)],
   ];
 }

@@ -37,10 +37,14 @@ export function resultsPage(results: Results, notes: string): string {
 /** All figures for a terminal. */
 export function scenarioTables(results: Results): string {
   return results.scenarios
-    .flatMap((scenario) => [
-      `${scenario.name}: median (lowest..highest), ratio to ${BASELINE}`,
-      ...metricTables(scenario),
-    ])
+    .flatMap((scenario) => {
+      const ratios = ratioTables(scenario);
+      return [
+        `${scenario.name}: median (lowest..highest)`,
+        ...metricTables(scenario),
+        ...(ratios.length === 0 ? [] : [`${scenario.name}: ratio to ${BASELINE}, above 1 is better`, ...ratios]),
+      ];
+    })
     .join('\n\n');
 }
 
@@ -71,19 +75,25 @@ function targetTable(results: Results): string {
 }
 
 function ratioSection(scenario: ScenarioRecord): string[] {
-  const peers = peersOf(scenario).filter((peer) => peer !== BASELINE);
-  const headline = scenario.metrics.filter((metric) => metric.headline);
-  const tables = headline.flatMap((metric) => {
-    const rows = scenario.cells
-      .filter((cell) => summaryOf(recordOf(cell, BASELINE), metric.name) !== undefined)
-      .map((cell) => [cell.id, ...peers.map((peer) => ratioText(cell, metric, peer))]);
-    return rows.length === 0 ? [] : [table([nameOf(metric), ...peers], rows)];
-  });
+  const tables = ratioTables(scenario);
   return tables.length === 0 ? [] : [`### ${scenario.name}`, scenario.about, ...tables];
 }
 
+function ratioTables(scenario: ScenarioRecord): string[] {
+  const peers = peersOf(scenario).filter((peer) => peer !== BASELINE);
+  const headline = scenario.metrics.filter((metric) => metric.headline);
+  if (peers.length === 0) return [];
+  return headline.flatMap((metric) => {
+    const rows = scenario.cells
+      .filter((cell) => summaryOf(recordOf(cell, BASELINE), metric.name) !== undefined)
+      .map((cell) => [cell.id, ...peers.map((peer) => ratioText(cell, metric, peer))]);
+    return rows.length === 0 ? [] : [table([metric.name, ...peers], rows)];
+  });
+}
+
 function absoluteSection(scenario: ScenarioRecord): string[] {
-  return [`### ${scenario.name}: absolute`, scenario.about, ...metricTables(scenario)];
+  const isNew = ratioTables(scenario).length === 0; // else it was told what is done, above
+  return [`### ${scenario.name}: absolute`, ...(isNew ? [scenario.about] : []), ...metricTables(scenario)];
 }
 
 /** A table for each metric of which there is a figure; peers without any have no column. */

@@ -2,7 +2,6 @@
 import type { Results } from './schema.js';
 import { Figures, geometricMean } from './stats.js';
 import { bulkCells, IDLE, LOGIN } from './targets.js';
-import { figure } from './text.js';
 
 const BEGIN = '<!-- figures of bench/results.json, by npm run bench:report -->';
 const END = '<!-- end of figures -->';
@@ -21,7 +20,7 @@ function sentences(results: Results): string {
   const known = bulk.filter((ratio) => ratio !== undefined);
   const claims = [
     claim(known.length === bulk.length ? geometricMean(known) : undefined, (x) => `moves a gigabyte with ${x}`),
-    claim(figures.ratio(LOGIN, 'sallyport'), (x) => `a login with ${x}`),
+    claim(figures.ratio(LOGIN, 'sallyport'), (x) => `logs a client in with ${x}`),
   ].filter((text) => text !== undefined);
   const memory = figures.ratio(IDLE, 'sallyport');
   const cpu =
@@ -40,7 +39,7 @@ function claim(ratio: number | undefined, text: (part: string) => string): strin
 
 /** Ratios are "times better"; in a sentence the part that is needed is easier to read: 1/20, 71 %. */
 function part(ratio: number): string {
-  return ratio >= 5 ? `1/${figure(Math.round(ratio))}` : `${Math.round(100 / ratio)} %`;
+  return ratio >= 5 ? `1/${Math.round(ratio)}` : `${Math.round(100 / ratio)} %`;
 }
 
 function wrapped(text: string): string {

@@ -25,8 +25,13 @@ export const forwards: Scenario<ForwardsCell> = {
 
   cells: (quick) => [
     quick
-      ? { id: '10 ports, 2 connections', connections: 2, portsEach: 5, needs: ['remote-forward'] }
-      : { id: '2,000 ports, 10 connections', connections: 10, portsEach: 200, needs: ['remote-forward'] },
+      ? { id: '10 ports, 2 connections', connections: 2, portsEach: 5, needs: ['remote-forward', 'chosen-port'] }
+      : {
+          id: '2,000 ports, 10 connections',
+          connections: 10,
+          portsEach: 200,
+          needs: ['remote-forward', 'chosen-port'],
+        },
   ],
 
   measure: (server, cell, bench) => measureForwards(server, cell, bench),
@@ -39,7 +44,7 @@ async function measureForwards(server: RunningServer, cell: ForwardsCell, bench:
   const load = new LoadPool(server, bench);
   try {
     const empty = await atRest(server.roots);
-    const held = { count: connections, concurrency: connections };
+    const held = { count: connections, concurrency: Math.min(4, connections) };
     await load.hold(held);
     await load.forwards(WARM_UP_PORTS_EACH);
     await load.release();

@@ -1,10 +1,14 @@
 /** OFFERING TARGET: sends as fast as it is let, up to a bound, and reads on. Owns its sockets until `close()`. The bound is
  *  there because some servers take all that is offered into memory: the machine must survive the measurement. */
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { VerificationFailed } from '../types.js';
 import { Target } from './flow.js';
 
 /** One block for all connections: nobody looks at what is sent. */
 const BLOCK_BYTES = 64 * 1024;
+const LOOK_EVERY_MS = 50;
+const PATIENCE_MS = 120_000;
 
 export class OfferingTarget {
   readonly #sockets: Set<Socket>;
@@ -38,6 +42,19 @@ export class OfferingTarget {
   /** Bytes that each connection has got rid of so far. Connections that have gone are not in it. */
   get taken(): number[] {
     return [...this.#sockets].map((socket) => socket.bytesWritten - socket.writableLength);
+  }
+
+  /** Resolves when `count` connections have taken something. A server that runs hundreds of busy processes leaves this one
+   *  little of the processor, so that their connects are accepted late. @throws when they do not come */
+  async reached(count: number): Promise<void> {
+    const deadlineMs = performance.now() + PATIENCE_MS;
+    while (this.taken.filter((bytes) => bytes > 0).length < count) {
+      if (performance.now() > deadlineMs)
+        throw new VerificationFailed(
+          `${count} tunnels were to reach their target, ${this.#sockets.size} did in ${PATIENCE_MS / 1000} s`,
+        );
+      await delay(LOOK_EVERY_MS);
+    }
   }
 
   close(): void {
