@@ -44,9 +44,10 @@ export type Found =
   | { readonly found: true; readonly version: string }
   | { readonly found: false; readonly why: string };
 
-/** `shared-process`: many connections in one process. A process for each is what keeps a server from 10,000 of them: OpenSSH
+/** `logins-at-once`: more than five connections of one address that have not logged in yet; dropbear has the limit compiled in.
+ *  `shared-process`: many connections in one process. A process for each is what keeps a server from 10,000 of them: OpenSSH
  *  would need 16 GB. */
-export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process';
+export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process' | 'logins-at-once';
 
 /** What a figure is: its unit, and which way is good. */
 export interface Metric {

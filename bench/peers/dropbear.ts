@@ -20,7 +20,7 @@ const IN_OWN_NAMESPACE = 'mount --bind "$1" /etc/passwd && shift && exec "$@"';
 export const dropbear: Peer = {
   name: 'dropbear',
   ciphers: ['chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes256-ctr'],
-  lacks: ['shared-process'],
+  lacks: ['shared-process', 'logins-at-once'],
 
   async probe() {
     for (const file of [DROPBEAR, CONVERT])

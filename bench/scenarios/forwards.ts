@@ -39,7 +39,7 @@ async function measureForwards(server: RunningServer, cell: ForwardsCell, bench:
   const load = new LoadPool(server, bench);
   try {
     const empty = await atRest(server.roots);
-    const held = { count: connections, concurrency: connections };
+    const held = { count: connections, concurrency: 2 };
     await load.hold(held);
     await load.forwards(WARM_UP_PORTS_EACH);
     await load.release();

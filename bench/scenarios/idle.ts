@@ -11,7 +11,7 @@ interface IdleCell extends Cell {
 
 const KIB = 1024;
 /** Before the first look: what a server loads and compiles at its first logins is not the next one's cost. */
-const WARM_UP = { count: 64, concurrency: 8 } as const;
+const WARM_UP = { count: 64, concurrency: 4 } as const;
 
 export const idle: Scenario<IdleCell> = {
   name: 'idle',
@@ -40,7 +40,7 @@ async function measureIdle(server: RunningServer, { connections }: IdleCell, ben
     await load.logins(WARM_UP);
     const empty = await atRest(server.roots);
     const before = await restingPssBytes(server.roots, bench.quick);
-    await load.hold({ count: connections, concurrency: 16 });
+    await load.hold({ count: connections, concurrency: 4 });
     const after = await restingPssBytes(server.roots, bench.quick);
     // It throws for a connection that was lost while it was held.
     await load.release();
