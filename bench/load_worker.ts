@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LoadClient } from '../src/load/client.js';
+import { LoadError } from '../src/load/errors.js';
 import { reasonOf } from '../src/shared/errors.js';
 import { type Amount, type Answer, isOrder, type LoginTarget, type Order } from './support/load_orders.js';
 
@@ -13,6 +14,8 @@ const LOGIN_MS = 60_000;
 /** For one step behind the login: an open, an echo, a bound port. */
 const STEP_MS = 30_000;
 const LOOPBACK = '127.0.0.1';
+/** Ports in a row of others, after which it is the server that refuses. */
+const REFUSALS = 50;
 const IDENT = 'SSH-2.0-visitor\r\n';
 
 class LoadWorker {
@@ -36,8 +39,12 @@ class LoadWorker {
         const one = async (): Promise<void> => openAndEcho(this.#nth(next++), order.toPort);
         return durations(await inLanes(order, one));
       }
-      case 'forwards':
-        return { type: 'ports', ports: (await Promise.all(this.#held.map(forwardMany(order.perConnection)))).flat() };
+      case 'forwards': {
+        const count = order.perConnection;
+        const bind = (client: LoadClient, i: number): Promise<number[]> =>
+          bindMany(client, count, order.fromPort + i * (count + REFUSALS));
+        return { type: 'ports', ports: (await Promise.all(this.#held.map(bind))).flat() };
+      }
       case 'stall':
         await Promise.all(this.#held.map((client) => stall(client, order.toPort, order.windowBytes)));
         return { type: 'done' };
@@ -167,16 +174,20 @@ async function echoByte(channel: Duplex): Promise<void> {
   if (String(bytes) !== 'e') throw new Error(`one byte was sent, ${JSON.stringify(String(bytes))} came back`);
 }
 
-function forwardMany(count: number): (client: LoadClient) => Promise<number[]> {
-  return async (client) => {
-    const ports: number[] = [];
-    for (let i = 0; i < count; i++) {
-      const forward = await within(client.forward('localhost', 0), 'the bound port');
+/** A port that somebody else has is left out: connections begin so far from each other that there is room for that. */
+async function bindMany(client: LoadClient, count: number, fromPort: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let port = fromPort; ports.length < count; port++) {
+    try {
+      const forward = await within(client.forward('localhost', port), 'the bound port');
       forward.onConnection((channel) => channel.on('error', () => {}).pipe(channel));
       ports.push(forward.port);
+    } catch (error) {
+      const isTaken = error instanceof LoadError && error.code === 'FORWARD_REFUSED';
+      if (!isTaken || port - fromPort > count + REFUSALS) throw error;
     }
-    return ports;
-  };
+  }
+  return ports;
 }
 
 async function stall(client: LoadClient, toPort: number, windowBytes: number | null): Promise<void> {

@@ -1,5 +1,4 @@
 /** ECHO TARGET: where tunnels end that are checked by what comes back. Owns its sockets until `close()`. */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { VerificationFailed } from '../types.js';
@@ -41,18 +40,15 @@ export class EchoTarget {
 /** Sends a word into a port behind which somebody echoes. @throws VerificationFailed when something else comes back */
 export async function requireEcho(port: number): Promise<void> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  try {
-    const word = `through port ${port}`;
-    socket.write(word);
-    let back = '';
-    while (back.length < word.length) {
-      const [bytes]: unknown[] = await once(socket, 'data', { signal: AbortSignal.timeout(ECHO_MS) });
-      back += String(bytes);
-    }
-    if (back !== word) throw new VerificationFailed(`port ${port}: sent "${word}", got "${back}"`);
-  } finally {
-    socket.destroy();
+  socket.setTimeout(ECHO_MS, () => socket.destroy(new Error(`port ${port} did not answer within ${ECHO_MS / 1000} s`)));
+  const word = `through port ${port}`;
+  socket.write(word);
+  let back = '';
+  for await (const bytes of socket) {
+    back += String(bytes);
+    if (back.length >= word.length) break; // it also destroys the socket
   }
+  if (back !== word) throw new VerificationFailed(`port ${port}: sent "${word}", got "${back}"`);
 }
 
 const ECHO_MS = 10_000;

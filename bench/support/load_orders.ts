@@ -28,8 +28,8 @@ export type Order =
   | { readonly type: 'tunnels'; readonly perConnection: number; readonly toPort: number }
   /** Open a tunnel on one of the held connections, have a byte echoed, close it. */
   | ({ readonly type: 'opens'; readonly toPort: number } & Amount)
-  /** Bind ports on each held connection, and echo what comes through them. */
-  | { readonly type: 'forwards'; readonly perConnection: number }
+  /** Bind ports on each held connection, the next free ones from `fromPort` on, and echo what comes through them. */
+  | { readonly type: 'forwards'; readonly perConnection: number; readonly fromPort: number }
   /** Open a tunnel on each held connection and read no more of it. `windowBytes`: announced in the open. */
   | { readonly type: 'stall'; readonly toPort: number; readonly windowBytes: number | null }
   /** How much the held connections have read from their sockets. */

@@ -8,6 +8,10 @@ import { type Amount, type Answer, isAnswer, type LoginTarget, type Order } from
 
 const ENTRY = fileURLToPath(new URL('../load_worker.js', import.meta.url));
 const PROCESSES = 2;
+/** Below the ports that the kernel gives to connections. Named ones, because a channel of asyncssh 2.10 says port 0 where
+ *  the server was to choose, and a client cannot tell then which port it came through. */
+const FIRST_PORT = 12_000;
+const PORTS_PER_PROCESS = 10_000;
 
 export class LoadPool {
   readonly #loaders: readonly Loader[];
@@ -40,7 +44,11 @@ export class LoadPool {
   }
   /** @returns the bound ports */
   async forwards(perConnection: number): Promise<number[]> {
-    const answers = await this.#all({ type: 'forwards', perConnection });
+    const answers = await Promise.all(
+      this.#loaders.map((loader, i) =>
+        loader.ask({ type: 'forwards', perConnection, fromPort: FIRST_PORT + i * PORTS_PER_PROCESS }),
+      ),
+    );
     return answers.flatMap((answer) => (answer.type === 'ports' ? answer.ports : []));
   }
   async stall(toPort: number, windowBytes: number | null): Promise<void> {
