@@ -44,10 +44,20 @@ export class Buffers {
   readonly smallRead = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
   /** The same for forward targets, whose bytes are always copied on sealing. */
   readonly targetRead = Buffer.allocUnsafeSlow(LARGE_READ_BYTES);
+  readonly #scratch = new Map<number, Buffer>();
   readonly #freeLarge: Buffer[] = [];
   readonly #freeSlabs: Buffer[] = [];
   #largeLent = 0;
   #lingeringBytes = 0;
+
+  /** A few bytes to be used within a call, by everybody: one buffer for each size. */
+  scratch(bytes: number): Buffer {
+    const known = this.#scratch.get(bytes);
+    if (known !== undefined) return known;
+    const made = Buffer.alloc(bytes);
+    this.#scratch.set(bytes, made);
+    return made;
+  }
 
   /** @returns null when too many are lent; the caller then stays with `smallRead` */
   borrowLarge(): ReadLease | null {

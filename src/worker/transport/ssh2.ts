@@ -27,6 +27,7 @@ export interface Ssh2Decipher {
   readonly _instance?: {
     decrypt(packet: Uint8Array, ...rest: ReadonlyArray<Uint8Array | number>): void;
     decryptLen?(length: Uint8Array, sequence: number): number;
+    free?(): void;
   };
   readonly _macActualLen?: number;
 }
@@ -41,14 +42,28 @@ export interface Negotiated {
 /** What a payload handler answers: undefined = go on, a number = stop parsing this chunk at that offset. */
 export type ParseStep = undefined | false | number;
 
+/** A key exchange, under way or the last one. */
+export interface Ssh2KeyExchange {
+  readonly sessionID: Buffer;
+  remoteExtInfoEnabled: boolean;
+  /** Holds the shared secret. */
+  finish: unknown;
+  /** Our ephemeral key pair. */
+  _keys?: unknown;
+}
+
 /** The parts of ssh2's `Protocol` that we drive. */
 export interface Ssh2Protocol {
-  start(): void;
+  /** Sends the ident, which we have done ourselves. */
+  start: (() => void) | undefined;
   parse(chunk: Uint8Array, start: number, end: number): void;
   rekey(): void;
   cleanup(): void;
   _kexinit: Buffer | undefined;
-  _kex: { readonly sessionID: Buffer; remoteExtInfoEnabled: boolean } | undefined;
+  _kex: Ssh2KeyExchange | undefined;
+  /** Parts of each exchange hash (RFC 4253 §8). */
+  _identRaw: Buffer;
+  _remoteIdentRaw: Buffer | undefined;
   _strictMode: boolean | undefined;
   _cipher: Ssh2Cipher;
   _decipher: Ssh2Decipher | undefined;
@@ -65,7 +80,6 @@ export interface Ssh2HostKey {
 
 export interface Ssh2ProtocolOptions {
   readonly server: true;
-  readonly ident: string;
   readonly hostKeys: { readonly [type: string]: Ssh2HostKey };
   readonly offer: object;
   onWrite(data: Buffer): void;
@@ -128,11 +142,26 @@ export async function ciphersReady(): Promise<void> {
   await createRequire(import.meta.url)('ssh2/lib/protocol/crypto.js').init;
 }
 
+/** Lets go of what a finished exchange no longer needs and ssh2 keeps for the life of the connection: the shared secret, the
+ *  ephemeral keys, and slices of Node's buffer pool. A slice of ten bytes holds 8 KiB of pool, and each connection held three:
+ *  most of what an idle connection weighed. */
+export function forgetExchange(protocol: Ssh2Protocol): void {
+  if (protocol._kex !== undefined) {
+    protocol._kex.finish = undefined;
+    protocol._kex._keys = undefined;
+  }
+  protocol.start = undefined;
+  const ident = protocol._remoteIdentRaw;
+  if (ident === undefined || ident.buffer.byteLength === ident.length) return;
+  const own = Buffer.allocUnsafeSlow(ident.length);
+  own.set(ident);
+  protocol._remoteIdentRaw = own;
+}
+
 /** Makes a throw-away Protocol and looks for every field that we read or replace. */
 function assertShapes(ssh2: Ssh2): void {
   const protocol = new ssh2.Protocol({
     server: true,
-    ident: 'probe',
     hostKeys: {},
     offer: new ssh2.KexInit({
       kex: ['curve25519-sha256'],
@@ -153,6 +182,8 @@ function assertShapes(ssh2: Ssh2): void {
     ['Protocol._onHandshakeComplete', typeof protocol._onHandshakeComplete === 'function'],
     ['Protocol._kexinit', '_kexinit' in protocol && protocol._kexinit === undefined],
     ['Protocol._kex', '_kex' in protocol],
+    ['Protocol._identRaw', Buffer.isBuffer(protocol._identRaw)],
+    ['Protocol._remoteIdentRaw', '_remoteIdentRaw' in protocol],
     ['Protocol._strictMode', '_strictMode' in protocol],
     ['Protocol._decipher', '_decipher' in protocol],
     ['Protocol._cipher.allocPacket', typeof protocol._cipher?.allocPacket === 'function'],

@@ -8,12 +8,12 @@ import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/pr
 import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
-import { SERVER_SOFTWARE } from './ident.js';
+import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
 import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
 import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
-import type { Negotiated, ParseStep, Ssh2, Ssh2Protocol } from './ssh2.js';
+import { forgetExchange, type Negotiated, type ParseStep, type Ssh2, type Ssh2Protocol } from './ssh2.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
@@ -87,7 +87,6 @@ export class Transport {
     this.#keyAge = new KeyAge(options.rekey, options.now());
     this.#protocol = new options.ssh2.Protocol({
       server: true,
-      ident: SERVER_SOFTWARE,
       hostKeys: options.hostKeys.byAlgorithm,
       offer: options.offer,
       onWrite: (data) => this.#outbox.write(data),
@@ -96,6 +95,7 @@ export class Transport {
         DISCONNECT: (_protocol, reason, text) => this.#fail('PEER_DISCONNECTED', `${reason} ${text}`),
       },
     });
+    this.#protocol._identRaw = SERVER_IDENT; // given as an option, each connection would hold slices of Node's pool for it
     // All payloads behind the key exchange come to us unparsed: ssh2's own parsers answer unknown methods with a
     // disconnect, and two of them can be made to throw before login (DECISIONS 2).
     this.#ssh2OnPayload = this.#protocol._onPayload;
@@ -282,8 +282,9 @@ export class Transport {
     const strict = this.#protocol._strictMode === true;
     this.#outbox.useKeys(this.#protocol._cipher, makeSealer(this.#protocol._cipher, negotiated));
     const decipher = this.#protocol._decipher;
-    this.#unsealer = decipher === undefined ? null : makeUnsealer(decipher, negotiated, this.#protocol._onPayload);
+    this.#unsealer = decipher === undefined ? null : makeUnsealer(decipher, negotiated, this.#options.buffers, this.#protocol._onPayload);
     if (this.#unsealer !== null) this.#protocol._decipher = this.#unsealer;
+    forgetExchange(this.#protocol);
     if (isTerrapinExposed(negotiated.cs.cipher, strict) || isTerrapinExposed(negotiated.sc.cipher, strict)) {
       this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'chacha20-poly1305 needs strict key exchange', 'KEX_FAILED');
       return;

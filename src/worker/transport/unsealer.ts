@@ -2,6 +2,7 @@
  *  reads: bytes of a packet that has not come whole are left to the reader, which reads on behind them.
  *  Owns the sequence number of one direction. It stands in the place of ssh2's decipher object, which allocates memory for
  *  the packet across each read's end: 128 MB for each GB that came, and a garbage collection for each 64 MB of it. */
+import type { Buffers } from './buffers.js';
 import type { Negotiated, ParseStep, Ssh2Decipher } from './ssh2.js';
 
 /** RFC 4253 §6.1 asks for 35000 at least; ssh2 has it as the most. */
@@ -19,6 +20,7 @@ interface Opener {
   measure(bytes: Uint8Array, at: number, sequence: number): number;
   /** Verifies and decrypts `packet` (padding length, payload, padding) in place. @throws when the tag does not fit */
   open(packet: Uint8Array, length: Uint8Array, tag: Uint8Array, sequence: number): void;
+  free(): void;
 }
 
 export class Unsealer implements Ssh2Decipher {
@@ -27,20 +29,20 @@ export class Unsealer implements Ssh2Decipher {
   _onPayload: (payload: Buffer) => ParseStep;
   readonly _packet = null;
   readonly #opener: Opener;
-  readonly #inner: Ssh2Decipher;
   readonly #onPayload: (payload: Buffer) => ParseStep;
-  readonly #length = Buffer.alloc(LENGTH_BYTES);
+  /** Of the worker: used within a call, never across. */
+  readonly #length: Buffer;
   readonly #tag: Buffer;
   #leftBytes = 0;
   #wantedBytes = 0;
 
-  constructor(inner: Ssh2Decipher, opener: Opener, onPayload: (payload: Buffer) => ParseStep) {
-    this.#inner = inner;
-    this.inSeqno = inner.inSeqno;
+  constructor(sequence: number, opener: Opener, buffers: Buffers, onPayload: (payload: Buffer) => ParseStep) {
+    this.inSeqno = sequence;
     this.#opener = opener;
+    this.#length = buffers.scratch(LENGTH_BYTES);
     this.#onPayload = onPayload;
     this._onPayload = onPayload;
-    this.#tag = Buffer.alloc(opener.tagBytes);
+    this.#tag = buffers.scratch(opener.tagBytes);
   }
 
   /** Bytes at the end of the last `decrypt` that begin a packet. They must stand before the bytes of the next one. */
@@ -78,7 +80,7 @@ export class Unsealer implements Ssh2Decipher {
   }
 
   free(): void {
-    this.#inner.free();
+    this.#opener.free();
   }
 
   #leave(leftBytes: number, wantedBytes: number): void {
@@ -106,18 +108,20 @@ export class Unsealer implements Ssh2Decipher {
 export function makeUnsealer(
   decipher: Ssh2Decipher,
   negotiated: Negotiated,
+  buffers: Buffers,
   onPayload: (payload: Buffer) => ParseStep,
 ): Unsealer | null {
-  const opener = openerFor(decipher, negotiated.cs.cipher, negotiated.cs.mac);
-  return opener === null ? null : new Unsealer(decipher, opener, onPayload);
+  const opener = openerFor(decipher, negotiated.cs, buffers);
+  return opener === null ? null : new Unsealer(decipher.inSeqno, opener, buffers, onPayload);
 }
 
-function openerFor(decipher: Ssh2Decipher, cipher: string, mac: string): Opener | null {
-  const instance = decipher._instance;
+function openerFor(decipher: Ssh2Decipher, { cipher, mac }: Negotiated['cs'], buffers: Buffers): Opener | null {
+  const { _instance: instance, _macActualLen: macBytes } = decipher; // not `decipher`, which holds a slice of Node's pool
   if (instance === undefined) return null;
+  const free = (): void => instance.free?.();
   if (cipher.startsWith('chacha20') && instance.decryptLen !== undefined) {
     const { decryptLen } = instance;
-    const sealedLength = Buffer.alloc(LENGTH_BYTES);
+    const sealedLength = buffers.scratch(LENGTH_BYTES);
     return {
       tagBytes: AEAD_TAG_BYTES,
       blockBytes: 8,
@@ -126,6 +130,7 @@ function openerFor(decipher: Ssh2Decipher, cipher: string, mac: string): Opener 
         return decryptLen.call(instance, sealedLength, sequence); // remembers it for the MAC
       },
       open: (packet, _length, tag, sequence) => instance.decrypt(packet, tag, sequence),
+      free,
     };
   }
   if (cipher.includes('gcm'))
@@ -134,13 +139,15 @@ function openerFor(decipher: Ssh2Decipher, cipher: string, mac: string): Opener 
       blockBytes: 16,
       measure: plainLength,
       open: (packet, _length, tag) => instance.decrypt(packet, packet.length, tag),
+      free,
     };
-  if (mac.includes('-etm@') && decipher._macActualLen !== undefined)
+  if (mac.includes('-etm@') && macBytes !== undefined)
     return {
-      tagBytes: decipher._macActualLen,
+      tagBytes: macBytes,
       blockBytes: 16,
       measure: plainLength,
       open: (packet, length, tag, sequence) => instance.decrypt(packet, sequence, length, tag),
+      free,
     };
   return null;
 }
