@@ -50,6 +50,12 @@ export interface Ssh2KeyExchange {
   finish: unknown;
   /** Our ephemeral key pair. */
   _keys?: unknown;
+  /** '25519' for Curve25519. */
+  readonly type?: string;
+  /** Ours, as it goes over the wire. */
+  getPublicKey?: (() => Buffer) | undefined;
+  /** @returns the shared secret as an mpint without its length, or what is wrong with the peer's key */
+  computeSecret?: ((theirs: Buffer) => Buffer | Error) | undefined;
 }
 
 /** The parts of ssh2's `Protocol` that we drive. */
@@ -149,6 +155,8 @@ export function forgetExchange(protocol: Ssh2Protocol): void {
   if (protocol._kex !== undefined) {
     protocol._kex.finish = undefined;
     protocol._kex._keys = undefined;
+    protocol._kex.getPublicKey = undefined;
+    protocol._kex.computeSecret = undefined;
   }
   protocol.start = undefined;
   const ident = protocol._remoteIdentRaw;

@@ -15,6 +15,7 @@ import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
 import { forgetExchange, type Negotiated, type ParseStep, type Ssh2, type Ssh2Protocol } from './ssh2.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
+import { useRawX25519 } from './x25519.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
@@ -95,6 +96,7 @@ export class Transport {
         DISCONNECT: (_protocol, reason, text) => this.#fail('PEER_DISCONNECTED', `${reason} ${text}`),
       },
     });
+    useRawX25519(this.#protocol);
     this.#protocol._identRaw = SERVER_IDENT; // given as an option, each connection would hold slices of Node's pool for it
     // All payloads behind the key exchange come to us unparsed: ssh2's own parsers answer unknown methods with a
     // disconnect, and two of them can be made to throw before login (DECISIONS 2).
