@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
 import { type OnRead, wasReset, writeQueueBytes } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
-import type { Buffers, ReadLease } from '../transport/buffers.js';
+import { type Buffers, BYTES_PER_TURN, type ReadLease } from '../transport/buffers.js';
 
 export interface RelayTimeouts {
   /** A channel of which one direction has ended may rest this long; 0 = for ever. */
@@ -40,6 +40,7 @@ export class Relay implements ChannelUser {
   /** Read but not yet sent. */
   #pending: Buffer | null = null;
   #paused = false;
+  #bytesThisTurn = 0;
   #targetEnded = false;
   #targetFailed = false;
 
@@ -101,8 +102,17 @@ export class Relay implements ChannelUser {
     }
     this.#readBytes = this.#nextReadBytes(bytes, channel.sendWindowBytes);
     this.#paused = sent < bytes || !channel.writable;
-    return !this.#paused;
+    if (this.#paused) return false;
+    this.#bytesThisTurn += bytes;
+    if (this.#bytesThisTurn < BYTES_PER_TURN) return true;
+    this.#bytesThisTurn = 0;
+    setImmediate(this.#goOn);
+    return false;
   }
+
+  readonly #goOn = (): void => {
+    if (!this.#paused && !this.#ended) this.#socket?.resume();
+  };
 
   /** Doubles while reads come full, halves while they come nearly empty, and never asks for more than the peer's window
    *  takes: a channel whose peer stalls then keeps no bytes at all. */

@@ -6,7 +6,7 @@ import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
 import { isTerrapinExposed } from './algorithms.js';
-import type { Buffers, ReadLease } from './buffers.js';
+import { type Buffers, BYTES_PER_TURN, type ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
@@ -19,8 +19,8 @@ import { useRawX25519 } from './x25519.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
-/** Messages of one connection after which the event loop turns. Small ones get here within one read; bulk data, eight to a
- *  read, every 8 MiB. */
+/** Messages of one connection after which the event loop turns: small ones get here within one read. Bulk data gives way
+ *  by its bytes. */
 const MESSAGES_PER_YIELD = 256;
 /** Both ways, IGNORE and DEBUG among them. A login with a dozen keys takes some sixty. */
 const MAX_PACKETS_BEFORE_LOGIN = 400;
@@ -75,6 +75,7 @@ export class Transport {
   /** Of the read that is being parsed. */
   #lease: ReadLease | null = null;
   #messagesSinceYield = 0;
+  #bytesSinceYield = 0;
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -220,8 +221,10 @@ export class Transport {
     if (this.#closed) return true;
     this.#handlers.onReadEnd();
     if (this.#keyAge.isWorn) this.rekeyIfDue();
-    if (this.#messagesSinceYield < MESSAGES_PER_YIELD) return true;
+    this.#bytesSinceYield += bytes.length;
+    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && this.#bytesSinceYield < BYTES_PER_TURN) return true;
     this.#messagesSinceYield = 0;
+    this.#bytesSinceYield = 0;
     return false;
   }
 
