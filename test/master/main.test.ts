@@ -163,9 +163,8 @@ t.test('a burst of connections: each is served, all workers get a share', async 
   const peers = await Promise.all(Array.from({ length: count }, () => FakePeer.connect(t, port)));
   const workers = await Promise.all(peers.map((peer) => peer.worker()));
   t.equal(workers.filter((worker) => worker > 0).length, count);
-  for (const worker of [1, 2])
-    // Not how large: a worker that this machine does not let run gets less, and rightly.
-    t.ok(workers.includes(worker), `share of worker ${worker}`);
+  // Not how large: a worker that this machine does not let run gets less, and rightly.
+  for (const worker of [1, 2]) t.ok(workers.includes(worker), `share of worker ${worker}`);
   await events.waitAll(count, 'connection.accepted');
   for (const peer of peers) peer.socket.end();
 });

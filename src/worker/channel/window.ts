@@ -76,7 +76,8 @@ export class ReceiveWindow {
    *  would often fall just short, and a long path would carry half a window a trip. */
   deliver(bytes: number): number {
     this.#deliveredBytes += bytes;
-    if (this.#deliveredBytes < Math.min(this.#sizeBytes / 2, Math.max(this.#sizeBytes / 8, LEAST_ADJUST_BYTES))) return 0;
+    if (this.#deliveredBytes < Math.min(this.#sizeBytes / 2, Math.max(this.#sizeBytes / 8, LEAST_ADJUST_BYTES)))
+      return 0;
     const adjust = this.#deliveredBytes;
     this.#deliveredBytes = 0;
     if (this.#roundLeftBytes <= 0) this.#beginRound();

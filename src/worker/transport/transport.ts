@@ -287,7 +287,10 @@ export class Transport {
     const strict = this.#protocol._strictMode === true;
     this.#outbox.useKeys(this.#protocol._cipher, makeSealer(this.#protocol._cipher, negotiated));
     const decipher = this.#protocol._decipher;
-    this.#unsealer = decipher === undefined ? null : makeUnsealer(decipher, negotiated, this.#options.buffers, this.#protocol._onPayload);
+    this.#unsealer =
+      decipher === undefined
+        ? null
+        : makeUnsealer(decipher, negotiated, this.#options.buffers, this.#protocol._onPayload);
     if (this.#unsealer !== null) this.#protocol._decipher = this.#unsealer;
     forgetExchange(this.#protocol);
     if (isTerrapinExposed(negotiated.cs.cipher, strict) || isTerrapinExposed(negotiated.sc.cipher, strict)) {
