@@ -23,8 +23,8 @@ const SCALE_ONE: Figure = { scenario: 'scale', cell: '1 worker', metric: 'logins
 const SCALE_TWO: Figure = { ...SCALE_ONE, cell: '2 workers' };
 const PRIMARY_SHARE: Figure = { ...SCALE_TWO, metric: 'primaryPercentOfWorkers' };
 const LONGPATH: Figure = { scenario: 'longpath', cell: '100 ms, up', metric: 'megabytesPerSecond' };
-const STALLED: Figure = { scenario: 'stalled', cell: 'normal windows, 200 readers', metric: 'driftMiB' };
-const STALLED_WIDE: Figure = { ...STALLED, cell: '4 GiB windows, 200 readers' };
+const STALLED: Figure = { scenario: 'stalled', cell: 'normal windows', metric: 'driftMiB' };
+const STALLED_WIDE: Figure = { ...STALLED, cell: 'windows of 4 GiB announced' };
 
 /** "Flat": what the heap of a garbage-collected program moves by itself. */
 const FLAT_MIB = 8;

@@ -16,8 +16,11 @@ export function inProcessFork(createServer: ServerFactory): Fork {
       });
     const send = (messages: readonly ToPrimary[], done: () => void): void =>
       queueMicrotask(() => {
-        for (const message of messages) if (connected) events.message(message);
-        done();
+        try {
+          for (const message of messages) if (connected) events.message(message);
+        } finally {
+          done();
+        }
       });
     queueMicrotask(() =>
       runWorker(

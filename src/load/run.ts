@@ -152,6 +152,7 @@ class Run {
     const { hostKeyFingerprint, acceptNewHostKey, knownHosts } = this.#options;
     const shown = fingerprint(blob);
     this.#hostKey = { fingerprint: shown, keyType: keyTypeOf(blob), file: knownHosts.file, verdict };
+    if (verdict.verdict === 'revoked') return false; // whatever the command line says of it
     if (hostKeyFingerprint !== undefined) return shown === hostKeyFingerprint;
     return verdict.verdict === 'known' || (verdict.verdict === 'unknown' && acceptNewHostKey);
   }

@@ -139,10 +139,17 @@ export type ListenerAddress =
 /** Guards the border: what is no message of ours is dropped. Any module that is loaded into the process may call
  *  `process.send` itself, so the fields that we count with are checked as well. */
 export function isToPrimary(value: unknown): value is ToPrimary {
-  return fits(value, TO_PRIMARY);
+  if (!fits(value, TO_PRIMARY)) return false;
+  return !('events' in Object(value)) || areEvents(Reflect.get(Object(value), 'events'));
 }
 export function isToWorker(value: unknown): value is ToWorker {
   return fits(value, TO_WORKER);
+}
+
+function areEvents(value: unknown): boolean {
+  return (
+    Array.isArray(value) && value.every((event) => typeof event === 'object' && event !== null && 'event' in event)
+  );
 }
 
 type Shape = Readonly<Record<string, 'number' | 'string' | 'boolean' | 'object'>>;

@@ -2,7 +2,7 @@
  *  Owns the ident until it is complete. Sends ours at once, for peers that wait for it; takes theirs in any number of
  *  pieces; refuses what is no SSH 2 ident with one line, and says nothing to a peer that stays silent. */
 import type { CloseReason } from '../shared/errors.js';
-import { SERVER_SOFTWARE } from './transport/ident.js';
+import { SERVER_LINE } from './transport/ident.js';
 import type { SocketReader } from './transport/reader.js';
 
 /** With CR LF, as the RFC has it. */
@@ -36,7 +36,7 @@ export class Intake {
       return true;
     };
     this.#timer = setTimeout(() => this.#refuse('IDENT_TIMEOUT'), IDENT_TIMEOUT_MS);
-    socket.write(`SSH-2.0-${SERVER_SOFTWARE}\r\n`);
+    socket.write(SERVER_LINE);
   }
 
   /** Gives the connection up from outside (drain, grace time). */

@@ -1,8 +1,8 @@
 /** PRIMARY LINK: the worker's end of the channel to the primary.
  *  Owns the questions that wait for an answer, and what is to be said in this turn of the event loop: it goes as one
- *  message, since each costs both processes more than what it says. Every question gets one, also when the primary is gone. Sorts what comes
- *  in; decides only one thing itself: a socket that comes too late or without its handle is refused, so that none is
- *  ever served twice. */
+ *  message, since each costs both processes more than what it says. Every question gets an answer, also when the primary
+ *  is gone. Sorts what comes in; decides only one thing itself: a socket that comes too late or without its handle is
+ *  refused, so that none is ever served twice. */
 import { assertNever, type CloseReason, type RefuseReason } from '../shared/errors.js';
 import type { AuditEvent } from '../shared/events.js';
 import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
@@ -152,6 +152,7 @@ export class PrimaryLink implements Primary {
     this.#channel.send(batch, () => {
       this.#unsent--;
       for (const told of sent) told();
+      if (this.#whenSent.length > 0) this.#flush(); // events that waited for this one must not be left behind at exit
       if (this.#unsent === 0) for (const resolve of this.#whenSent.splice(0)) resolve();
     });
   }
@@ -239,8 +240,10 @@ export class PrimaryLink implements Primary {
       handle,
       peer: { address: message.peerAddress, port: message.peerPort },
     });
-    if (taken === true) this.send({ type: 'accepted', id });
-    else this.#refuse(handle, id, taken);
+    if (taken === true) {
+      this.send({ type: 'accepted', id });
+      this.#flush(); // at once: the rest of this turn may last longer than the primary waits
+    } else this.#refuse(handle, id, taken);
   }
 
   /** A throw is a fault of ours, and the socket must still be answered. */

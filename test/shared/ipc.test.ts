@@ -9,6 +9,8 @@ t.test('only messages of ours pass, with the fields that we count with', async (
     [{ type: 'closed', id: 1 }, true],
     [{ type: 'events', events: [{ event: 'auth.failed' }], lost: 0 }, true],
     [{ type: 'events', events: null, lost: 0 }, false],
+    [{ type: 'events', events: {}, lost: 0 }, false],
+    [{ type: 'events', events: [null], lost: 0 }, false],
     [{ type: 'load', load: 7 }, false],
     [{ type: 'ping' }, false], // the other direction
     [{ type: 'toString' }, false],

@@ -69,7 +69,7 @@ export class ChannelPump implements ChannelUser {
   constructor(channel: Channel, options: PumpOptions) {
     this.channel = channel;
     this.#options = options;
-    this.#received = new Received(channel.receiveWindowBytes);
+    this.#received = new Received(() => channel.receiveWindowBytes);
     this.#rest(options.timeouts.idleChannelMs);
   }
 

@@ -7,14 +7,14 @@ const MAX_GIVEN_BYTES = 64 * 1024;
 const EMPTY = Buffer.alloc(0);
 
 export class Received {
-  readonly #maxBytes: number;
+  readonly #maxBytes: () => number;
   #piece: Buffer = EMPTY;
   /** Of `#piece`, from here to there; what is before was given out and is never written to again. */
   #start = 0;
   #end = 0;
 
-  /** @param maxBytes the channel's window, beyond which nothing comes */
-  constructor(maxBytes: number) {
+  /** @param maxBytes the channel's window as it is now, beyond which nothing comes; it may grow */
+  constructor(maxBytes: () => number) {
     this.#maxBytes = maxBytes;
   }
 
@@ -45,7 +45,7 @@ export class Received {
   }
 
   #grow(bytes: number): void {
-    const size = this.#piece.length === 0 ? bytes : Math.max(bytes, Math.min(2 * this.#piece.length, this.#maxBytes));
+    const size = this.#piece.length === 0 ? bytes : Math.max(bytes, Math.min(2 * this.#piece.length, this.#maxBytes()));
     const piece = Buffer.allocUnsafeSlow(size);
     this.#piece.copy(piece, 0, this.#start, this.#end);
     this.#end -= this.#start;

@@ -34,7 +34,7 @@ export interface Growth {
 /** What the peer may still send. Credit is given back only for bytes that the other side's socket has taken, so the
  *  bytes that we hold for a channel never exceed its size.
  *
- *  The size grows with the path (DECISIONS 34). A round begins with an adjust and ends with the first byte that only that
+ *  The size grows with the path (DECISIONS 35). A round begins with an adjust and ends with the first byte that only that
  *  adjust allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. A
  *  peer that sends a good part of its window in such a time is held up by the window, or soon will be. */
 export class ReceiveWindow {
@@ -49,6 +49,8 @@ export class ReceiveWindow {
   /** Since the end of the round before. */
   #periodStartedMs: number;
   #periodBytes = 0;
+  /** What the peer sent when the window grew last. */
+  #grownAtBytesPerMs = 0;
 
   /** @param sizeBytes what the open or its confirmation announced */
   constructor(sizeBytes: number, growth: Growth) {
@@ -93,11 +95,14 @@ export class ReceiveWindow {
   #endRound(): void {
     const nowMs = this.#growth.now();
     this.#pathMs = Math.min(this.#pathMs, nowMs - this.#roundStartedMs);
-    const bytesPerPath = (this.#periodBytes * this.#pathMs) / (nowMs - this.#periodStartedMs);
+    const bytesPerMs = this.#periodBytes / (nowMs - this.#periodStartedMs);
     this.#periodStartedMs = nowMs;
     this.#periodBytes = 0;
     const isFastEnough = this.#sizeBytes >= this.#pathMs * ENOUGH_BYTES_PER_MS;
-    if (isFastEnough || bytesPerPath <= this.#sizeBytes * FULL_SHARE) return;
+    if (isFastEnough || bytesPerMs * this.#pathMs <= this.#sizeBytes * FULL_SHARE) return;
+    // A slow link fills a window too, and a larger one makes it no faster.
+    if (bytesPerMs < this.#grownAtBytesPerMs * WORTHWHILE) return;
+    this.#grownAtBytesPerMs = bytesPerMs;
     const grown = this.#growth.grow(this.#sizeBytes);
     this.#sizeBytes += grown;
     this.#deliveredBytes += grown; // goes with the next adjust
@@ -108,8 +113,9 @@ export class ReceiveWindow {
 const FULL_SHARE = 3 / 8;
 /** For windows of twice this and more. At 1 GB/s it makes 2000 messages a second. */
 const LEAST_ADJUST_BYTES = 512 * 1024;
-/** 500 MB/s: a window that allows this on its path is not in the way of any flow that one core can serve. Within a machine or
- *  a data centre nothing grows. */
+/** By how much the last growth must have sped the peer up for another one. */
+const WORTHWHILE = 5 / 4;
+/** 500 MB/s: a window that allows this on its path is not in the way of any flow that one core can serve. */
 const ENOUGH_BYTES_PER_MS = 500_000;
 /** What a channel begins with at most, as OpenSSH (64 packets of 32 KiB): 160 Mbit/s at 100 ms of round trip. */
 export const MAX_FIRST_WINDOW_BYTES = 2 * 1024 * 1024;

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
 import { type OnRead, wasReset, writeQueueBytes } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
-import { type Buffers, BYTES_PER_TURN, type ReadLease } from '../transport/buffers.js';
+import { type Buffers, BYTES_PER_YIELD, type ReadLease } from '../transport/buffers.js';
 
 export interface RelayTimeouts {
   /** A channel of which one direction has ended may rest this long; 0 = for ever. */
@@ -40,7 +40,7 @@ export class Relay implements ChannelUser {
   /** Read but not yet sent. */
   #pending: Buffer | null = null;
   #paused = false;
-  #bytesThisTurn = 0;
+  #bytesSinceYield = 0;
   #targetEnded = false;
   #targetFailed = false;
 
@@ -103,9 +103,9 @@ export class Relay implements ChannelUser {
     this.#readBytes = this.#nextReadBytes(bytes, channel.sendWindowBytes);
     this.#paused = sent < bytes || !channel.writable;
     if (this.#paused) return false;
-    this.#bytesThisTurn += bytes;
-    if (this.#bytesThisTurn < BYTES_PER_TURN) return true;
-    this.#bytesThisTurn = 0;
+    this.#bytesSinceYield += bytes;
+    if (this.#bytesSinceYield < BYTES_PER_YIELD) return true;
+    this.#bytesSinceYield = 0;
     setImmediate(this.#goOn);
     return false;
   }

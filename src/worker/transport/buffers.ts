@@ -6,9 +6,9 @@
 export const SMALL_READ_BYTES = 16 * 1024;
 /** Reads of a bulk flow: the size of the step is the lever on CPU per byte (DECISIONS 9). */
 const LARGE_READ_BYTES = 256 * 1024;
-/** What one socket may bring before the event loop turns. libuv would read it up to 32 times in a row, 8 MiB: with 200 bulk
+/** What one socket may bring before it lets the event loop turn. libuv would read it up to 32 times in a row, 8 MiB: with 200 bulk
  *  flows on a starved machine the heartbeat's turn came too late, and the primary killed the worker (DECISIONS 38). */
-export const BYTES_PER_TURN = 2 * 1024 * 1024;
+export const BYTES_PER_YIELD = 2 * 1024 * 1024;
 /** Sealed output of one turn: a 256 KiB read in 32 KiB packets with their overhead, and room for control messages. */
 const SLAB_BYTES = LARGE_READ_BYTES + 16 * 1024;
 /** Large buffers lent at one time; a connection that gets none goes on with the small one. Bounds a worker to 16 MiB. */

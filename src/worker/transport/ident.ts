@@ -1,6 +1,6 @@
-/** IDENT: what we are called on the wire (RFC 4253 §4.2). Owns nothing. */
+/** IDENT: what we are called on the wire (RFC 4253 §4.2): constant, no version to look up holes by. Owns nothing. */
 
-/** What follows `SSH-2.0-`: constant, no version to look up holes by. */
-export const SERVER_SOFTWARE = 'Sallyport';
-/** The line without its end, as it goes into the exchange hash. One for all connections; never written to. */
-export const SERVER_IDENT = Buffer.from(`SSH-2.0-${SERVER_SOFTWARE}`);
+/** As it goes into the exchange hash. One for all connections; never written to. */
+export const SERVER_IDENT = Buffer.from('SSH-2.0-Sallyport');
+/** As it is sent. */
+export const SERVER_LINE = `${SERVER_IDENT.toString('latin1')}\r\n`;

@@ -25,6 +25,8 @@ export class SocketReader {
   /** So many bytes at its end are to stand before the next read. */
   #carriedBytes = 0;
   #wantedBytes = 0;
+  /** For a packet in pieces on a connection that has no loan. */
+  #own: Buffer | null = null;
 
   /** Starts reading at once. The caller must have an 'error' listener on `socket` before this tick ends. */
   constructor(handle: TcpHandle, buffers: Buffers, consumer: ByteConsumer) {
@@ -90,20 +92,31 @@ export class SocketReader {
   /** The room for the next read, with what is carried before it. */
   #behindCarried(lease: ReadLease | null): Uint8Array {
     const bytes = this.#carriedBytes;
+    const read = this.#read;
+    this.#read = EMPTY;
     if (bytes === 0) {
-      this.#read = EMPTY;
+      this.#own = null;
       return lease?.buffer ?? this.#buffers.smallRead;
     }
-    // A packet in pieces on a connection that moves little costs its own length while it comes.
-    const buffer = lease?.buffer ?? Buffer.allocUnsafe(Math.max(this.#wantedBytes, bytes + UNKNOWN_PACKET_BYTES));
-    buffer.set(this.#read.subarray(this.#read.length - bytes));
-    this.#read = EMPTY;
+    const buffer = lease?.buffer ?? this.#ownFor(bytes);
+    this.#own = lease === null ? buffer : null;
+    // They may stand there already: a packet that comes byte by byte is not copied byte by byte.
+    const carried = read.subarray(read.length - bytes);
+    if (carried.buffer !== buffer.buffer || carried.byteOffset !== buffer.byteOffset) buffer.set(carried);
     return buffer.subarray(bytes);
+  }
+
+  /** Costs the packet's length once, while it comes. */
+  #ownFor(carriedBytes: number): Buffer {
+    const needed = Math.max(this.#wantedBytes, carriedBytes + 1);
+    if (this.#own !== null && this.#own.length >= needed) return this.#own;
+    return Buffer.allocUnsafeSlow(Math.max(this.#wantedBytes, carriedBytes + UNKNOWN_PACKET_BYTES));
   }
 
   #letGo(): void {
     this.#lease?.release();
     this.#lease = null;
+    this.#own = null;
     this.#read = EMPTY;
   }
 }

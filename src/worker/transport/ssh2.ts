@@ -48,8 +48,6 @@ export interface Ssh2KeyExchange {
   remoteExtInfoEnabled: boolean;
   /** Holds the shared secret. */
   finish: unknown;
-  /** Our ephemeral key pair. */
-  _keys?: unknown;
   /** '25519' for Curve25519. */
   readonly type?: string;
   /** Ours, as it goes over the wire. */
@@ -154,7 +152,6 @@ export async function ciphersReady(): Promise<void> {
 export function forgetExchange(protocol: Ssh2Protocol): void {
   if (protocol._kex !== undefined) {
     protocol._kex.finish = undefined;
-    protocol._kex._keys = undefined;
     protocol._kex.getPublicKey = undefined;
     protocol._kex.computeSecret = undefined;
   }
@@ -166,7 +163,8 @@ export function forgetExchange(protocol: Ssh2Protocol): void {
   protocol._remoteIdentRaw = own;
 }
 
-/** Makes a throw-away Protocol and looks for every field that we read or replace. */
+/** Makes a throw-away Protocol and looks for the fields that it has before an exchange. What an exchange brings is looked for where it is
+ *  used: without a native decipher ssh2's own serves. */
 function assertShapes(ssh2: Ssh2): void {
   const protocol = new ssh2.Protocol({
     server: true,

@@ -6,7 +6,7 @@ import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
 import { isTerrapinExposed } from './algorithms.js';
-import { type Buffers, BYTES_PER_TURN, type ReadLease } from './buffers.js';
+import { type Buffers, BYTES_PER_YIELD, type ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
@@ -76,6 +76,8 @@ export class Transport {
   #lease: ReadLease | null = null;
   #messagesSinceYield = 0;
   #bytesSinceYield = 0;
+  /** Of a packet in part, at the end of the last read. */
+  #carriedBytes = 0;
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -206,13 +208,15 @@ export class Transport {
   /** @returns false when so many messages came that others should have their turn */
   #onBytes(bytes: Buffer, lease: ReadLease | null): boolean {
     if (this.#closed) return true;
-    this.#keyAge.countBytes(bytes.length);
+    const newBytes = bytes.length - this.#carriedBytes; // the others were counted with the read before
+    this.#carriedBytes = 0;
+    this.#keyAge.countBytes(newBytes);
     this.#lease = lease;
     try {
       // The first key exchange keeps slices of what it parsed (the peer's KEXINIT, its public key) until its end.
       this.#protocol.parse(this.#keyed ? bytes : Buffer.from(bytes), 0, bytes.length);
       if (this.#unsealer === null) this.#keepPartialPacket(bytes);
-      else this.#reader.carry(this.#unsealer.leftBytes, this.#unsealer.wantedBytes);
+      else this.#carry(this.#unsealer);
     } catch (error) {
       const closeReason = this.#keyed ? 'PROTOCOL_ERROR' : 'KEX_FAILED';
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'protocol error', closeReason, reasonOf(error));
@@ -221,11 +225,16 @@ export class Transport {
     if (this.#closed) return true;
     this.#handlers.onReadEnd();
     if (this.#keyAge.isWorn) this.rekeyIfDue();
-    this.#bytesSinceYield += bytes.length;
-    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && this.#bytesSinceYield < BYTES_PER_TURN) return true;
+    this.#bytesSinceYield += newBytes;
+    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && this.#bytesSinceYield < BYTES_PER_YIELD) return true;
     this.#messagesSinceYield = 0;
     this.#bytesSinceYield = 0;
     return false;
+  }
+
+  #carry({ leftBytes, wantedBytes }: Unsealer): void {
+    this.#carriedBytes = leftBytes;
+    this.#reader.carry(leftBytes, wantedBytes);
   }
 
   /** A packet that lies whole in this read, but whose tag does not, is kept by ssh2 as a view of our buffer. */

@@ -37,7 +37,7 @@ function withRawKeys(kex: Ssh2KeyExchange): void {
       const jwk = { kty: 'OKP', crv: 'X25519', x: theirs.toString('base64url') };
       const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
       // RFC 8731 §3: a secret of zeros (a point of low order) must end the exchange. OpenSSL throws.
-      return positiveMpint(diffieHellman({ privateKey: own().privateKey, publicKey }));
+      return toMpint(diffieHellman({ privateKey: own().privateKey, publicKey }));
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }
@@ -45,7 +45,7 @@ function withRawKeys(kex: Ssh2KeyExchange): void {
 }
 
 /** RFC 4251 §5, without the length: no needless leading zeros, and one where the number would look negative. */
-export function positiveMpint(bytes: Buffer): Buffer {
+export function toMpint(bytes: Buffer): Buffer {
   let at = 0;
   while (at < bytes.length && bytes[at] === 0) at++;
   const magnitude = bytes.subarray(at);

@@ -7,7 +7,7 @@ t.test('what was appended comes out in order, 64 KiB at most at a time, and stay
   const step = fc.oneof(fc.uint8Array({ maxLength: 40_000 }), fc.constant(null));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const received = new Received(2 ** 21);
+      const received = new Received(() => 2 ** 21);
       const given: Buffer[] = [];
       const copies: Buffer[] = [];
       const take = (): void => {
@@ -35,7 +35,7 @@ t.test('what was appended comes out in order, 64 KiB at most at a time, and stay
 });
 
 t.test('a window that comes byte by byte is one piece of its size', async (t) => {
-  const received = new Received(100_000);
+  const received = new Received(() => 100_000);
   const byte = Buffer.from('x');
   for (let count = 0; count < 100_000; count++) received.append(byte);
   const taken = received.take();
