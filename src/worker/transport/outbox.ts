@@ -130,7 +130,8 @@ export class Outbox {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     if (this.#sealer === null) this.#socket.cork(); // ssh2 writes each packet by itself, without its binding in pieces
-    process.nextTick(this.#onFlush);
+    // Not process.nextTick: that runs after each socket's callback, and 64 answers that came in one turn were 64 writes.
+    setImmediate(this.#onFlush);
   }
 
   readonly #onFlush = (): void => {

@@ -229,10 +229,50 @@ t.test('a packet of known length gets a buffer of this length', async (t) => {
   await it.until(() => framing.bodies.length === bodies.length);
   t.same(framing.bodies, bodies);
   t.equal(it.reads[2]?.bytes.length, 20_004, 'and not a byte of the next one');
+  t.equal(it.reads[2]?.view.buffer, it.reads[1]?.view.buffer, 'which stays until it is whole');
   t.ok(
     it.reads.every(({ lease }) => lease === null),
     'nothing is lent before login, however much comes',
   );
+});
+
+t.test('byte by byte: from a length in part, to a packet in part, to several in one read', async (t) => {
+  const buffers = new Buffers();
+  const it = await startReader(t, buffers);
+  const framing = new Framing();
+  it.onRead = (read) => framing.take(read, it.reader, buffers);
+  const bodies = [noise(1, 30), noise(2, 600), noise(3, 0), noise(4, 2)];
+  for (const byte of Buffer.concat(bodies.map(framed))) await it.sendAndRead(Buffer.of(byte));
+  t.same(framing.bodies, bodies);
+  const { size } = new Set(it.reads.map(({ view }) => view.buffer));
+  t.ok(size <= 1 + 2 * bodies.length, `${size} buffers for ${it.reads.length} reads`);
+  const more = [noise(5, 100), noise(6, 200), noise(7, 5_000)];
+  const stream = Buffer.concat(more.map(framed));
+  for (const [from, to] of [
+    [0, 2],
+    [2, 250],
+    [250, 400],
+    [400, 5_311],
+    [5_311, 5_312],
+  ] as const)
+    await it.sendAndRead(stream.subarray(from, to));
+  t.same(framing.bodies.slice(bodies.length), more);
+});
+
+t.test('a length that becomes known asks for another buffer', async (t) => {
+  const buffers = new Buffers();
+  const it = await startReader(t, buffers);
+  const framing = new Framing();
+  it.onRead = (read) => framing.take(read, it.reader, buffers);
+  const body = noise(1, 30_000);
+  const stream = framed(body);
+  await it.sendAndRead(stream.subarray(0, 2));
+  await it.sendAndRead(stream.subarray(2, 10));
+  await it.sendAtOnce(stream.subarray(10));
+  await it.until(() => framing.bodies.length === 1);
+  t.same(framing.bodies, [body]);
+  t.not(it.reads[2]?.view.buffer, it.reads[1]?.view.buffer);
+  t.equal(it.reads[2]?.bytes.length, stream.length, 'with room for all of it');
 });
 
 t.test('carried into a large buffer, within it, and out of it again', async (t) => {
