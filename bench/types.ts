@@ -48,7 +48,7 @@ export type Found =
  *  would need 16 GB. `many-logins`: more than five connections from one address that have not logged in yet, which dropbear's
  *  build forbids. `chosen-port`: a server that was asked for port 0 names the real port in each channel that it then opens
  *  (RFC 4254 §7.2); asyncssh 2.10 names 0, and no client knows which port is meant. */
-export type Feature = 'remote-forward' | 'workers' | 'half-close' | 'shared-process' | 'many-logins' | 'chosen-port';
+export type Feature = 'shared-process' | 'many-logins' | 'chosen-port';
 
 /** What a figure is: its unit, and which way is good. */
 export interface Metric {

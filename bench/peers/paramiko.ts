@@ -7,7 +7,6 @@ import { probePython, startPython } from './python.js';
 export const paramiko: Peer = {
   name: 'paramiko',
   ciphers: ['aes128-ctr', 'aes256-ctr'],
-  lacks: ['half-close'],
   probe: () => probePython('paramiko'),
   start: (options) => startPython('paramiko', 'paramiko_server.py', options),
 };

@@ -4,7 +4,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, freePort } from '../support/child.js';
-import { treeOf } from '../support/process_tree.js';
 import type { Peer } from '../types.js';
 
 const USER = 'bench';
@@ -53,8 +52,15 @@ export function sallyport(name: string, root: string): Peer {
       writeFileSync(configFile, config);
       const child = new Child(process.execPath, [main, 'serve', '--config', configFile], { cwd: dir });
       await child.listening(port);
-      const roots = treeOf([child.pid]).length > 0 ? [child.pid] : [];
-      return { host: '127.0.0.1', port, user: USER, roots, primary: child.pid, config, stop: () => child.stop() };
+      return {
+        host: '127.0.0.1',
+        port,
+        user: USER,
+        roots: [child.pid],
+        primary: child.pid,
+        config,
+        stop: () => child.stop(),
+      };
     },
   };
 }

@@ -25,12 +25,12 @@ export const forwards: Scenario<ForwardsCell> = {
 
   cells: (quick) => [
     quick
-      ? { id: '10 ports, 2 connections', connections: 2, portsEach: 5, needs: ['remote-forward', 'chosen-port'] }
+      ? { id: '10 ports, 2 connections', connections: 2, portsEach: 5, needs: ['chosen-port'] }
       : {
           id: '2,000 ports, 10 connections',
           connections: 10,
           portsEach: 200,
-          needs: ['remote-forward', 'chosen-port'],
+          needs: ['chosen-port'],
         },
   ],
 

@@ -4,8 +4,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { type Digest, equalDigests, PatternSink, PatternSource } from '../../src/load/pattern.js';
 import { VerificationFailed } from '../types.js';
 
-const READ_BYTES = 1024 * 1024;
-
 /** A target whose connections are given to `onConnection`. Reads go into one large buffer, so that the target is
  *  not what is measured. */
 export class Target {
@@ -77,5 +75,3 @@ export function requireEqual(sent: Digest, received: Digest): void {
 function hex(crc: number): string {
   return crc.toString(16).padStart(8, '0');
 }
-
-export { READ_BYTES };

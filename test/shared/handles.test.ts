@@ -2,12 +2,15 @@ import { once } from 'node:events';
 import net from 'node:net';
 import t, { type Test } from 'tap';
 import {
+  acceptHandles,
   adoptHandle,
   closeHandle,
   endHandle,
   handleOf,
   isTcpHandle,
+  peerOfHandle,
   requireHandles,
+  type TcpHandle,
   takeHandle,
 } from '../../src/shared/handles.js';
 import { within } from '../support/deadline.js';
@@ -139,4 +142,31 @@ t.test('close and end: the peer sees the end, calling twice harms nobody', async
     closeHandle(handle);
     t.ok(handle.fd < 0);
   }
+});
+
+t.test('accepted handles come unread, with their peer; a failed accept is an error of the server', async (t) => {
+  const server = net.createServer(() => t.fail('no socket is made'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const accepted = new Promise<TcpHandle>((resolve) => acceptHandles(server, resolve));
+  const peer = net.connect({ host: '127.0.0.1', port: address.port });
+  t.teardown(() => peer.destroy());
+  peer.write('first bytes');
+  const handle = await within(accepted, 'a handle');
+  t.same(peerOfHandle(handle), { address: '127.0.0.1', port: peer.localPort });
+  t.equal(handle.bytesRead, 0);
+  const socket = adoptHandle(handle);
+  t.equal(await within(read(socket, 11), 'the bytes'), 'first bytes');
+  socket.destroy();
+  t.equal(peerOfHandle(handle), undefined, 'a closed one has no peer');
+
+  const failed = once(server, 'error');
+  const listening: unknown = Reflect.get(server, '_handle');
+  if (typeof listening !== 'object' || listening === null) throw new Error('no listening handle');
+  Reflect.get(listening, 'onconnection').call(listening, -24); // EMFILE, as libuv tells it
+  t.match(await within(failed, 'an error'), [{ code: 'EMFILE', syscall: 'accept' }]);
+  t.throws(() => acceptHandles(net.createServer(), () => {}), { code: 'INTERNAL' }, 'a server that does not listen');
 });

@@ -51,6 +51,16 @@ class FakeChannel implements PrimaryChannel {
   }
 }
 
+const IDLE_HANDLER: LinkHandler = {
+  start: () => {},
+  connection: () => true,
+  close: () => {},
+  probe: async () => true,
+  drain: () => {},
+  orphaned: () => {},
+  fault: () => {},
+};
+
 function room(handler: Partial<LinkHandler> = {}) {
   const channel = new FakeChannel();
   const heard: string[] = [];
@@ -230,6 +240,47 @@ t.test('flushed: when the last message is written', async (t) => {
   });
   await new Promise((resolve) => setImmediate(resolve));
   t.equal(done, false);
+  channel.write();
+  await flushed;
+});
+
+t.test('what is said in one turn is one message, in order; an accepted socket is told at once', async (t) => {
+  const channel = new FakeChannel();
+  const turns: (() => void)[] = [];
+  const link = new PrimaryLink(
+    channel,
+    () => NOW_NS,
+    (call) => turns.push(call),
+  );
+  link.listen({ ...IDLE_HANDLER });
+  link.closed(id(1));
+  link.event({ event: 'connection.accepted', conn: 1, peer: 'p', worker: 1 });
+  t.same([channel.sent.length, turns.length], [0, 1], 'nothing before the end of the turn');
+  turns.shift()?.();
+  t.same(
+    channel.sent.map(({ type }) => type),
+    ['hello', 'closed', 'events'],
+  );
+  t.equal(channel.unwritten.length, 1, 'one message');
+  channel.receive(connection, await realHandle(t));
+  t.equal(channel.sent.at(-1)?.type, 'accepted');
+  t.equal(channel.unwritten.length, 2);
+});
+
+t.test('flushed: not before the events are written that waited for others', async (t) => {
+  const channel = new FakeChannel();
+  const link = new PrimaryLink(
+    channel,
+    () => NOW_NS,
+    () => {}, // the process exits before another turn ends
+  );
+  link.listen({ ...IDLE_HANDLER });
+  link.event({ event: 'connection.accepted', conn: 1, peer: 'p', worker: 1 });
+  const flushed = link.flushed();
+  link.event({ event: 'connection.accepted', conn: 2, peer: 'p', worker: 1 });
+  channel.write();
+  const events = (): number => channel.sent.filter(({ type }) => type === 'events').length;
+  t.equal(events(), 2, 'the second one is under way');
   channel.write();
   await flushed;
 });
