@@ -2,6 +2,7 @@
  *  Owns nothing. */
 import { formatHostPort } from '../shared/address.js';
 import { TunnelError } from '../shared/errors.js';
+import { isLoud } from '../shared/event_level.js';
 import type { StartMessage } from '../shared/ipc.js';
 import { Endpoint } from '../worker/endpoint.js';
 import type { Primary, WorkerServer } from '../worker/primary_link.js';
@@ -36,7 +37,7 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
     release: (...lease) => primary.release(...lease),
     closed: (id) => primary.closed(id),
     event(event) {
-      primary.event(event);
+      if (isLoud(event, start.eventLevel)) primary.event(event);
       server[HEARING].event(event);
     },
   });

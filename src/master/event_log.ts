@@ -1,16 +1,19 @@
 /** EVENT LOG: one event, one line, with its time, on stderr; stdout stays free for what a command prints.
- *  Owns the line sink, its own descriptor of stderr, and the level of each event. Pretty on a terminal, JSON elsewhere
+ *  Owns the line sink and its own descriptor of stderr. Pretty on a terminal, JSON elsewhere
  *  (`log.format`). A line may be lost but never waited for; how many were lost is said in the log as soon as a line gets
  *  through again. */
 import { type Logger, pino } from 'pino';
 import { type PrettyOptions, prettyFactory } from 'pino-pretty';
-import type { AuditEvent, EventName, EventSink } from '../shared/events.js';
+import { levelOf } from '../shared/event_level.js';
+import type { AuditEvent, EventSink } from '../shared/events.js';
 import type { LogLevel } from '../shared/log.js';
 import { type Clock, systemClock } from './clock.js';
 import { type DescriptorWriter, LineSink, type WriteBytes, writerTo } from './line_sink.js';
 
 /** What the primary's rooms write to. */
 export interface Log {
+  /** Events below it go nowhere, so that workers need not send them. */
+  readonly eventLevel: LogLevel;
   readonly event: EventSink;
   /** Events that came too fast to be told. */
   lost(worker: number, count: number): void;
@@ -29,45 +32,18 @@ export interface EventLogOptions {
   readonly clock?: Clock;
 }
 
-type Level = 'debug' | 'info' | 'warn' | 'error';
-
-/** Refusals are warnings, since an operator looks for them; the everyday life of channels is for `debug`. */
-const LEVELS: { readonly [event in EventName]: Level } = {
-  'server.listening': 'info',
-  'server.draining': 'info',
-  'server.stopped': 'info',
-  'worker.started': 'info',
-  'worker.exited': 'warn',
-  'connection.accepted': 'info',
-  'connection.refused': 'warn',
-  'connection.closed': 'info',
-  'auth.succeeded': 'info',
-  'auth.partial': 'info',
-  'auth.failed': 'warn',
-  'channel.opened': 'debug',
-  'channel.refused': 'warn',
-  'channel.closed': 'debug',
-  'forward.bound': 'info',
-  'forward.refused': 'warn',
-  'forward.released': 'info',
-};
-
-function levelOf(event: AuditEvent): Level {
-  if (event.event === 'worker.exited' && event.reason === 'DRAINED') return 'info'; // as it was told to
-  if ('reason' in event && (event.reason === 'HOOK_FAILED' || event.reason === 'HOOK_TIMEOUT')) return 'warn';
-  return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
-}
-
 const STDERR = 2;
 
 export class EventLog implements Log {
   readonly #stderr: DescriptorWriter;
   readonly #sink: LineSink;
   readonly #logger: Logger;
+  readonly eventLevel: LogLevel;
   #reported = 0;
   #closed = false;
 
   constructor(options: EventLogOptions) {
+    this.eventLevel = options.level;
     this.#stderr = options.write === undefined ? writerTo(STDERR) : { write: options.write, close: () => undefined };
     const sink = new LineSink({ write: this.#stderr.write, clock: options.clock ?? systemClock });
     const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);

@@ -91,6 +91,7 @@ export class Primary {
         hostKeys,
         ownListeners: this.#listeners?.addresses ?? [],
         workerId,
+        eventLevel: options.log.eventLevel,
         handler: options.handler,
       }),
       clock,

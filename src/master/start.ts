@@ -84,6 +84,8 @@ class HeardLog implements Log {
     this.#log = log;
     this.#listener = listener;
   }
+  /** Whatever the log leaves out. */
+  readonly eventLevel = 'trace';
   readonly event: EventSink = (event) => {
     this.#log.event(event);
     this.#listener.event(event);

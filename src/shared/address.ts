@@ -1,6 +1,6 @@
 /** ADDRESS: one spelling for every host text, and what an address really leads to.
  *  Owns the list of protected ranges. Pure: no DNS, no sockets, never throws on a peer's text. */
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { TunnelError } from './errors.js';
 import { ipv4Bytes, ipv6Bytes, ipv6Text } from './ip_text.js';
@@ -180,6 +180,7 @@ export function parseHostPort(text: string): { readonly host: string; readonly p
 
 /** A socket's `remoteAddress` in canonical form: v4-mapped as IPv4, no zone. Text that is no address stays as it is. */
 export function normalisePeerAddress(text: string): string {
+  if (isIPv4(text)) return text; // Node takes no other spelling than the canonical one
   return parseAddress(withoutZone(text))?.text ?? text;
 }
 

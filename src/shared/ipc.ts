@@ -5,6 +5,7 @@
 import type { Config } from './config.js';
 import type { CloseReason, ErrorCode, RefuseReason } from './errors.js';
 import type { AuditEvent } from './events.js';
+import type { LogLevel } from './log.js';
 import type { PortRange } from './port.js';
 
 /** Number of an SSH connection, unique for the life of the primary; given out by the primary at accept. */
@@ -44,6 +45,8 @@ export interface StartMessage {
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
   readonly workerId: number;
+  /** Events below it are heard by nobody and stay in the worker. */
+  readonly eventLevel: LogLevel;
   /** Null: the config-driven server. */
   readonly handler: HandlerStart | null;
 }
@@ -171,7 +174,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
 };
 
 const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
-  start: { config: 'object', hostKeys: 'object', ownListeners: 'object', workerId: 'number' },
+  start: { config: 'object', hostKeys: 'object', ownListeners: 'object', workerId: 'number', eventLevel: 'string' },
   connection: { id: 'number', peerAddress: 'string', peerPort: 'number', deadlineNs: 'string' },
   revoke: { id: 'number' },
   answer: { ask: 'number', answer: 'object' },

@@ -6,7 +6,7 @@ import type { BindAddress, Destination, Identity, Origin, TcpDestination } from 
 import { safeText } from '../shared/log.js';
 import { isPort, type PortRange } from '../shared/port.js';
 import { after } from '../shared/timer.js';
-import { callHook, kindOf } from './auth/hooks.js';
+import { callHook, isThenable, kindOf } from './auth/hooks.js';
 import type { SessionPolicy } from './connection/peer_opens.js';
 import type { Session } from './connection/session.js';
 import type { DirectPolicy, DirectVerdict } from './forward/direct.js';
@@ -94,7 +94,7 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
 
   async #ask(name: string, closing: AbortSignal, call: (signal: AbortSignal) => unknown): Promise<Asked> {
     const { timeoutMs } = this.#options;
-    const answer = await callHook(async (signal) => await orRefused(() => call(signal)), {
+    const answer = await callHook((signal) => orRefused(() => call(signal)), {
       timeoutMs,
       closing,
       after,
@@ -109,16 +109,21 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
 type Asked = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly refusal: Verdict };
 
 /** A thrown `Refused` is an answer. */
-async function orRefused(call: () => unknown): Promise<unknown> {
+function orRefused(call: () => unknown): unknown {
   try {
     const value = call();
     targetOf(value); // at once: a stream that is destroyed by an error emits it before anybody has awaited it
-    return await value;
+    return isThenable(value) ? Promise.resolve(value).catch(refusedOrThrow) : value;
   } catch (thrown) {
-    const refused = refusalIn(thrown);
-    if (refused !== null) return refused;
-    throw thrown;
+    return refusedOrThrow(thrown);
   }
+}
+
+/** @throws what is no refusal */
+function refusedOrThrow(thrown: unknown): Verdict {
+  const refused = refusalIn(thrown);
+  if (refused !== null) return refused;
+  throw thrown;
 }
 
 /** By its shape: it may be the `Refused` of another copy of this package. */
@@ -142,10 +147,6 @@ function atOnce(value: unknown): unknown {
   if (!isThenable(value)) return value;
   Promise.resolve(value).catch(ignore);
   throw new TunnelError('HOOK_FAILED', 'answered a promise; this hook answers at once');
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function askNow(name: string, call: () => unknown): Verdict {

@@ -22,7 +22,9 @@ function room(workers = 1) {
     workers,
     clock,
     timing: SUPERVISOR_TIMING,
-    startMessage: (workerId) => ({ type: 'start', config, hostKeys: [], ownListeners: [], workerId, handler: null }),
+    startMessage: (workerId) => ({
+      ...{ type: 'start', config, hostKeys: [], ownListeners: [], workerId, eventLevel: 'trace', handler: null },
+    }),
     fork(events) {
       const made: FakeProcess = { events, got: [], killed: false };
       forked.push(made);

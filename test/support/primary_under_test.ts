@@ -89,6 +89,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
     clock: systemClock,
     random: () => 0.999, // never dropped by chance
     log: {
+      eventLevel: 'trace',
       event: (event) => heard.add(event),
       lost: (worker, count) => heard.say(`lost ${count} events of worker ${worker}`),
       info: (text) => heard.say(text),

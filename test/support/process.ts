@@ -16,21 +16,28 @@ export interface StartOptions {
   readonly cwd?: string;
   /** Leaves stdout to the caller, for a program whose stdout carries a tunnel's bytes. Default false. */
   readonly rawStdout?: boolean;
+  /** `stop` asks again and again: OpenSSH 9.2's client sleeps on when a signal comes just before its poll(). Default false. */
+  readonly mayMissSignals?: boolean;
 }
+
+/** Between one such signal and the next. */
+const AGAIN_MS = 500;
 
 export class Running {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #command: string;
+  readonly #mayMissSignals: boolean;
   readonly #exited = deferred<Exit>();
   readonly #waiters = new Set<() => void>();
   #stdout = '';
   #stderr = '';
   #exit: Exit | undefined;
 
-  constructor(child: ChildProcessWithoutNullStreams, command: string, rawStdout: boolean) {
+  constructor(child: ChildProcessWithoutNullStreams, command: string, { rawStdout, mayMissSignals }: StartOptions) {
     this.#child = child;
     this.#command = command;
-    if (!rawStdout) {
+    this.#mayMissSignals = mayMissSignals ?? false;
+    if (rawStdout !== true) {
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         this.#stdout += text;
         this.#wake();
@@ -111,11 +118,14 @@ export class Running {
   /** Sends the signal and waits for the end; SIGKILL when that does not come. Safe to call twice. */
   async stop(signal: NodeJS.Signals = 'SIGTERM', deadlineMs: number = DEADLINE_MS): Promise<Exit> {
     if (!this.hasExited) this.#child.kill(signal);
+    const again = this.#mayMissSignals ? setInterval(() => this.#child.kill(signal), AGAIN_MS) : undefined;
     try {
       return await within(this.exited, `end of ${this.#command} after ${signal}`, deadlineMs, () => this.describe());
     } catch (error) {
       this.#child.kill('SIGKILL');
       throw error;
+    } finally {
+      clearInterval(again);
     }
   }
 
@@ -157,12 +167,14 @@ export function start(t: Test, command: string, args: readonly string[], options
     env: cleanEnvironment(options.env),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  const running = new Running(child, [command, ...args].join(' '), options.rawStdout ?? false);
+  const running = new Running(child, [command, ...args].join(' '), options);
   // A test file that runs out of time exits without its teardowns.
   const killAtExit = (): unknown => child.kill('SIGKILL');
   process.setMaxListeners(process.getMaxListeners() + 1).once('exit', killAtExit);
   void running.exited.then(() => process.off('exit', killAtExit).setMaxListeners(process.getMaxListeners() - 1));
   t.teardown(async () => {
+    // What it said is often the only trace of a failure that does not come again.
+    if (!t.passing()) t.comment(running.describe());
     if (running.hasExited) return;
     child.kill('SIGKILL');
     child.stdin.destroy();

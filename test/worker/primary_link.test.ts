@@ -308,7 +308,7 @@ function life(server: Partial<WorkerServer> | Error) {
   );
   const start = async (): Promise<void> => {
     const config = testConfig({ timeouts: { drain: '7s' } });
-    channel.receive({ type: 'start', config, hostKeys: [], ownListeners: [], workerId: 1 });
+    channel.receive({ type: 'start', config, hostKeys: [], ownListeners: [], workerId: 1, eventLevel: 'info' });
     await new Promise((resolve) => setImmediate(resolve));
     channel.write();
   };

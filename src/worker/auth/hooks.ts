@@ -52,11 +52,26 @@ export interface CallOptions {
   readonly onLate?: (value: unknown) => void;
 }
 
-/** Calls a hook. Never rejects, and settles no later than the deadline or the end of `closing`, whatever the hook does. */
+/** Calls a hook. Never rejects, and settles no later than the deadline or the end of `closing`, whatever the hook does.
+ *  One that answers at once needs no deadline and nobody to listen: most do, several times a login and once a channel. */
 export function callHook(call: (signal: AbortSignal) => unknown, options: CallOptions): Promise<HookAnswer> {
+  const { closing, onLate } = options;
+  if (closing.aborted) return Promise.resolve(CONNECTION_ENDED);
+  const controller = new AbortController();
+  try {
+    const value = call(controller.signal);
+    if (isThenable(value)) return inTime(Promise.resolve(value), controller, options);
+    if (!closing.aborted) return Promise.resolve({ ok: true, value });
+    onLate?.(value); // the hook itself has ended the connection
+    return Promise.resolve(CONNECTION_ENDED);
+  } catch (thrown) {
+    return Promise.resolve(failed(thrown));
+  }
+}
+
+function inTime(asked: Promise<unknown>, controller: AbortController, options: CallOptions): Promise<HookAnswer> {
   const { closing, timeoutMs, onLate } = options;
   return new Promise((resolve) => {
-    const controller = new AbortController();
     let settled = false;
     const finish = (answer: HookAnswer): void => {
       settled = true;
@@ -64,20 +79,31 @@ export function callHook(call: (signal: AbortSignal) => unknown, options: CallOp
       closing.removeEventListener('abort', onClosing);
       resolve(answer);
     };
-    const giveUp = (code: HookFailure, detail: string): void => {
-      finish({ ok: false, code, detail });
+    const giveUp = (answer: HookAnswer): void => {
+      finish(answer);
       controller.abort();
     };
-    const onClosing = (): void => giveUp('HOOK_FAILED', 'the connection ended');
-    const cancelTimer = options.after(timeoutMs, () => giveUp('HOOK_TIMEOUT', `no answer within ${timeoutMs} ms`));
+    const onClosing = (): void => giveUp(CONNECTION_ENDED);
+    const late: HookAnswer = { ok: false, code: 'HOOK_TIMEOUT', detail: `no answer within ${timeoutMs} ms` };
+    const cancelTimer = options.after(timeoutMs, () => giveUp(late));
     closing.addEventListener('abort', onClosing, { once: true });
-    if (closing.aborted) return onClosing();
-    // The async function turns a synchronous throw and a rejection into the same thing.
-    (async () => call(controller.signal))().then(
+    asked.then(
       (value) => (settled ? onLate?.(value) : finish({ ok: true, value })),
-      (thrown: unknown) => finish({ ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) }),
+      (thrown: unknown) => finish(failed(thrown)),
     );
+    if (closing.aborted) onClosing(); // by the hook itself
   });
+}
+
+const CONNECTION_ENDED: HookAnswer = { ok: false, code: 'HOOK_FAILED', detail: 'the connection ended' };
+
+function failed(thrown: unknown): HookAnswer {
+  return { ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) };
+}
+
+/** @throws what a getter named `then` throws */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 /** What a hook's answer to a login is, or null for one that is none of ours. An identity is handed on as it is. */

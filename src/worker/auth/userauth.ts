@@ -2,6 +2,7 @@
  *  Owns the user name under way, the count of tries, the queue of messages and the open prompt. Knows no socket.
  *  Promises: answers in the order of the requests, one at a time; the same way for users that exist and users that do
  *  not; nothing sent once it is over. */
+import { Ending } from '../../shared/ending.js';
 import { reasonOf } from '../../shared/errors.js';
 import type { AuthMethod, Identity, Peer } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
@@ -75,7 +76,7 @@ export class UserAuth {
   readonly #options: UserAuthOptions;
   readonly #credentials: Credentials;
   /** Fires when this is over, and takes running hooks with it. */
-  readonly #closing = new AbortController();
+  readonly #closing = new Ending();
   readonly #queue: Buffer[] = [];
   #working = false;
   #over = false;
@@ -137,7 +138,7 @@ export class UserAuth {
   #stop(): void {
     this.#over = true;
     this.#queue.length = 0;
-    this.#closing.abort();
+    this.#closing.end();
   }
 
   /** One message after the other: the next is looked at when the answer to the last has been sent. */

@@ -2,7 +2,7 @@
  *  global requests to their forwards.
  *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
  *  refused; whatever is under way when the peer goes is undone. */
-import { setMaxListeners } from 'node:events';
+import { Ending } from '../../shared/ending.js';
 import { type CloseReason, type OpenFailed, reasonOf } from '../../shared/errors.js';
 import type { ChannelNews, ForwardNews } from '../../shared/events.js';
 import type { Identity, Peer } from '../../shared/identity.js';
@@ -71,7 +71,7 @@ export class Connection {
   readonly #refusals: Refusals;
   readonly #opens: PeerOpens;
   readonly #liveness: Liveness;
-  readonly #ending = new AbortController();
+  readonly #ending = new Ending();
   #draining = false;
   #unimplemented = 0;
   #lastChannel = 0;
@@ -86,7 +86,6 @@ export class Connection {
       nextChannel: () => ++this.#lastChannel,
       now: options.now,
     };
-    setMaxListeners(0, this.#ending.signal); // one per open under way
     this.#channels = new ChannelTable(transport, {
       maxChannels: limits.maxChannels,
       memoryBytes: limits.memoryBytes,
@@ -102,7 +101,7 @@ export class Connection {
       peer: options.peer,
       connectMs: limits.connectMs,
       tunnels,
-      signal: this.#ending.signal,
+      ending: this.#ending,
       send: (payload) => transport.send(payload),
       onRefused: (event) => this.#refusals.tell(event),
       violated: (what) => this.#violated(what),
@@ -114,7 +113,7 @@ export class Connection {
       policy: options.policy,
       leases: options.leases,
       maxForwards: limits.maxForwards,
-      signal: this.#ending.signal,
+      ending: this.#ending,
       makeTunnel: (bind, onEnd) => new Tunnel(storyOfForwarded(bind), tunnels, onEnd),
       onReleased: (bind, reason, traffic) =>
         options.onEvent({
@@ -181,7 +180,7 @@ export class Connection {
 
   /** The transport is gone. */
   close(): void {
-    this.#ending.abort();
+    this.#ending.end();
     this.#liveness.stop();
     this.#requests.close();
     this.#inbound.close();

@@ -1,6 +1,7 @@
 /** PEER OPENS: the channels that the peer opens (RFC 4254 §5.1): sessions, and tunnels to where the policy lets it.
  *  Owns what may still be opened: nothing new in a drain, no session after no-more-sessions@openssh.com. Every open is confirmed
  *  or refused; whatever is under way when the connection ends is undone. */
+import type { Ending } from '../../shared/ending.js';
 import { REFUSALS, type RefusalCode } from '../../shared/errors.js';
 import type { ChannelKind, RefusalNews } from '../../shared/events.js';
 import { unconnectedSocket } from '../../shared/handles.js';
@@ -32,8 +33,8 @@ export interface PeerOpensOptions {
   readonly peer: Peer;
   readonly connectMs: number;
   readonly tunnels: TunnelOptions;
-  /** Fires when the connection ends. */
-  readonly signal: AbortSignal;
+  /** Of the connection. */
+  readonly ending: Ending;
   readonly send: (payload: Buffer) => void;
   readonly onRefused: (event: RefusalNews) => void;
   readonly violated: (what: string) => void;
@@ -49,10 +50,10 @@ export class PeerOpens {
 
   constructor(options: PeerOpensOptions) {
     this.#options = options;
-    const { policy, signal, tunnels } = options;
+    const { policy, ending, tunnels } = options;
     this.#sessions = {
       ...tunnels,
-      onSession: (session, failed) => policy.onSession(session, signal, failed),
+      onSession: (session, failed) => policy.onSession(session, ending.signal, failed),
       onRefused: (what, reason, detail) =>
         this.#told(reason, { kind: 'session', destination: safeText(`session: ${what}`) }, detail),
     };
@@ -94,13 +95,13 @@ export class PeerOpens {
   }
 
   #openSession(peer: PeerSide): void {
-    const { channels, signal } = this.#options;
+    const { channels, ending } = this.#options;
     if (this.#noMoreSessions) return this.#refuse(peer.id, 'POLICY_DENIED', SESSION);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', SESSION);
     const reservation = channels.reserve();
     if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', SESSION);
     this.#confirm(peer.id, reservation);
-    if (signal.aborted) return;
+    if (ending.hasEnded) return;
     new SessionChannel(channels.open(reservation, peer), this.#sessions);
   }
 
@@ -110,7 +111,7 @@ export class PeerOpens {
   }
 
   async #openDirect(peer: PeerSide, origin: Origin, destination: Destination): Promise<void> {
-    const { channels, policy, resolver, identity, connectMs, tunnels, signal } = this.#options;
+    const { channels, policy, resolver, identity, connectMs, tunnels, ending } = this.#options;
     const story = storyOfDirect(destination);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
     const reservation = channels.reserve();
@@ -121,18 +122,18 @@ export class PeerOpens {
       resolver,
       owner: identity.user,
       connectTimeoutMs: connectMs,
-      signal,
+      signal: ending.signal,
       createSocket: () => unconnectedSocket(tunnel.onread),
     });
     // Everything may have changed during the await: the peer may be gone, the target may have hung up already.
-    if (signal.aborted) return discard(outcome);
+    if (ending.hasEnded) return discard(outcome);
     if (!outcome.ok) {
       channels.cancel(reservation);
       return this.#refuse(peer.id, outcome.code, story, outcome.detail);
     }
     this.#confirm(peer.id, reservation);
     // The confirmation itself may have been one message too many for a peer that does not read.
-    if (signal.aborted) return discard(outcome);
+    if (ending.hasEnded) return discard(outcome);
     const channel = channels.open(reservation, peer);
     if ('socket' in outcome) return tunnel.start(channel, outcome.socket);
     const record = new ChannelRecord(channel, story, tunnels);

@@ -4,6 +4,7 @@
  *  one port; the listener itself is this worker's alone. Promises that all is freed by `close`. */
 import type { Socket } from 'node:net';
 import { normalisePeerAddress } from '../../shared/address.js';
+import type { Ending } from '../../shared/ending.js';
 import type { ForwardEnd } from '../../shared/errors.js';
 import { type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import type { Traffic } from '../../shared/events.js';
@@ -44,7 +45,8 @@ export interface RemoteOptions {
   readonly policy: ListenPolicy;
   readonly leases: Leases;
   readonly maxForwards: number;
-  readonly signal: AbortSignal;
+  /** Of the connection. */
+  readonly ending: Ending;
   /** `onEnd` must be told each channel that came in by the forward and has ended. */
   makeTunnel(bind: BindAddress, onEnd: (channel: Channel) => void): Tunnel;
   /** A forward has ended; `traffic` is that of its channels which have ended by now. */
@@ -98,7 +100,7 @@ export class RemoteForwards {
     if (!isBindable(bind)) return refused('BAD_ADDRESS');
     this.#pending++;
     try {
-      const verdict = await this.#options.policy.checkForward(bind, this.#options.signal);
+      const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
       if (!verdict.allow) return refused(verdict.code, verdict.detail);
       return bind.kind === 'tcp' ? await this.#requestTcp(bind.host, bind.port) : await this.#requestUnix(bind.path);
     } finally {
@@ -134,7 +136,7 @@ export class RemoteForwards {
       const bind: BindAddress = { kind: 'tcp', host, port: answer.port };
       if (port === 0) {
         // A hook that allows "any port" may still mean less than `portRanges` says: the port itself has to pass as well.
-        const verdict = await this.#options.policy.checkForward(bind, this.#options.signal);
+        const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
         if (!verdict.allow) {
           this.#options.leases.release(key);
           return refused(verdict.code, verdict.detail ?? `port ${answer.port}, chosen for port 0`);
@@ -156,7 +158,10 @@ export class RemoteForwards {
     if (socketPathError(real) !== null) return refused('BAD_ADDRESS');
     if (real !== path) {
       // A link in the way may lead out of what the user may bind: the real path has to be permitted as well.
-      const verdict = await this.#options.policy.checkForward({ kind: 'unix', path: real }, this.#options.signal);
+      const verdict = await this.#options.policy.checkForward(
+        { kind: 'unix', path: real },
+        this.#options.ending.signal,
+      );
       if (!verdict.allow) return refused(verdict.code, verdict.detail);
     }
     const answer = await this.#options.leases.lease({ kind: 'unix', path: real });
@@ -172,7 +177,7 @@ export class RemoteForwards {
 
   /** The peer may have gone while we asked and bound: then nothing must be left. */
   #keep(forward: Forward): ForwardOutcome {
-    if (this.#options.signal.aborted) {
+    if (this.#options.ending.hasEnded) {
       this.#free(forward);
       return refused('BIND_FAILED');
     }

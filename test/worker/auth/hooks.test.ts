@@ -107,6 +107,50 @@ t.test('an answer that nobody waits for any more is given to `onLate`, once, and
   }
 });
 
+t.test(
+  'a hook that answers at once sets no clock; one that ends the connection while it does has answered nobody',
+  async (t) => {
+    const closing = new AbortController();
+    const late: unknown[] = [];
+    const options = {
+      timeoutMs: 1,
+      closing: closing.signal,
+      after: () => t.fail('a timer for an answer that is there') as never,
+      onLate: (value: unknown) => late.push(value),
+    };
+    t.strictSame(await callHook(() => 'now', options), { ok: true, value: 'now' });
+    const ends = (): string => {
+      closing.abort();
+      return 'after the end';
+    };
+    t.match(await callHook(ends, options), { ok: false, code: 'HOOK_FAILED' });
+    t.same(late, ['after the end']);
+  },
+);
+
+t.test('a hook that ends the connection and answers later is not waited for', async (t) => {
+  const closing = new AbortController();
+  const late: unknown[] = [];
+  const onLate = (value: unknown): unknown => late.push(value);
+  const ends = async (): Promise<string> => {
+    closing.abort();
+    return 'too late';
+  };
+  const answer = await callHook(ends, { timeoutMs: 1, closing: closing.signal, after: never, onLate });
+  t.match(answer, { ok: false, code: 'HOOK_FAILED' });
+  await new Promise(setImmediate);
+  t.same(late, ['too late']);
+});
+
+t.test('what looks like a promise and breaks when it is looked at is a failure', async (t) => {
+  const broken = Object.defineProperty({}, 'then', {
+    get() {
+      throw new Error('broken');
+    },
+  });
+  t.match(await callHook(() => broken, { timeoutMs: 1, closing: CLOSING, after: never }), { code: 'HOOK_FAILED' });
+});
+
 t.test("a hook that rejects after its deadline is nobody's fault any more", async (t) => {
   let strike = (): void => {};
   const clock = (_ms: number, callback: () => void): (() => void) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
+import { Ending } from '../../../src/shared/ending.js';
 import type { ForwardEnd } from '../../../src/shared/errors.js';
 import { ALLOW, refuse, type Verdict } from '../../../src/shared/errors.js';
 import type { Traffic } from '../../../src/shared/events.js';
@@ -30,7 +31,7 @@ function make(
     readonly check?: (bind: BindAddress) => Verdict | Promise<Verdict>;
   } = {},
 ) {
-  const ending = new AbortController();
+  const ending = new Ending();
   const asked: LeaseTarget[] = [];
   const released: string[] = [];
   const told: string[] = [];
@@ -40,7 +41,7 @@ function make(
   const time = { nowMs: 0 };
   const forwards = new RemoteForwards({
     maxForwards: options.maxForwards ?? 10,
-    signal: ending.signal,
+    ending,
     policy: {
       checkForward: async (bind) => {
         checked.push(nameOf(bind));
@@ -84,7 +85,7 @@ function make(
   });
   /** As a connection that ends: the signal first, then what it holds. */
   const end = (): void => {
-    ending.abort();
+    ending.end();
     forwards.close();
   };
   return { forwards, asked, released, told, releases, time, inbounds, checked, end };

@@ -1,0 +1,38 @@
+/** EVENT LEVEL: how loud each event is in the log.
+ *  Owns the table. Both sides of IPC ask it: the primary for the line, a worker for whether anybody wants to hear. */
+import type { AuditEvent, EventName } from './events.js';
+import { LOG_LEVELS, type LogLevel } from './log.js';
+
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** Refusals are warnings, since an operator looks for them; the everyday life of channels is for `debug`. */
+const LEVELS: { readonly [event in EventName]: Level } = {
+  'server.listening': 'info',
+  'server.draining': 'info',
+  'server.stopped': 'info',
+  'worker.started': 'info',
+  'worker.exited': 'warn',
+  'connection.accepted': 'info',
+  'connection.refused': 'warn',
+  'connection.closed': 'info',
+  'auth.succeeded': 'info',
+  'auth.partial': 'info',
+  'auth.failed': 'warn',
+  'channel.opened': 'debug',
+  'channel.refused': 'warn',
+  'channel.closed': 'debug',
+  'forward.bound': 'info',
+  'forward.refused': 'warn',
+  'forward.released': 'info',
+};
+
+export function levelOf(event: AuditEvent): Level {
+  if (event.event === 'worker.exited' && event.reason === 'DRAINED') return 'info'; // as it was told to
+  if ('reason' in event && (event.reason === 'HOOK_FAILED' || event.reason === 'HOOK_TIMEOUT')) return 'warn';
+  return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
+}
+
+/** Is the event told where everything below `lowest` is left out? */
+export function isLoud(event: AuditEvent, lowest: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(levelOf(event)) >= LOG_LEVELS.indexOf(lowest);
+}
