@@ -17,6 +17,8 @@ interface EchoCell extends Cell {
 const FLOWS = [
   { name: 'beside a bulk flow', connection: 'same' },
   { name: "beside another user's bulk flow", connection: 'other' },
+  // As installed: with a worker per core the two mostly have a process each, as with a server that forks.
+  { name: "beside another user's bulk flow on 2 workers", connection: 'other', workers: 2 },
 ] as const;
 
 export const echo: Scenario<EchoCell> = {
@@ -34,9 +36,9 @@ export const echo: Scenario<EchoCell> = {
   cells(quick) {
     const trips = quick ? { durationMs: 300, atLeast: 20 } : { durationMs: 4_000, atLeast: 500 };
     const cells: EchoCell[] = [{ id: 'alone', trips }];
-    for (const { name, connection } of FLOWS)
+    for (const { name, connection, ...workers } of FLOWS)
       for (const direction of ['up', 'down'] as const)
-        cells.push({ id: `${name}, ${direction}`, trips, flow: { direction, connection } });
+        cells.push({ id: `${name}, ${direction}`, trips, flow: { direction, connection }, ...workers });
     return cells;
   },
 

@@ -50,6 +50,8 @@ export interface ChannelParameters {
   readonly sendWindowBytes: number;
   readonly peerMaxPacketBytes: number;
   readonly receiveWindowBytes: number;
+  /** When the peer was told of it. */
+  readonly announcedMs: number;
 }
 
 export class Channel {
@@ -75,7 +77,7 @@ export class Channel {
     this.#port = port;
     this.#holder = holder;
     this.#send = new SendWindow(parameters.sendWindowBytes);
-    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes, holder);
+    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes, holder, parameters.announcedMs);
     this.#maxPacketBytes = parameters.peerMaxPacketBytes;
   }
 

@@ -76,8 +76,9 @@ export class ChannelTable implements ChannelHolder {
     this.#forget(reservation.id, reservation.windowBytes);
   }
 
-  /** The open succeeded. */
-  open(reservation: Reservation, peer: PeerSide): Channel {
+  /** The open succeeded.
+   *  @param announcedMs when the peer was told of our window: with the confirmation just now, or with our own open */
+  open(reservation: Reservation, peer: PeerSide, announcedMs: number = this.now()): Channel {
     this.#reserved.delete(reservation.id);
     const parameters: ChannelParameters = {
       id: reservation.id,
@@ -85,6 +86,7 @@ export class ChannelTable implements ChannelHolder {
       sendWindowBytes: peer.windowBytes,
       peerMaxPacketBytes: Math.min(peer.maxPacketBytes, MAX_SEND_PACKET_BYTES),
       receiveWindowBytes: reservation.windowBytes,
+      announcedMs,
     };
     const channel = new Channel(this.#port, this, parameters);
     this.#channels.set(channel.id, channel);

@@ -34,30 +34,34 @@ export interface Growth {
 /** What the peer may still send. Credit is given back only for bytes that the other side's socket has taken, so the
  *  bytes that we hold for a channel never exceed its size.
  *
- *  The size grows with the path (DECISIONS 35). A round begins with an adjust and ends with the first byte that only that
- *  adjust allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. A
- *  peer that sends a good part of its window in such a time is held up by the window, or soon will be. */
+ *  The size grows with the path (DECISIONS 35). A round begins with an announcement and ends with the first byte that only
+ *  that one allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. The
+ *  first of them ends with the first byte of all, before which nothing can queue: later ones also last as long as what is
+ *  under way takes, and a short path with a full window looked like a long one (DECISIONS 44). A peer that sends a good part
+ *  of its window in such a time is held up by the window, or soon will be. */
 export class ReceiveWindow {
   readonly #growth: Growth;
   #sizeBytes: number;
   #openBytes: number;
   #deliveredBytes = 0;
   #pathMs = Number.POSITIVE_INFINITY;
-  #roundStartedMs = 0;
+  #roundStartedMs: number;
   /** Bytes until the round ends; none is under way at 0 and below. */
-  #roundLeftBytes = 0;
+  #roundLeftBytes = 1;
   /** Since the end of the round before. */
   #periodStartedMs: number;
   #periodBytes = 0;
   /** What the peer sent when the window grew last. */
   #grownAtBytesPerMs = 0;
 
-  /** @param sizeBytes what the open or its confirmation announced */
-  constructor(sizeBytes: number, growth: Growth) {
+  /** @param sizeBytes what the open or its confirmation announced
+   *  @param announcedMs when that went to the peer: never later, or the path would seem shorter than it is */
+  constructor(sizeBytes: number, growth: Growth, announcedMs: number) {
     this.#sizeBytes = sizeBytes;
     this.#openBytes = sizeBytes;
     this.#growth = growth;
-    this.#periodStartedMs = growth.now();
+    this.#roundStartedMs = announcedMs;
+    this.#periodStartedMs = announcedMs;
   }
   get sizeBytes(): number {
     return this.#sizeBytes;

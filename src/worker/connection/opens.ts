@@ -17,6 +17,7 @@ interface Open {
   /** Null once it was given up: the number stays taken until the peer has answered. */
   settle: Settle | null;
   readonly timer: NodeJS.Timeout;
+  readonly sentMs: number;
 }
 
 export class InboundOpens {
@@ -35,7 +36,7 @@ export class InboundOpens {
     const reservation = this.#table.reserve();
     if (reservation === null) return settle(null, 'CHANNEL_LIMIT');
     const timer = setTimeout(() => this.#giveUp(reservation.id), OPEN_TIMEOUT_MS);
-    this.#opens.set(reservation.id, { reservation, settle, timer });
+    this.#opens.set(reservation.id, { reservation, settle, timer, sentMs: this.#table.now() });
     const { id, windowBytes } = reservation;
     this.#port.send(message(MSG.CHANNEL_OPEN, type, id, windowBytes, MAX_PACKET_BYTES, ...details));
   }
@@ -44,7 +45,7 @@ export class InboundOpens {
   onConfirmation(id: number, peer: PeerSide): void {
     const open = this.#take(id);
     if (open === null) return;
-    const channel = this.#table.open(open.reservation, peer);
+    const channel = this.#table.open(open.reservation, peer, open.sentMs);
     if (open.settle !== null && peer.maxPacketBytes >= MIN_PEER_PACKET_BYTES) {
       open.settle(channel);
       return;

@@ -37,6 +37,7 @@ function make(parameters: Partial<ChannelParameters> = {}) {
     sendWindowBytes: 100,
     peerMaxPacketBytes: 10,
     receiveWindowBytes: 100,
+    announcedMs: 0,
     ...parameters,
   });
   return { port, holder, channel, user: new FakeUser(channel) };
@@ -190,6 +191,7 @@ t.test('§5.3: CLOSE is answered at once, and each side sends one', async (t) =>
       sendWindowBytes: 1,
       peerMaxPacketBytes: 1,
       receiveWindowBytes: 10,
+      announcedMs: 0,
     });
     channel.onData(bytes('early'), null);
     channel.onHold();

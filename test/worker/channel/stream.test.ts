@@ -47,6 +47,7 @@ function make(t: { fail(what: string): unknown }, options: Options = {}) {
       sendWindowBytes: options.windowBytes ?? 1024 * 1024,
       peerMaxPacketBytes: options.maxPacketBytes ?? 32 * 1024,
       receiveWindowBytes: options.receiveWindowBytes ?? 16 * 1024,
+      announcedMs: 0,
     },
   );
   const ends: string[] = [];
