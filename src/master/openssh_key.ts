@@ -1,7 +1,7 @@
 /** OPENSSH KEY: writes a new host key pair in the form that ssh-keygen reads (openssh-key-v1: OpenSSH's PROTOCOL.key).
- *  Owns nothing; the key material comes from node:crypto. */
-import { generateKeyPairSync, type JsonWebKey, randomBytes } from 'node:crypto';
-import { TunnelError } from '../shared/errors.js';
+ *  Owns nothing; the numbers come from new_key.ts. */
+import { randomBytes } from 'node:crypto';
+import { newSignatureKey } from '../shared/new_key.js';
 import { concatFields, type WireField } from '../shared/protocol.js';
 
 export type HostKeyType = 'ed25519' | 'ecdsa';
@@ -35,29 +35,19 @@ interface KeyFields {
 }
 
 function ed25519(): KeyFields {
-  const { x, d } = exported(generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }));
+  const { x, d } = newSignatureKey('ed25519');
   return { name: 'ssh-ed25519', publicFields: [x], privateFields: [x, Buffer.concat([d, x])] };
 }
 
 function ecdsa(): KeyFields {
-  const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
-  const { x, d } = exported(jwk);
-  const point = Buffer.concat([Buffer.of(4), x, bytes(jwk.y)]); // uncompressed, RFC 5656 §3.1
+  const { x, y, d } = newSignatureKey('P-256');
+  const point = Buffer.concat([Buffer.of(4), x, y]); // uncompressed, RFC 5656 §3.1
   const curve = 'nistp256';
   return {
     name: 'ecdsa-sha2-nistp256',
     publicFields: [curve, point],
     privateFields: [curve, point, positiveInteger(d)],
   };
-}
-
-function exported(jwk: JsonWebKey): { x: Buffer; d: Buffer } {
-  return { x: bytes(jwk.x), d: bytes(jwk.d) };
-}
-
-function bytes(value: string | undefined): Buffer {
-  if (value === undefined) throw new TunnelError('INTERNAL', 'a new key has no value');
-  return Buffer.from(value, 'base64url');
 }
 
 /** `mpint` (RFC 4251 §5): no leading zero bytes, but one where the highest bit is set. */

@@ -1,7 +1,8 @@
 /** X25519: our half of curve25519-sha256 (RFC 8731) with raw keys.
  *  Owns nothing. ssh2 writes our public key to DER twice a login and reads the peer's from DER, which in OpenSSL 3 costs more
  *  than the curve itself: 0.2 ms of 2. JSON Web Keys carry the same 32 bytes and take another way (DECISIONS 37). */
-import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, diffieHellman } from 'node:crypto';
+import { newX25519 } from '../../shared/new_key.js';
 import type { Ssh2KeyExchange, Ssh2Protocol } from './ssh2.js';
 
 const KEY_BYTES = 32;
@@ -21,12 +22,9 @@ export function useRawX25519(protocol: Ssh2Protocol): void {
 }
 
 function withRawKeys(kex: Ssh2KeyExchange): void {
-  let pair: { readonly privateKey: KeyObject; readonly publicKey: Buffer } | null = null;
-  const own = (): { readonly privateKey: KeyObject; readonly publicKey: Buffer } => {
-    if (pair === null) {
-      const { privateKey, publicKey } = generateKeyPairSync('x25519');
-      pair = { privateKey, publicKey: Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url') };
-    }
+  let pair: ReturnType<typeof newX25519> | null = null;
+  const own = (): ReturnType<typeof newX25519> => {
+    pair ??= newX25519();
     return pair;
   };
   kex.getPublicKey = () => own().publicKey;

@@ -105,7 +105,9 @@ function exchangeOf(type = '25519') {
 /** The next exchange reckons with the private key given. */
 function withPrivateKey<Value>(privateBytes: Buffer, run: () => Value): Value {
   const made = crypto.generateKeyPairSync;
-  Reflect.set(crypto, 'generateKeyPairSync', () => pairOf(privateBytes));
+  const { privateKey, publicKey } = pairOf(privateBytes);
+  const answer = { privateKey, publicKey: publicKey.export({ format: 'jwk' }) };
+  Reflect.set(crypto, 'generateKeyPairSync', () => answer);
   syncBuiltinESMExports();
   try {
     return run();
