@@ -36,9 +36,9 @@ export const echo: Scenario<EchoCell> = {
   cells(quick) {
     const trips = quick ? { durationMs: 300, atLeast: 20 } : { durationMs: 4_000, atLeast: 500 };
     const cells: EchoCell[] = [{ id: 'alone', trips }];
-    for (const { name, connection, ...workers } of FLOWS)
+    for (const { name, connection, ...server } of FLOWS)
       for (const direction of ['up', 'down'] as const)
-        cells.push({ id: `${name}, ${direction}`, trips, flow: { direction, connection }, ...workers });
+        cells.push({ id: `${name}, ${direction}`, trips, flow: { direction, connection }, ...server });
     return cells;
   },
 

@@ -2,8 +2,9 @@
  *  Owns nothing. */
 import { formatHostPort } from '../shared/address.js';
 import { TunnelError } from '../shared/errors.js';
-import { isLoud } from '../shared/event_level.js';
+import { isEnabled } from '../shared/event_level.js';
 import type { StartMessage } from '../shared/ipc.js';
+import type { LogLevel } from '../shared/log.js';
 import { Endpoint } from '../worker/endpoint.js';
 import type { Primary, WorkerServer } from '../worker/primary_link.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
@@ -31,16 +32,7 @@ export async function serve(
 /** The same in a process of its own, where the server's listeners hear of this worker's connections. (In a single process
  *  they hear the primary, which knows more: peers that it turned away.) */
 export async function serveAndTell(server: Served, start: StartMessage, primary: Primary): Promise<WorkerServer> {
-  const endpoint = await serve(server, start, {
-    login: (...login) => primary.login(...login),
-    lease: (...lease) => primary.lease(...lease),
-    release: (...lease) => primary.release(...lease),
-    closed: (id) => primary.closed(id),
-    event(event) {
-      if (isLoud(event, start.eventLevel)) primary.event(event);
-      server[HEARING].event(event);
-    },
-  });
+  const endpoint = await serve(server, start, tellBoth(server, start.eventLevel, primary));
   return {
     nativeBinding: endpoint.nativeBinding,
     accept(connection) {
@@ -57,5 +49,19 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
       server[HEARING].ended();
     },
     load: () => endpoint.load(),
+  };
+}
+
+/** Events go to the server's listeners, all of them, and to the primary where it tells them on. */
+export function tellBoth(server: Pick<Served, typeof HEARING>, level: LogLevel, primary: Primary): Primary {
+  return {
+    login: (...login) => primary.login(...login),
+    lease: (...lease) => primary.lease(...lease),
+    release: (...lease) => primary.release(...lease),
+    closed: (id) => primary.closed(id),
+    event(event) {
+      if (isEnabled(event, level)) primary.event(event);
+      server[HEARING].event(event);
+    },
   };
 }

@@ -77,6 +77,8 @@ const MIN_WAITING = 16;
 
 /** The log, and beside it a listener. */
 class HeardLog implements Log {
+  /** The listener hears every event. */
+  readonly eventLevel = 'trace';
   readonly #log: EventLog;
   readonly #listener: EventListener;
 
@@ -84,8 +86,6 @@ class HeardLog implements Log {
     this.#log = log;
     this.#listener = listener;
   }
-  /** Whatever the log leaves out. */
-  readonly eventLevel = 'trace';
   readonly event: EventSink = (event) => {
     this.#log.event(event);
     this.#listener.event(event);

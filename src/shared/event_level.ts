@@ -3,7 +3,7 @@
 import type { AuditEvent, EventName } from './events.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 
-type Level = 'debug' | 'info' | 'warn' | 'error';
+type Level = Extract<LogLevel, 'debug' | 'info' | 'warn'>;
 
 /** Refusals are warnings, since an operator looks for them; the everyday life of channels is for `debug`. */
 const LEVELS: { readonly [event in EventName]: Level } = {
@@ -32,7 +32,7 @@ export function levelOf(event: AuditEvent): Level {
   return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
 }
 
-/** Is the event told where everything below `lowest` is left out? */
-export function isLoud(event: AuditEvent, lowest: LogLevel): boolean {
-  return LOG_LEVELS.indexOf(levelOf(event)) >= LOG_LEVELS.indexOf(lowest);
+/** Is the event told at this level of the log, where everything below it is left out? */
+export function isEnabled(event: AuditEvent, level: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(levelOf(event)) >= LOG_LEVELS.indexOf(level);
 }

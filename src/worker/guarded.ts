@@ -113,7 +113,15 @@ function orRefused(call: () => unknown): unknown {
   try {
     const value = call();
     targetOf(value); // at once: a stream that is destroyed by an error emits it before anybody has awaited it
-    return isThenable(value) ? Promise.resolve(value).catch(refusedOrThrow) : value;
+    return isThenable(value) ? orRefusedLater(value) : value;
+  } catch (thrown) {
+    return refusedOrThrow(thrown);
+  }
+}
+
+async function orRefusedLater(value: PromiseLike<unknown>): Promise<unknown> {
+  try {
+    return await value;
   } catch (thrown) {
     return refusedOrThrow(thrown);
   }

@@ -23,7 +23,13 @@ function room(workers = 1) {
     clock,
     timing: SUPERVISOR_TIMING,
     startMessage: (workerId) => ({
-      ...{ type: 'start', config, hostKeys: [], ownListeners: [], workerId, eventLevel: 'trace', handler: null },
+      type: 'start',
+      config,
+      hostKeys: [],
+      ownListeners: [],
+      workerId,
+      eventLevel: 'trace',
+      handler: null,
     }),
     fork(events) {
       const made: FakeProcess = { events, got: [], killed: false };

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isLoud, levelOf } from '../../src/shared/event_level.js';
+import { isEnabled, levelOf } from '../../src/shared/event_level.js';
 import type { AuditEvent } from '../../src/shared/events.js';
 
 const opened: AuditEvent = {
@@ -15,18 +15,18 @@ t.test('an event is told at its own level and at all that are more talkative', a
   t.equal(levelOf(opened), 'debug');
   t.equal(levelOf(failed), 'warn');
   const told = (event: AuditEvent) =>
-    (['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const).map((level) => isLoud(event, level));
+    (['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const).map((level) => isEnabled(event, level));
   t.same(told(opened), [true, true, false, false, false, false]);
   t.same(told(failed), [true, true, true, true, false, false]);
 });
 
 t.test('a fault of a hook is a warning wherever it shows', async (t) => {
   t.equal(
-    isLoud({ event: 'connection.closed', conn: 1, peer: 'p', durationMs: 0, reason: 'HOOK_FAILED' }, 'warn'),
+    isEnabled({ event: 'connection.closed', conn: 1, peer: 'p', durationMs: 0, reason: 'HOOK_FAILED' }, 'warn'),
     true,
   );
   t.equal(
-    isLoud({ event: 'connection.closed', conn: 1, peer: 'p', durationMs: 0, reason: 'PEER_CLOSED' }, 'warn'),
+    isEnabled({ event: 'connection.closed', conn: 1, peer: 'p', durationMs: 0, reason: 'PEER_CLOSED' }, 'warn'),
     false,
   );
 });

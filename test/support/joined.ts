@@ -49,7 +49,7 @@ export async function join(
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 100 * 1024 * 1024, maxPacketBytes = 32_768 } = options;
-  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes });
+  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes }, 0);
   const ends: RelayEnd[] = [];
   const ended = deferred<RelayEnd>();
   const relay = new Relay(buffers, { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts }, (end) => {

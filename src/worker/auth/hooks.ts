@@ -52,21 +52,31 @@ export interface CallOptions {
   readonly onLate?: (value: unknown) => void;
 }
 
-/** Calls a hook. Never rejects, and settles no later than the deadline or the end of `closing`, whatever the hook does.
- *  One that answers at once needs no deadline and nobody to listen: most do, several times a login and once a channel. */
+/** Calls a hook. Never rejects, and settles no later than the end of `closing` or the deadline, which counts from the promise
+ *  that the hook gives. One that answers at once needs no deadline and nobody to listen: most do, several times a login
+ *  and once a channel. */
 export function callHook(call: (signal: AbortSignal) => unknown, options: CallOptions): Promise<HookAnswer> {
   const { closing, onLate } = options;
   if (closing.aborted) return Promise.resolve(CONNECTION_ENDED);
   const controller = new AbortController();
+  let answer: HookAnswer;
   try {
     const value = call(controller.signal);
-    if (isThenable(value)) return inTime(Promise.resolve(value), controller, options);
-    if (!closing.aborted) return Promise.resolve({ ok: true, value });
-    onLate?.(value); // the hook itself has ended the connection
-    return Promise.resolve(CONNECTION_ENDED);
+    if (isThenable(value)) return inTime(adopt(value), controller, options);
+    answer = { ok: true, value };
   } catch (thrown) {
-    return Promise.resolve(failed(thrown));
+    answer = failed(thrown);
   }
+  if (!closing.aborted) return Promise.resolve(answer);
+  // The hook itself has ended the connection.
+  controller.abort();
+  if (answer.ok) onLate?.(answer.value);
+  return Promise.resolve(CONNECTION_ENDED);
+}
+
+/** A promise of ours: the hook's may have a `then` that throws. */
+async function adopt(value: PromiseLike<unknown>): Promise<unknown> {
+  return await value;
 }
 
 function inTime(asked: Promise<unknown>, controller: AbortController, options: CallOptions): Promise<HookAnswer> {

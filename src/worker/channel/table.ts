@@ -77,8 +77,8 @@ export class ChannelTable implements ChannelHolder {
   }
 
   /** The open succeeded.
-   *  @param announcedMs when the peer was told of our window: with the confirmation just now, or with our own open */
-  open(reservation: Reservation, peer: PeerSide, announcedMs: number = this.now()): Channel {
+   *  @param announcedMs when the peer was told of our window, with a confirmation or with our own open; never later */
+  open(reservation: Reservation, peer: PeerSide, announcedMs: number): Channel {
     this.#reserved.delete(reservation.id);
     const parameters: ChannelParameters = {
       id: reservation.id,

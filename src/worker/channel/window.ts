@@ -37,8 +37,9 @@ export interface Growth {
  *  The size grows with the path (DECISIONS 35). A round begins with an announcement and ends with the first byte that only
  *  that one allowed: it lasts as long as the path there and back at least, and the shortest round is taken for the path. The
  *  first of them ends with the first byte of all, before which nothing can queue: later ones also last as long as what is
- *  under way takes, and a short path with a full window looked like a long one (DECISIONS 44). A peer that sends a good part
- *  of its window in such a time is held up by the window, or soon will be. */
+ *  under way takes, and a short path with a full window looked like a long one (DECISIONS 44). It still does behind an
+ *  application that lets its first byte wait. A peer that sends a good part of its window in a path's time is held up by the
+ *  window, or soon will be. */
 export class ReceiveWindow {
   readonly #growth: Growth;
   #sizeBytes: number;
@@ -98,10 +99,12 @@ export class ReceiveWindow {
 
   #endRound(): void {
     const nowMs = this.#growth.now();
+    const isFirst = this.#pathMs === Number.POSITIVE_INFINITY;
     this.#pathMs = Math.min(this.#pathMs, nowMs - this.#roundStartedMs);
     const bytesPerMs = this.#periodBytes / (nowMs - this.#periodStartedMs);
     this.#periodStartedMs = nowMs;
     this.#periodBytes = 0;
+    if (isFirst) return; // one packet tells the path, and no rate
     const isFastEnough = this.#sizeBytes >= this.#pathMs * ENOUGH_BYTES_PER_MS;
     if (isFastEnough || bytesPerMs * this.#pathMs <= this.#sizeBytes * FULL_SHARE) return;
     // A slow link fills a window too, and a larger one makes it no faster.

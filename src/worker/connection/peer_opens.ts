@@ -1,7 +1,7 @@
 /** PEER OPENS: the channels that the peer opens (RFC 4254 §5.1): sessions, and tunnels to where the policy lets it.
  *  Owns what may still be opened: nothing new in a drain, no session after no-more-sessions@openssh.com. Every open is confirmed
  *  or refused; whatever is under way when the connection ends is undone. */
-import type { Ending } from '../../shared/ending.js';
+import type { Ends } from '../../shared/ending.js';
 import { REFUSALS, type RefusalCode } from '../../shared/errors.js';
 import type { ChannelKind, RefusalNews } from '../../shared/events.js';
 import { unconnectedSocket } from '../../shared/handles.js';
@@ -9,7 +9,7 @@ import type { Destination, Identity, Origin, Peer } from '../../shared/identity.
 import { safeText } from '../../shared/log.js';
 import { MSG, message, WireReader } from '../../shared/protocol.js';
 import { ChannelRecord, type ChannelStory } from '../channel/record.js';
-import type { ChannelTable, PeerSide } from '../channel/table.js';
+import type { ChannelTable, PeerSide, Reservation } from '../channel/table.js';
 import { MAX_PACKET_BYTES, MIN_PEER_PACKET_BYTES } from '../channel/window.js';
 import { type DirectOutcome, type DirectPolicy, openDirect } from '../forward/direct.js';
 import { discardTarget, joinInside } from '../forward/inside.js';
@@ -33,8 +33,8 @@ export interface PeerOpensOptions {
   readonly peer: Peer;
   readonly connectMs: number;
   readonly tunnels: TunnelOptions;
-  /** Of the connection. */
-  readonly ending: Ending;
+  /** The connection's end. */
+  readonly ending: Ends;
   readonly send: (payload: Buffer) => void;
   readonly onRefused: (event: RefusalNews) => void;
   readonly violated: (what: string) => void;
@@ -100,9 +100,9 @@ export class PeerOpens {
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', SESSION);
     const reservation = channels.reserve();
     if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', SESSION);
-    this.#confirm(peer.id, reservation);
+    const confirmedMs = this.#confirm(peer.id, reservation);
     if (ending.hasEnded) return;
-    new SessionChannel(channels.open(reservation, peer), this.#sessions);
+    new SessionChannel(channels.open(reservation, peer, confirmedMs), this.#sessions);
   }
 
   /** A fault of ours must not be an unhandled rejection, which would end all connections of the process. */
@@ -131,10 +131,10 @@ export class PeerOpens {
       channels.cancel(reservation);
       return this.#refuse(peer.id, outcome.code, story, outcome.detail);
     }
-    this.#confirm(peer.id, reservation);
+    const confirmedMs = this.#confirm(peer.id, reservation);
     // The confirmation itself may have been one message too many for a peer that does not read.
     if (ending.hasEnded) return discard(outcome);
-    const channel = channels.open(reservation, peer);
+    const channel = channels.open(reservation, peer, confirmedMs);
     if ('socket' in outcome) return tunnel.start(channel, outcome.socket);
     const record = new ChannelRecord(channel, story, tunnels);
     const facts = { identity, peer: this.#options.peer, origin, destination };
@@ -145,9 +145,11 @@ export class PeerOpens {
     });
   }
 
-  #confirm(peerId: number, reservation: { readonly id: number; readonly windowBytes: number }): void {
-    const { id, windowBytes } = reservation;
+  /** @returns when, in monotonic milliseconds */
+  #confirm(peerId: number, { id, windowBytes }: Reservation): number {
+    const nowMs = this.#options.channels.now();
     this.#options.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
+    return nowMs;
   }
 
   #refuse(peerId: number, code: RefusalCode, what: Refused, detail?: string): void {

@@ -4,7 +4,7 @@
  *  one port; the listener itself is this worker's alone. Promises that all is freed by `close`. */
 import type { Socket } from 'node:net';
 import { normalisePeerAddress } from '../../shared/address.js';
-import type { Ending } from '../../shared/ending.js';
+import type { Ends } from '../../shared/ending.js';
 import type { ForwardEnd } from '../../shared/errors.js';
 import { type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import type { Traffic } from '../../shared/events.js';
@@ -45,8 +45,8 @@ export interface RemoteOptions {
   readonly policy: ListenPolicy;
   readonly leases: Leases;
   readonly maxForwards: number;
-  /** Of the connection. */
-  readonly ending: Ending;
+  /** The connection's end. */
+  readonly ending: Ends;
   /** `onEnd` must be told each channel that came in by the forward and has ended. */
   makeTunnel(bind: BindAddress, onEnd: (channel: Channel) => void): Tunnel;
   /** A forward has ended; `traffic` is that of its channels which have ended by now. */

@@ -107,26 +107,49 @@ t.test('an answer that nobody waits for any more is given to `onLate`, once, and
   }
 });
 
-t.test(
-  'a hook that answers at once sets no clock; one that ends the connection while it does has answered nobody',
-  async (t) => {
-    const closing = new AbortController();
-    const late: unknown[] = [];
-    const options = {
-      timeoutMs: 1,
-      closing: closing.signal,
-      after: () => t.fail('a timer for an answer that is there') as never,
-      onLate: (value: unknown) => late.push(value),
-    };
-    t.strictSame(await callHook(() => 'now', options), { ok: true, value: 'now' });
-    const ends = (): string => {
-      closing.abort();
-      return 'after the end';
-    };
-    t.match(await callHook(ends, options), { ok: false, code: 'HOOK_FAILED' });
-    t.same(late, ['after the end']);
-  },
-);
+t.test('a hook that answers at once sets no clock', async (t) => {
+  const after = (): never => t.fail('a timer for an answer that is there') as never;
+  t.strictSame(await callHook(() => 'now', { timeoutMs: 1, closing: CLOSING, after }), { ok: true, value: 'now' });
+});
+
+t.test('one that ends the connection while it answers has answered nobody', async (t) => {
+  const closing = new AbortController();
+  const late: unknown[] = [];
+  let heard: AbortSignal | undefined;
+  const ends = (signal: AbortSignal): string => {
+    heard = signal;
+    closing.abort();
+    return 'after the end';
+  };
+  const onLate = (value: unknown): unknown => late.push(value);
+  const answer = await callHook(ends, { timeoutMs: 1, closing: closing.signal, after: never, onLate });
+  t.match(answer, { ok: false, code: 'HOOK_FAILED' });
+  t.same([late, heard?.aborted], [['after the end'], true]);
+});
+
+t.test('one that ends the connection and throws says only that', async (t) => {
+  const closing = new AbortController();
+  const breaks = (): never => {
+    closing.abort();
+    throw new Error('broken');
+  };
+  const answer = await callHook(breaks, { timeoutMs: 1, closing: closing.signal, after: never });
+  t.match(answer, { ok: false, detail: 'the connection ended' });
+});
+
+t.test('a promise whose own `then` or `catch` misbehaves is a promise all the same', async (t) => {
+  const throwing = Promise.resolve('yes');
+  const deaf = Promise.reject(new Error('no'));
+  Object.defineProperty(throwing, 'then', {
+    value() {
+      throw new Error('broken');
+    },
+  });
+  Object.defineProperty(deaf, 'catch', { value: () => undefined });
+  const options = { timeoutMs: 1, closing: CLOSING, after: never };
+  t.strictSame(await callHook(() => throwing, options), { ok: true, value: 'yes' });
+  t.match(await callHook(() => deaf, options), { ok: false, detail: 'no' });
+});
 
 t.test('a hook that ends the connection and answers later is not waited for', async (t) => {
   const closing = new AbortController();

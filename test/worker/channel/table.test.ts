@@ -18,7 +18,7 @@ function make(options: { maxChannels?: number; memoryBytes?: number } = {}) {
   const open = (windowBytes = 1000): { channel: Channel; user: FakeUser } => {
     const reservation = table.reserve();
     if (reservation === null) throw new Error('no room');
-    const channel = table.open(reservation, { id: 100 + reservation.id, windowBytes, maxPacketBytes: 1_000_000 });
+    const channel = table.open(reservation, { id: 100 + reservation.id, windowBytes, maxPacketBytes: 1_000_000 }, 0);
     return { channel, user: new FakeUser(channel) };
   };
   return { port, violations, table, open };

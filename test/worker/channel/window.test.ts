@@ -153,3 +153,14 @@ t.test('a slow link at the end of a long path: one growth shows that the window 
 t.test('a slow peer on a short path: what queues in a full window does not make the path long', async (t) => {
   t.equal(sendSlowly(1), MAX_FIRST_WINDOW_BYTES);
 });
+
+t.test('one packet tells no rate: a small window does not grow by the first one', async (t) => {
+  let nowMs = 0;
+  const budget = new WindowBudget(256 * 1024);
+  const growth = { now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
+  const window = new ReceiveWindow(budget.grant(), growth, 0);
+  nowMs = 10_000;
+  t.ok(window.consume(32 * 1024));
+  window.deliver(32 * 1024);
+  t.equal(window.sizeBytes, 64 * 1024);
+});

@@ -2,16 +2,17 @@
  *  hostile_basics/forwarded, with real sockets. */
 import { mock } from 'node:test';
 import t, { type Test } from 'tap';
+import { MSG } from '../../../src/shared/protocol.js';
 import type { Channel } from '../../../src/worker/channel/channel.js';
 import { ChannelTable, type PeerSide } from '../../../src/worker/channel/table.js';
 import { InboundOpens } from '../../../src/worker/connection/opens.js';
-import { FakePort } from '../../support/fake_port.js';
+import { FakePort, FakeUser } from '../../support/fake_port.js';
 
-function make(t: Test, maxChannels = 2) {
+function make(t: Test, { maxChannels = 2, memoryBytes = 1024 * 1024, now = (): number => 0 } = {}) {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels, memoryBytes: 1024 * 1024, now: () => 0, violated: t.fail });
+  const table = new ChannelTable(port, { maxChannels, memoryBytes, now, violated: t.fail });
   const opens = new InboundOpens(table, port);
   const outcomes: string[] = [];
   const open = (): void =>
@@ -61,7 +62,7 @@ t.test('an answer in time stops the clock', async (t) => {
 });
 
 t.test('no room', async (t) => {
-  const { outcomes, port, open } = make(t, 0);
+  const { outcomes, port, open } = make(t, { maxChannels: 0 });
   open();
   t.same([outcomes, port.take()], [['CHANNEL_LIMIT'], []]);
 });
@@ -76,3 +77,27 @@ t.test('a lost connection ends what waits, and what was given up is not told aga
   mock.timers.tick(100_000);
   t.same(outcomes, ['PEER_SILENT', 'CONNECTION_LOST']);
 });
+
+t.test(
+  'a window that went out with our open grows with the path, though data stand right behind the answer',
+  async (t) => {
+    let nowMs = 0;
+    const { port, table, opens, open } = make(t, { memoryBytes: 16 * 1024 * 1024, now: () => nowMs });
+    open();
+    nowMs = 100;
+    opens.onConfirmation(0, peer);
+    const channel = table.get(0);
+    if (channel === undefined) throw new Error('no channel');
+    const firstBytes = channel.receiveWindowBytes;
+    const user = new FakeUser(channel);
+    user.onData = (bytes: Buffer): void => channel.delivered(bytes.length);
+    port.take();
+    let credit = firstBytes;
+    for (let trip = 0; trip < 3; trip++) {
+      for (; credit >= 32 * 1024; credit -= 32 * 1024) channel.onData(Buffer.alloc(32 * 1024), null);
+      for (const { type, text } of port.sent.splice(0)) if (type === MSG.CHANNEL_WINDOW_ADJUST) credit += Number(text);
+      nowMs += 100;
+    }
+    t.ok(channel.receiveWindowBytes > firstBytes);
+  },
+);

@@ -76,7 +76,7 @@ function make(
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 1024 * 1024 } = options;
-  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes: 32 * 1024 });
+  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes: 32 * 1024 }, 0);
   const events: ChannelNews[] = [];
   const refused: string[] = [];
   const sessions: Session[] = [];

@@ -52,7 +52,7 @@ function make(
   const reservation = table.reserve();
   if (reservation === null) throw new Error('no room');
   const { windowBytes = 1024 * 1024 } = options;
-  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes: 32 * 1024 });
+  const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes: 32 * 1024 }, 0);
   const ends: string[] = [];
   const buffers = new Buffers();
   joinInside(channel, FACTS, isLookedAt(value) ? value : look(value), {
@@ -716,7 +716,7 @@ t.test('what a tunnel tells, of whatever copy of this package, and nothing of an
   const pump = (): ChannelPump => {
     const reservation = table.reserve();
     if (reservation === null) throw new Error('no room');
-    const channel = table.open(reservation, { id: 9, windowBytes: 1024, maxPacketBytes: 1024 });
+    const channel = table.open(reservation, { id: 9, windowBytes: 1024, maxPacketBytes: 1024 }, 0);
     return new ChannelPump(channel, {
       timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
       buffers: new Buffers(),

@@ -131,7 +131,7 @@ t.test('a forward tells what the channels that came in by it moved, those that h
     });
     const reservation = channels.reserve();
     if (reservation === null) throw new Error('no room');
-    const channel = channels.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 });
+    const channel = channels.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 }, 0);
     inbound.tunnel.start(channel, inbound.socket);
     channel.onData(Buffer.from(send), null);
     channel.onReadEnd();
