@@ -19,7 +19,7 @@ export function resultsPage(results: Results, notes: string): string {
     ...(notes.trim() === '' ? [] : [notes.trim()]),
     '## Ratios to OpenSSH',
     `Above 1 is better than \`${BASELINE}\`, whichever way the metric points: half the CPU and twice the throughput are both ` +
-      '2. From medians of one interleaved run.',
+      '2. From medians. The servers of a cell were measured in turns, in one run; cells may stem from several, which are named below.',
     ...results.scenarios.flatMap(ratioSection),
     '## Absolute figures',
     '> **Noise.** These come from one machine that clients, targets and servers share, and they drift with its temperature, ' +
@@ -136,7 +136,7 @@ function runSection(run: Run, results: Results): string[] {
   const facts = [
     `- Commit ${run.commit.slice(0, COMMIT_CHARS)}${run.dirty ? ' with changes that are not committed' : ''}, Node ` +
       `${machine.node}, ${machine.os}, ${machine.kernel}, ${machine.cpu}, ${machine.cores} cores, ${gib} GiB.`,
-    `- Scenarios: ${cells.join(', ')}; ${run.options.repeats} rounds${run.options.quick ? ', QUICK: figures mean nothing' : ''}.`,
+    `- Scenarios: ${cells.join(', ')}; ${run.options.repeats} ${run.options.repeats === 1 ? 'round' : 'rounds'}${run.options.quick ? ', QUICK: figures mean nothing' : ''}.`,
     ...run.peers.map(({ name, version }) => `- ${name}: ${version}.`),
     ...run.missing.map(({ name, why }) => `- ${name}: not measured, ${why}.`),
   ];
