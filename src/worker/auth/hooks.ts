@@ -108,12 +108,18 @@ function inTime(asked: Promise<unknown>, controller: AbortController, options: C
 const CONNECTION_ENDED: HookAnswer = { ok: false, code: 'HOOK_FAILED', detail: 'the connection ended' };
 
 function failed(thrown: unknown): HookAnswer {
-  return { ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) };
+  try {
+    return { ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) };
+  } catch {
+    return { ok: false, code: 'HOOK_FAILED', detail: 'threw what cannot be read' };
+  }
 }
 
-/** @throws what a getter named `then` throws */
+/** What `await` would wait for: functions too, as stubs of remote calls are.
+ *  @throws what a getter named `then` throws */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  return 'then' in value && typeof value.then === 'function';
 }
 
 /** What a hook's answer to a login is, or null for one that is none of ours. An identity is handed on as it is. */

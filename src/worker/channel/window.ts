@@ -109,8 +109,8 @@ export class ReceiveWindow {
     if (isFastEnough || bytesPerMs * this.#pathMs <= this.#sizeBytes * FULL_SHARE) return;
     // A slow link fills a window too, and a larger one makes it no faster.
     if (bytesPerMs < this.#grownAtBytesPerMs * WORTHWHILE) return;
-    this.#grownAtBytesPerMs = bytesPerMs;
     const grown = this.#growth.grow(this.#sizeBytes);
+    if (grown > 0) this.#grownAtBytesPerMs = bytesPerMs; // else it is tried again: memory comes back
     this.#sizeBytes += grown;
     this.#deliveredBytes += grown; // goes with the next adjust
   }

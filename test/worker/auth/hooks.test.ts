@@ -226,3 +226,22 @@ t.test('what counts as an answer to a login', async (t) => {
   for (const value of [...nonsense, new Error('no'), () => true])
     t.equal(readLoginAnswer(value), null, JSON.stringify(value)?.slice(0, 40));
 });
+
+t.test('a function with a `then` is waited for, as `await` would', async (t) => {
+  const stub = Object.defineProperty(() => {}, 'then', { value: (resolve: (value: boolean) => void) => resolve(true) });
+  t.strictSame(await callHook(() => stub, { timeoutMs: 1, closing: CLOSING, after: never }), { ok: true, value: true });
+});
+
+t.test('what is thrown and cannot be read is a failure', async (t) => {
+  const error = Object.defineProperty(new Error('x'), 'cause', {
+    get() {
+      throw new Error('trap');
+    },
+  });
+  const options = { timeoutMs: 1, closing: CLOSING, after: never };
+  const throwing = (): never => {
+    throw error;
+  };
+  t.match(await callHook(throwing, options), { ok: false, code: 'HOOK_FAILED' });
+  t.match(await callHook(async () => throwing(), options), { ok: false, code: 'HOOK_FAILED' });
+});

@@ -1,6 +1,6 @@
 /** KEYS: key pairs for the tests of auth: made anew in each run, blobs and signatures written by hand from the RFCs, so that
  *  they do not share a mistake with the code under test. Also public keys printed by ssh-keygen, as known answers. */
-import { generateKeyPairSync, type KeyObject, sign as nodeSign } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign as nodeSign } from 'node:crypto';
 import { concatFields } from '../../../src/shared/protocol.js';
 
 export interface TestKey {
@@ -59,8 +59,11 @@ export function rsa(bits = 2048): TestKey {
   };
 }
 
+/** By way of DER: a key just generated must not be exported as a JWK (new_key.ts). */
 function field(key: KeyObject, name: 'x' | 'y' | 'n' | 'e'): Buffer {
-  return Buffer.from(key.export({ format: 'jwk' })[name] ?? '', 'base64url');
+  const der = key.export({ type: 'spki', format: 'der' });
+  const copy = createPublicKey({ key: der, type: 'spki', format: 'der' });
+  return Buffer.from(copy.export({ format: 'jwk' })[name] ?? '', 'base64url');
 }
 
 /** What ssh-keygen printed for keys made for this table; their private halves were thrown away. */

@@ -164,3 +164,20 @@ t.test('one packet tells no rate: a small window does not grow by the first one'
   window.deliver(32 * 1024);
   t.equal(window.sizeBytes, 64 * 1024);
 });
+
+t.test('a growth that was refused does not count: it comes when there is memory again', async (t) => {
+  let nowMs = 0;
+  let hasMemory = false;
+  const growth = { now: () => nowMs, grow: (bytes: number) => (hasMemory ? bytes : 0) };
+  const window = new ReceiveWindow(MAX_FIRST_WINDOW_BYTES, growth, 0);
+  let credit = window.sizeBytes;
+  for (let trip = 0; trip < 20; trip++) {
+    nowMs += 100;
+    hasMemory = trip >= 10;
+    const sent = credit - (credit % 1024);
+    t.ok(window.consume(sent));
+    credit += window.deliver(sent) - sent;
+    if (trip === 9) t.equal(window.sizeBytes, MAX_FIRST_WINDOW_BYTES);
+  }
+  t.ok(window.sizeBytes > MAX_FIRST_WINDOW_BYTES);
+});
