@@ -19,7 +19,8 @@ export function resultsPage(results: Results, notes: string): string {
     ...(notes.trim() === '' ? [] : [notes.trim()]),
     '## Ratios to OpenSSH',
     `Above 1 is better than \`${BASELINE}\`, whichever way the metric points: half the CPU and twice the throughput are both ` +
-      '2. From medians. The servers of a cell were measured in turns, in one run; cells may stem from several, which are named below.',
+      '2. From medians. The servers of a cell were measured in turns, in one run; cells may stem from several, which are ' +
+      'named below.',
     ...results.scenarios.flatMap(ratioSection),
     '## Absolute figures',
     '> **Noise.** These come from one machine that clients, targets and servers share, and they drift with its temperature, ' +

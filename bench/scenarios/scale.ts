@@ -11,8 +11,8 @@ interface ScaleCell extends Cell {
 export const scale: Scenario<ScaleCell> = {
   name: 'scale',
   about:
-    'As many logins for each worker, 16 at a time, on a server with one and with two, all warm. Logins per CPU-second of the workers must stay what ' +
-    'they were; per second of wall time they can only grow where the clients leave a core free.',
+    'As many logins for each worker, 16 at a time, on a server with one and with two, all warm. Logins per CPU-second of the ' +
+    'workers must stay what they were; per second of wall time they can only grow where the clients leave a core free.',
   metrics: [
     { name: 'loginsPerWorkerCpuSecond', unit: '1/s', higherIsBetter: true, headline: true },
     { name: 'loginsPerSecond', unit: '1/s', higherIsBetter: true },
