@@ -66,7 +66,7 @@ export function targets(results: Results): TargetLine[] {
     ]),
     line('HTTP through a tunnel, 64 connections', [
       atLeast('requests/s: ratio to openssh {}', ratio(HTTP_RATE), 1.7),
-      atLeast('p99: {}', ratio(HTTP_P99), 8),
+      atLeast('p99: ratio to openssh {}', ratio(HTTP_P99), 8),
     ]),
     line('echo beside a bulk flow, p99', [
       atLeast('lowest ratio to openssh {}', lowest(ECHO_P99.map((at) => ratio(at))), 1),
