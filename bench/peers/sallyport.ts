@@ -8,8 +8,9 @@ import type { Peer } from '../types.js';
 
 const USER = 'bench';
 
-/** @param root folder of a build, with `build/src` and `package.json` */
-export function sallyport(name: string, root: string): Peer {
+/** @param root folder of a build, with `build/src` and `package.json`
+ *  @param limits of the user, over the suite's own */
+export function sallyport(name: string, root: string, limits: Readonly<Record<string, unknown>> = {}): Peer {
   const main = join(root, 'build/src/cli/main.js');
   return {
     name,
@@ -42,7 +43,7 @@ export function sallyport(name: string, root: string): Peer {
               authorizedKeys: readFileSync(authorizedKeysFile, 'utf8').trim().split('\n'),
               permitOpen: ['127.0.0.0/8:*'],
               permitListen: ['localhost:*'],
-              limits: { connections: 20_000, channels: 4096, forwards: 20_000 },
+              limits: { connections: 20_000, channels: 4096, forwards: 20_000, ...limits },
             },
           },
         },

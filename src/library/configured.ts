@@ -80,6 +80,8 @@ export class ConfiguredServer extends PatternServer {
   }
 
   override limits(identity: Identity): IdentityLimits {
-    return this.#directory?.user(identity.user)?.limits ?? NO_LIMITS;
+    const limits = this.#directory?.user(identity.user)?.limits;
+    if (limits === undefined) return NO_LIMITS;
+    return { ...limits, bytesPerSecond: limits.bytesPerSecond || Number.POSITIVE_INFINITY }; // 0: off
   }
 }

@@ -58,6 +58,7 @@ export function tellBoth(server: Pick<Served, typeof HEARING>, level: LogLevel, 
     login: (...login) => primary.login(...login),
     lease: (...lease) => primary.lease(...lease),
     release: (...lease) => primary.release(...lease),
+    bandwidth: (want) => primary.bandwidth(want),
     closed: (id) => primary.closed(id),
     event(event) {
       if (isEnabled(event, level)) primary.event(event);

@@ -8,6 +8,7 @@ import { requireHandles } from '../shared/handles.js';
 import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { decide } from './admission.js';
+import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
 import type { Log } from './event_log.js';
@@ -67,6 +68,7 @@ export class Primary {
   readonly #options: PrimaryOptions;
   readonly #ledger: Ledger;
   readonly #desk: LeaseDesk;
+  readonly #bandwidth = new Bandwidth();
   readonly #handoff: Handoff;
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
@@ -132,6 +134,7 @@ export class Primary {
       desk: this.#desk,
       handoff: this.#handoff,
       event: options.log.event,
+      bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
       tell: (worker, message) => this.#supervisor.tell(worker, message),
       lost: (worker, count) => options.log.lost(worker, count),
       trouble: (text) => options.log.error(text),

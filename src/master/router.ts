@@ -3,7 +3,7 @@
  *  one whose hand-off was revoked may still talk of it. */
 import { assertNever, reasonOf } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
-import type { Answer, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
+import type { Answer, BandwidthGrant, BandwidthWant, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
 import type { Ledger } from './ledger.js';
@@ -13,6 +13,7 @@ export interface RouterRooms {
   readonly desk: LeaseDesk;
   readonly handoff: Handoff;
   readonly event: EventSink;
+  bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
   tell(worker: number, message: ToWorker): void;
   /** So many events of this worker came too fast to be told. */
   lost(worker: number, count: number): void;
@@ -41,6 +42,9 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       return;
     case 'ask':
       void answer(rooms, worker, message, holds(message.question.id));
+      return;
+    case 'want':
+      rooms.tell(worker, { type: 'grant', ask: message.ask, ...rooms.bandwidth(worker, message) });
       return;
     case 'probed':
       desk.probed(worker, message.probe, message.alive);

@@ -203,6 +203,7 @@ export class Supervisor {
       case 'refused':
       case 'closed':
       case 'ask':
+      case 'want':
       case 'release':
       case 'probed':
       case 'events':

@@ -67,7 +67,16 @@ export const USER_KEYS = {
       why: 'ports are shared by all users and there are only 65535',
       source: 'Sallyport',
     },
-    bytesPerSecond: { kind: 'later', does: 'Bandwidth of this user' },
+    bytesPerSecond: {
+      kind: 'bytes',
+      default: 'off',
+      min: '1KiB',
+      max: '1TiB',
+      off: 'no limit',
+      does: 'Bytes per second in the channels of this user, each direction for itself, over all connections and workers; up to a fifth of a second of it may come at once',
+      why: 'off: a limit slows its user on an empty line too. Counted is what channels carry, not what SSH adds to it',
+      source: 'Sallyport',
+    },
   },
 } as const satisfies Table;
 
@@ -194,7 +203,6 @@ export const SERVER_KEYS = {
       why: 'a peer that does not read is the one that is cut, not its neighbours; more is faster on long fat lines',
       source: 'RFC 4254 §5.2; bandwidth times delay of 1 Gbit/s over 100 ms is 12 MiB',
     },
-    bytesPerSecond: { kind: 'later', does: 'Bandwidth of the server' },
   },
   penalties: { kind: 'later', does: 'Waiting time for sources that fail to log in' },
   timeouts: {

@@ -16,7 +16,7 @@ interface About {
 /** One key. Numbers with a unit stand as they are written in the file; lists and texts likewise. */
 export type Key =
   | (About & Ranged<string> & { readonly kind: 'duration'; readonly off?: string })
-  | (About & Ranged<string> & { readonly kind: 'bytes' })
+  | (About & Ranged<string> & { readonly kind: 'bytes'; readonly off?: string })
   | (About & Ranged<number> & { readonly kind: 'count' })
   | (About & { readonly kind: 'workers'; readonly default: 'auto'; readonly max: number })
   | (About & { readonly kind: 'startups'; readonly default: string })
@@ -43,8 +43,8 @@ export interface Later {
 /** A key that this version has. */
 export type LiveKey = Exclude<Key, Later>;
 
-/** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration `off` says what that word means (it is 0 in the
- *  Config). */
+/** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration and a size `off` says what that word means (it is 0
+ *  in the Config). */
 interface Ranged<T> {
   readonly default: T;
   readonly min: T;
@@ -80,11 +80,11 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
               ? string | null
               : readonly string[];
 
-/** The unit becomes part of the name (`connect` -> `connectMs`), unless it already is the name (`bytes`). */
+/** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }
   ? `${N}Ms`
   : K extends { readonly kind: 'bytes' }
-    ? N extends 'bytes'
+    ? N extends `bytes${string}`
       ? N
       : `${N}Bytes`
     : N;
@@ -101,7 +101,7 @@ export type Values<T> = {
 /** The name under which a key's value stands in the Config; the same rule as `NameOf`. */
 export function nameOf(name: string, key: Key): string {
   if (key.kind === 'duration') return `${name}Ms`;
-  if (key.kind === 'bytes' && name !== 'bytes') return `${name}Bytes`;
+  if (key.kind === 'bytes' && !name.startsWith('bytes')) return `${name}Bytes`;
   return name;
 }
 

@@ -282,4 +282,13 @@ export interface UserLimitsOptions {
    *  Source: Sallyport.
    *  @default 16 */
   readonly forwards?: number | undefined;
+  /** Bytes per second in the channels of this user, each direction for itself, over all connections and workers; up
+   *  to a fifth of a second of it may come at once.
+   *
+   *  Allowed: 1KiB to 1TiB or off (off means no limit).
+   *  Why: off: a limit slows its user on an empty line too. Counted is what channels carry, not what SSH adds to
+   *  it.
+   *  Source: Sallyport.
+   *  @default 'off' */
+  readonly bytesPerSecond?: Bytes | 'off' | undefined;
 }

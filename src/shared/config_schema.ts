@@ -65,7 +65,7 @@ function keySchema(key: LiveKey): JsonSchema {
     case 'duration':
       return text(key.default, `^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$${key.off === undefined ? '' : '|^off$'}`);
     case 'bytes':
-      return text(key.default, '^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$');
+      return text(key.default, `^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$${key.off === undefined ? '' : '|^off$'}`);
     case 'count':
       return { type: 'integer', minimum: key.min, maximum: key.max, default: key.default };
     case 'workers':

@@ -73,7 +73,7 @@ function typeOf(key: LiveKey): string {
     case 'duration':
       return key.off === undefined ? 'Duration' : "Duration | 'off'";
     case 'bytes':
-      return 'Bytes';
+      return key.off === undefined ? 'Bytes' : "Bytes | 'off'";
     case 'count':
       return 'number';
     case 'workers':

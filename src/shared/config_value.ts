@@ -53,7 +53,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
     case 'duration':
       return one((text) => (key.off !== undefined && text === 'off' ? ok(0) : parseWithin(text, key, parseDuration)));
     case 'bytes':
-      return one((text) => parseWithin(text, key, parseBytes));
+      return one((text) => (key.off !== undefined && text === 'off' ? ok(0) : parseWithin(text, key, parseBytes)));
     case 'count':
       return readCount(node, key.min, key.max, allowed, report);
     case 'workers':
@@ -98,9 +98,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
 export function allowedFor(key: LiveKey): string {
   switch (key.kind) {
     case 'duration':
-      return `${key.min} to ${key.max}${key.off === undefined ? '' : ' or off'}`;
     case 'bytes':
-      return `${key.min} to ${key.max}`;
+      return `${key.min} to ${key.max}${key.off === undefined ? '' : ' or off'}`;
     case 'count':
       return `a whole number from ${key.min} to ${key.max}`;
     case 'workers':

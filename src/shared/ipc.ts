@@ -77,6 +77,8 @@ export type ToWorker =
   /** The hand-off was given to somebody else: drop the connection if you have it. */
   | { readonly type: 'revoke'; readonly id: ConnId }
   | { readonly type: 'answer'; readonly ask: AskId; readonly answer: Answer }
+  /** Answers `want`. */
+  | ({ readonly type: 'grant'; readonly ask: AskId } & BandwidthGrant)
   /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
@@ -103,6 +105,8 @@ export type ToPrimary =
   /** What the connection held is free. Why it ended is told by its event. */
   | { readonly type: 'closed'; readonly id: ConnId }
   | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
+  /** At most ten times a second for each user; answered by `grant`. */
+  | ({ readonly type: 'want'; readonly ask: AskId } & BandwidthWant)
   | { readonly type: 'release'; readonly id: ConnId; readonly target: LeaseKey }
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
@@ -123,6 +127,19 @@ export type Question =
       readonly limit: number;
       readonly target: LeaseTarget;
     };
+
+/** Bytes that a worker would like to move for a user whose bytes per second are limited: up from the SSH peer, down to it. */
+export interface BandwidthWant {
+  readonly user: string;
+  readonly bytesPerSecond: number;
+  readonly upBytes: number;
+  readonly downBytes: number;
+}
+/** Bytes that it may move, from 0 to what it wanted. */
+export interface BandwidthGrant {
+  readonly upBytes: number;
+  readonly downBytes: number;
+}
 
 export type LeaseKey =
   | { readonly kind: 'tcp'; readonly port: number }
@@ -166,6 +183,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   refused: { id: 'number', reason: 'string' },
   closed: { id: 'number' },
   ask: { ask: 'number', question: 'object' },
+  want: { ask: 'number', user: 'string', bytesPerSecond: 'number', upBytes: 'number', downBytes: 'number' },
   release: { id: 'number', target: 'object' },
   probed: { probe: 'number', alive: 'boolean' },
   pong: {},
@@ -178,6 +196,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   connection: { id: 'number', peerAddress: 'string', peerPort: 'number', deadlineNs: 'string' },
   revoke: { id: 'number' },
   answer: { ask: 'number', answer: 'object' },
+  grant: { ask: 'number', upBytes: 'number', downBytes: 'number' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
   ping: {},

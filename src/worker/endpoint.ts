@@ -4,7 +4,9 @@
 import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
 import type { ConnId, HostKeyFile } from '../shared/ipc.js';
+import { after } from '../shared/timer.js';
 import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
+import { Bandwidth } from './bandwidth.js';
 import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
 import type { HandedOver, Primary, WorkerServer } from './primary_link.js';
@@ -42,6 +44,7 @@ export class Endpoint implements WorkerServer {
       primary,
       now,
       resolver: new Resolver({ lookup: systemLookup }),
+      bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
       hookTimeoutMs: timeouts.hookMs,
       auth: config.auth,
       transport: {

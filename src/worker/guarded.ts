@@ -70,15 +70,16 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
   }
 
   /** @throws TunnelError HOOK_FAILED, for nonsense too: a limit that is no number would be none */
-  limits(): IdentityLimits {
+  limits(): Required<IdentityLimits> {
     const { hooks, identity } = this.#options;
     const limits: Partial<IdentityLimits> | null | undefined = Object(named('limits', () => hooks.limits(identity)));
     const [connections, channels, forwards] = [limits?.connections, limits?.channels, limits?.forwards].map(readLimit);
-    if (connections !== undefined && channels !== undefined && forwards !== undefined)
-      return { connections, channels, forwards };
+    const bytesPerSecond = readRate(limits?.bytesPerSecond);
+    if (connections !== undefined && channels !== undefined && forwards !== undefined && bytesPerSecond !== undefined)
+      return { connections, channels, forwards, bytesPerSecond };
     throw new TunnelError(
       'HOOK_FAILED',
-      'limits: answered no connections, channels and forwards, each a number from 0 to Infinity',
+      'limits: answered no connections, channels and forwards, each a number from 0 to Infinity, and bytesPerSecond, from 1 or none',
     );
   }
 
@@ -197,6 +198,12 @@ function isVerdict(value: unknown): value is Verdict {
 function readLimit(value: unknown): number | undefined {
   if (typeof value !== 'number' || !(value >= 0)) return undefined;
   return Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER);
+}
+
+/** Nobody who writes 0 means that nothing may ever move. */
+function readRate(value: unknown): number | undefined {
+  if (value === undefined) return Number.POSITIVE_INFINITY;
+  return typeof value === 'number' && value >= 1 ? value : undefined;
 }
 
 function isPortRange(value: unknown): value is PortRange {

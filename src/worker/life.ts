@@ -10,6 +10,7 @@ import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
+import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection, type ConnectionLimits } from './connection/connection.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
@@ -25,6 +26,7 @@ export interface LifeContext {
   readonly primary: Primary;
   readonly transport: TransportOptions;
   readonly resolver: Resolver;
+  readonly bandwidth: Bandwidth;
   readonly limits: ConnectionLimits;
   readonly auth: { readonly maxTries: number; readonly loginGraceTimeMs: number };
   readonly hookTimeoutMs: number;
@@ -61,6 +63,8 @@ export class Life {
   /** What every event of this connection says, before the login and after. */
   readonly #conn: OfConnection;
   #login: OfLogin | null = null;
+  /** Where the user's bytes per second are limited. */
+  #membership: Membership | null = null;
 
   constructor(handedOver: HandedOver, context: LifeContext, onEnd: (life: Life) => void) {
     this.id = handedOver.id;
@@ -197,13 +201,14 @@ export class Life {
     const { user } = identity;
     this.#login = { ...this.#conn, user, ...(fingerprint === undefined ? {} : { fingerprint }) };
     const policy = new GuardedPolicy({ hooks, identity, timeoutMs: hookTimeoutMs });
-    let own: IdentityLimits;
+    let own: Required<IdentityLimits>;
     try {
       own = policy.limits();
     } catch (thrown) {
       transport.disconnect(DISCONNECT.BY_APPLICATION, 'connection closed', 'HOOK_FAILED', reasonOf(thrown));
       return;
     }
+    this.#membership = this.#context.bandwidth.join(user, own.bytesPerSecond);
     const connection = new Connection({
       transport,
       identity,
@@ -216,6 +221,7 @@ export class Life {
       resolver,
       buffers: this.#context.transport.buffers,
       limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },
+      purses: this.#membership,
       onEvent: (event) => {
         this.#tell(event);
         // A channel that ended or was refused is still in its table while that is told.
@@ -242,6 +248,7 @@ export class Life {
     clearTimeout(this.#graceTimer);
     if (stage.name === 'auth') stage.auth.close();
     if (stage.name === 'serving') stage.connection.close();
+    this.#membership?.leave();
     const { socket } = this.#reader;
     if (reason !== 'REVOKED')
       // its end is told by the worker that has it

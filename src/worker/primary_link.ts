@@ -10,6 +10,8 @@ import type { Peer } from '../shared/identity.js';
 import {
   type Answer,
   type AskId,
+  type BandwidthGrant,
+  type BandwidthWant,
   type ConnectionMessage,
   type ConnId,
   isToWorker,
@@ -52,6 +54,8 @@ export interface Primary {
   /** May the connection bind this? `ok` leases it until `release` or `closed`. Never rejects. */
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer>;
   release(id: ConnId, key: LeaseKey): void;
+  /** How much of that may move? Null: there is no primary any more. Never rejects. */
+  bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null>;
   /** Said last, when the connection's listeners are closed: its ports go to others from here on. */
   closed(id: ConnId): void;
   event(event: AuditEvent): void;
@@ -86,6 +90,7 @@ export class PrimaryLink implements Primary {
   readonly #channel: PrimaryChannel;
   readonly #nowNs: () => bigint;
   readonly #asked = new Map<AskId, (answer: Answer) => void>();
+  readonly #wanted = new Map<AskId, (grant: BandwidthGrant | null) => void>();
   #lastAsk = 0;
   /** Said in this turn, and who wants to know when it is written. */
   #batch: ToPrimary[] = [];
@@ -119,6 +124,8 @@ export class PrimaryLink implements Primary {
     this.#channel.onDisconnect(() => {
       for (const settle of this.#asked.values()) settle(GONE);
       this.#asked.clear();
+      for (const settle of this.#wanted.values()) settle(null);
+      this.#wanted.clear();
       handler.orphaned();
     });
     this.send({ type: 'hello' });
@@ -182,6 +189,14 @@ export class PrimaryLink implements Primary {
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer> {
     return this.ask({ kind: 'lease', id, user, limit, target });
   }
+  bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null> {
+    if (!this.#channel.connected) return Promise.resolve(null);
+    const ask = askId(++this.#lastAsk);
+    return new Promise((resolve) => {
+      this.#wanted.set(ask, resolve);
+      this.send({ type: 'want', ask, ...want });
+    });
+  }
   release(id: ConnId, key: LeaseKey): void {
     this.send({ type: 'release', id, target: key });
   }
@@ -211,6 +226,10 @@ export class PrimaryLink implements Primary {
       case 'answer':
         this.#asked.get(message.ask)?.(message.answer);
         this.#asked.delete(message.ask);
+        return;
+      case 'grant':
+        this.#wanted.get(message.ask)?.(message);
+        this.#wanted.delete(message.ask);
         return;
       case 'probe':
         void this.#probe(message.probe, handler.probe(message.id, message.timeoutMs));

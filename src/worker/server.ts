@@ -17,6 +17,9 @@ export interface IdentityLimits {
   readonly channels: number;
   /** Bound forwards of the user, over all workers. */
   readonly forwards: number;
+  /** Bytes per second of the user in channels, each direction for itself, over all workers; at least 1. Left out: no limit.
+   *  What the last login said holds for all of the user's connections. */
+  readonly bytesPerSecond?: number;
 }
 
 /** A hook's answer: yes, no, or a no that names its reason for the log and for the RFC 4254 §5.1 code. */

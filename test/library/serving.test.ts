@@ -27,6 +27,7 @@ t.test('an event below the level of the log stays in the worker, where its liste
       login: async () => ({ ok: true, port: 0 }),
       lease: async () => ({ ok: true, port: 0 }),
       release() {},
+      bandwidth: async () => null,
       closed() {},
       event: (event) => sent.push(event),
     });

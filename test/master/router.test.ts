@@ -37,6 +37,7 @@ function rooms() {
     desk,
     handoff,
     event: (event) => heard.push(event),
+    bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
     lost: (worker, count) => losses.push([worker, count]),
     tell,
     trouble,
@@ -49,6 +50,12 @@ const login: ToPrimary = {
   ask: ASK,
   question: { kind: 'login', id: CONN, user: 'alice', limit: 1 },
 };
+
+t.test('a worker that wants bytes for a user is answered', async (t) => {
+  const made = rooms();
+  route(made.rooms, 2, { type: 'want', ask: ASK, user: 'alice', bytesPerSecond: 9, upBytes: 5, downBytes: 0 });
+  t.same(made.told, [[2, { type: 'grant', ask: ASK, upBytes: 7, downBytes: 0 }]]);
+});
 
 t.test('the holder of a connection is answered, another worker is refused', async (t) => {
   const made = rooms();

@@ -58,6 +58,7 @@ t.test('the unit is part of the name', async (t) => {
   t.equal(nameOf('connect', SERVER_KEYS.timeouts.connect), 'connectMs');
   t.equal(nameOf('memoryPerConnection', SERVER_KEYS.limits.memoryPerConnection), 'memoryPerConnectionBytes');
   t.equal(nameOf('bytes', SERVER_KEYS.rekey.bytes), 'bytes');
+  t.equal(nameOf('bytesPerSecond', USER_KEYS.limits.bytesPerSecond), 'bytesPerSecond');
   t.equal(nameOf('maxTries', SERVER_KEYS.auth.maxTries), 'maxTries');
 });
 

@@ -55,7 +55,7 @@ users:
     authorizedKeys: alice.pub
     password: "${HASH}"
     permitListen: []
-    limits: { forwards: 0 }
+    limits: { forwards: 0, bytesPerSecond: 100MiB }
   bob:
     authorizedKeys:
       - ${KEY}
@@ -89,10 +89,10 @@ log: { level: debug, format: json }
     password: HASH,
     permitOpen: ['*:443'],
     permitListen: [],
-    limits: { connections: 5, channels: 1024, forwards: 0 },
+    limits: { connections: 5, channels: 1024, forwards: 0, bytesPerSecond: 104_857_600 },
   });
   t.same(bob?.authorizedKeys, [{ text: KEY, file: 'c.yaml', line: 21 }]);
-  t.same(bob?.limits, { connections: 5, channels: 1024, forwards: 16 });
+  t.same(bob?.limits, { connections: 5, channels: 1024, forwards: 16, bytesPerSecond: 0 });
   t.same(bob?.permitListen, ['localhost:1024-65535']);
   t.equal(bob?.password, null);
 });
@@ -153,6 +153,14 @@ t.test('one wrong thing each, word for word', async (t) => {
     [
       'timeouts: {hook: off}',
       `1:18: timeouts.hook: "off" is not a number with a unit, allowed: 100ms to 5m ${durations}`,
+    ],
+    [
+      'users: {a: {limits: {bytesPerSecond: 1000}}}',
+      '1:38: users.a.limits.bytesPerSecond: 1000 has no unit, allowed: 1KiB to 1TiB or off (512B, 64KiB, 16MiB, 1GiB or 1TiB)',
+    ],
+    [
+      'defaults: {limits: {bytesPerSecond: 1B}}',
+      '1:37: defaults.limits.bytesPerSecond: "1B" is too small, allowed: 1KiB to 1TiB or off (512B, 64KiB, 16MiB, 1GiB or 1TiB)',
     ],
     ['timeouts: {keepalive: 0}', `1:23: timeouts.keepalive: 0 has no unit, allowed: 1s to 1h or off ${durations}`],
     [
@@ -297,8 +305,6 @@ t.test('keys of later versions are refused, and are no typo', async (t) => {
     ['users: {a: {totp: x}}', 'users.a.totp'],
     ['defaults: {totp: x}', 'defaults.totp'],
     ['limits: {startupsPerSource: 10}', 'limits.startupsPerSource'],
-    ['limits: {bytesPerSecond: 1MiB}', 'limits.bytesPerSecond'],
-    ['users: {a: {limits: {bytesPerSecond: 1MiB}}}', 'users.a.limits.bytesPerSecond'],
     ['penalties: false', 'penalties'],
     ['admin: {listen: "127.0.0.1:1"}', 'admin'],
     ['log: {audit: x}', 'log.audit'],

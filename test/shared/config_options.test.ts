@@ -48,7 +48,7 @@ const EVERYTHING = {
     password: HASH,
     permitOpen: ['*:443'],
     permitListen: [],
-    limits: { connections: 5, channels: 0, forwards: 0 },
+    limits: { connections: 5, channels: 0, forwards: 0, bytesPerSecond: '1MiB' },
   },
 } as const satisfies ConfigOptions;
 

@@ -12,6 +12,9 @@ t.test('only messages of ours pass, with the fields that we count with', async (
     [{ type: 'events', events: {}, lost: 0 }, false],
     [{ type: 'events', events: [null], lost: 0 }, false],
     [{ type: 'load', load: 7 }, false],
+    [{ type: 'want', ask: 1, user: 'a', bytesPerSecond: 1, upBytes: 1, downBytes: 0 }, true],
+    [{ type: 'want', ask: 1, user: 'a', bytesPerSecond: null, upBytes: 1, downBytes: 0 }, false],
+    [{ type: 'want', ask: 1, bytesPerSecond: 1, upBytes: 1, downBytes: 0 }, false],
     [{ type: 'ping' }, false], // the other direction
     [{ type: 'toString' }, false],
     [{ type: '__proto__' }, false],
@@ -27,6 +30,8 @@ t.test('only messages of ours pass, with the fields that we count with', async (
     [{ type: 'revoke', id: 1 }, true],
     [{ type: 'drain', deadlineMs: 1 }, true],
     [{ type: 'drain' }, false],
+    [{ type: 'grant', ask: 1, upBytes: 0, downBytes: 0 }, true],
+    [{ type: 'grant', ask: 1, upBytes: 0 }, false],
     [{ type: 'accepted', id: 1 }, false],
   ];
   for (const [message, passes] of toWorker) t.equal(isToWorker(message), passes, JSON.stringify(message));

@@ -8,7 +8,7 @@ import { TunnelServer } from '../../src/library/tunnel_server.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { takeHandle } from '../../src/shared/handles.js';
-import type { Answer, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
+import type { Answer, BandwidthGrant, BandwidthWant, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
 import { Endpoint } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
@@ -51,6 +51,9 @@ export class FakePrimary implements Primary {
   }
   release(_id: ConnId, key: { kind: 'tcp'; port: number } | { kind: 'unix'; path: string }): void {
     this.released.push(key.kind === 'tcp' ? String(key.port) : key.path);
+  }
+  async bandwidth(want: BandwidthWant): Promise<BandwidthGrant> {
+    return want;
   }
   closed(id: ConnId): void {
     this.closedIds.push(id);

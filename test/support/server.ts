@@ -20,7 +20,7 @@ export interface Login {
 export interface UserSettings {
   readonly permitOpen?: readonly string[];
   readonly permitListen?: readonly string[];
-  readonly limits?: Readonly<Record<string, number>>;
+  readonly limits?: Readonly<Record<string, number | string>>;
 }
 
 export interface ServerOptions {

@@ -317,11 +317,12 @@ function guard(answer: () => unknown): GuardedPolicy {
   return new GuardedPolicy({ hooks: new Loose(answer), identity, timeoutMs: 1000 });
 }
 
-t.test('limits: three numbers, or a fault', async (t) => {
+t.test('limits: three numbers and perhaps a rate, or a fault', async (t) => {
   const limits = (connections: unknown, channels: unknown = 2, forwards: unknown = 3) => ({
     connections,
     channels,
     forwards,
+    bytesPerSecond: Number.POSITIVE_INFINITY,
   });
   for (const [given, kept] of [
     [limits(1), limits(1)],
@@ -329,11 +330,21 @@ t.test('limits: three numbers, or a fault', async (t) => {
     [limits(5.9), limits(5)],
     [limits(Number.POSITIVE_INFINITY), limits(Number.MAX_SAFE_INTEGER)],
     [{ ...limits(1), more: 'of his own' }, limits(1)],
+    [{ ...limits(1), bytesPerSecond: undefined }, limits(1)],
+    [
+      { ...limits(1), bytesPerSecond: 1.5 },
+      { ...limits(1), bytesPerSecond: 1.5 },
+    ],
   ])
     t.strictSame(guard(() => given).limits(), kept);
-  t.strictSame(JSON.parse(JSON.stringify(guard(() => limits(Number.POSITIVE_INFINITY)).limits())), {
-    ...limits(Number.MAX_SAFE_INTEGER),
-  });
+  const { bytesPerSecond: _, ...counts } = limits(Number.MAX_SAFE_INTEGER);
+  t.match(JSON.parse(JSON.stringify(guard(() => limits(Number.POSITIVE_INFINITY)).limits())), counts, 'as JSON has it');
+  for (const bytesPerSecond of [0, 0.9, -1, Number.NaN, '5MiB', null, 5n, {}])
+    t.throws(
+      () => guard(() => ({ ...limits(1), bytesPerSecond })).limits(),
+      { code: 'HOOK_FAILED' },
+      String(bytesPerSecond),
+    );
   const bad = [Number.NaN, -1, Number.NEGATIVE_INFINITY, '5', null, undefined, 5n, {}, [5], true];
   for (const value of bad)
     for (const given of [limits(value), limits(1, value ?? null), limits(1, 2, value ?? null)])

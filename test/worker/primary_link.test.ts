@@ -199,15 +199,35 @@ t.test('each question gets its own answer, in whatever order they come', async (
   ]);
 });
 
+t.test('bytes for a user: each want is answered by its grant', async (t) => {
+  const { channel, link } = room();
+  const want = { user: 'alice', bytesPerSecond: 1_000, upBytes: 200, downBytes: 0 };
+  const [first, second] = [link.bandwidth(want), link.bandwidth({ ...want, user: 'bob' })];
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(channel.said, [
+    { type: 'want', ask: 1, ...want },
+    { type: 'want', ask: 2, ...want, user: 'bob' },
+  ]);
+  channel.receive({ type: 'grant', ask: 2, upBytes: 20, downBytes: 0 });
+  channel.receive({ type: 'grant', ask: 1, upBytes: 10, downBytes: 0 });
+  channel.receive({ type: 'grant', ask: 1, upBytes: 99, downBytes: 99 });
+  t.match(await first, { upBytes: 10, downBytes: 0 });
+  t.match(await second, { upBytes: 20, downBytes: 0 });
+});
+
 t.test('without a primary every question is answered by no, and nothing is sent', async (t) => {
   const { channel, link, heard } = room();
   const before = link.login(id(1), 'alice', 2);
+  const want = { user: 'alice', bytesPerSecond: 1_000, upBytes: 200, downBytes: 0 };
+  const wanted = link.bandwidth(want);
+  await new Promise((resolve) => setImmediate(resolve));
   channel.disconnect();
   const gone = { ok: false, reason: 'DRAINING' };
   t.same(await before, gone);
   t.same(await link.login(id(2), 'alice', 2), gone);
+  t.same([await wanted, await link.bandwidth(want)], [null, null]);
   link.closed(id(1));
-  t.equal(channel.said.length, 1);
+  t.equal(channel.said.length, 2);
   t.same(heard, ['orphaned']);
 });
 

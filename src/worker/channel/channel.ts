@@ -3,6 +3,8 @@
  *  and that `onClose` comes exactly once; promises the peer: never more than its window, EOF before CLOSE, one of each. */
 import { MSG, message } from '../../shared/protocol.js';
 import type { ReadLease } from '../transport/buffers.js';
+import { Meter } from './meter.js';
+import type { Purses } from './purse.js';
 import { type Growth, ReceiveWindow, SendWindow } from './window.js';
 
 /** What a channel needs of the transport. */
@@ -52,6 +54,8 @@ export interface ChannelParameters {
   readonly receiveWindowBytes: number;
   /** When the peer was told of it. */
   readonly announcedMs: number;
+  /** Of its user, where bytes per second are limited: then the peer was told of no window, and gets it as it is paid for. */
+  readonly purses?: Purses | null;
 }
 
 export class Channel {
@@ -62,6 +66,7 @@ export class Channel {
   readonly #holder: ChannelHolder;
   readonly #send: SendWindow;
   readonly #receive: ReceiveWindow;
+  readonly #meter: Meter | null;
   readonly #maxPacketBytes: number;
   #user: ChannelUser | null = null;
   #eofSent = false;
@@ -77,7 +82,14 @@ export class Channel {
     this.#port = port;
     this.#holder = holder;
     this.#send = new SendWindow(parameters.sendWindowBytes);
-    this.#receive = new ReceiveWindow(parameters.receiveWindowBytes, holder, parameters.announcedMs);
+    const { purses = null, receiveWindowBytes, announcedMs } = parameters;
+    this.#receive = new ReceiveWindow(
+      receiveWindowBytes,
+      holder,
+      announcedMs,
+      purses === null ? receiveWindowBytes : 0,
+    );
+    this.#meter = purses === null ? null : new Meter(purses, this.#receive, this);
     this.#maxPacketBytes = parameters.peerMaxPacketBytes;
   }
 
@@ -91,18 +103,26 @@ export class Channel {
   get receiveWindowBytes(): number {
     return this.#receive.sizeBytes;
   }
-  /** How much `write` could take as far as the peer's window goes. */
+  /** How much `write` could take as far as the peer's window and its user's limit go. */
   get sendWindowBytes(): number {
-    return this.#send.bytes;
+    return this.#meter === null ? this.#send.bytes : Math.min(this.#send.bytes, this.#meter.sendableBytes);
   }
   /** Could `write` take at least one byte now? */
   get writable(): boolean {
+    return this.#isOpen && (this.#meter === null || this.#meter.sendableBytes > 0);
+  }
+  get #isOpen(): boolean {
     return this.#send.bytes > 0 && this.#port.writable && !this.#eofSent && !this.#closeSent;
+  }
+  /** Its user's bytes per second are used up: that nothing moves does not mean that nobody wants to. */
+  get isThrottled(): boolean {
+    return this.#meter?.isWaiting ?? false;
   }
 
   /** Gives the channel its user; before that no data may come in (the open has not been confirmed). */
   attach(user: ChannelUser): void {
     this.#user = user;
+    this.#meter?.begin();
   }
 
   /** The user has closed the channel and wants to hear no more of it. */
@@ -115,21 +135,34 @@ export class Channel {
   /** Sends as much of `source[start..end)` as window and socket allow. The bytes are copied before it returns.
    *  @returns the offset behind the last byte taken; when that is less than `end`, `onWritable` follows later */
   write(source: Uint8Array, start: number, end: number): number {
+    return this.#write(source, start, end, false);
+  }
+  /** The same for the peer's stderr (RFC 4254 §5.2), which shares the window. */
+  writeStderr(source: Uint8Array, start: number, end: number): number {
+    return this.#write(source, start, end, true);
+  }
+
+  #write(source: Uint8Array, start: number, end: number, isStderr: boolean): number {
+    const most = this.#meter === null ? end : Math.min(end, start + this.#meter.sendableBytes);
     let at = start;
-    while (at < end && this.writable) {
-      const bytes = Math.min(end - at, this.#send.bytes, this.#maxPacketBytes);
-      this.#port.sendData(this.#peerId, source, at, at + bytes);
-      this.#send.take(bytes);
-      this.#bytesOut += bytes;
-      at += bytes;
+    while (at < most && this.#isOpen) {
+      const behind = at + Math.min(most - at, this.#send.bytes, this.#maxPacketBytes);
+      if (isStderr) this.#port.send(stderrMessage(this.#peerId, source.subarray(at, behind)));
+      else this.#port.sendData(this.#peerId, source, at, behind);
+      this.#send.take(behind - at);
+      at = behind;
     }
+    this.#bytesOut += at - start;
+    this.#meter?.sent(at - start);
     this.awaitWritable();
     return at;
   }
 
-  /** Asks for `onWritable` where the transport takes nothing now. (A window that is used up asks by itself.) */
+  /** Asks for `onWritable` where the transport or the user's limit takes nothing now. (A window that is used up asks by
+   *  itself.) */
   awaitWritable(): void {
     if (!this.#port.writable) this.#holder.block(this);
+    else if (this.#meter !== null && this.#isOpen && this.#meter.sendableBytes === 0) this.#meter.awaitSendable();
   }
 
   /** Accounts for source bytes that `write` could not take and that the user keeps; negative when it has sent them. */
@@ -139,9 +172,15 @@ export class Channel {
 
   /** `bytes` of what `onData` gave have been taken by the other side: only now the peer gets new credit for them. */
   delivered(bytes: number): void {
+    if (this.#meter !== null) return this.#meter.taken(bytes);
     const adjust = this.#receive.deliver(bytes);
-    if (adjust > 0 && !this.#eofReceived && !this.#closeSent && !this.#closeReceived)
-      this.#port.send(message(MSG.CHANNEL_WINDOW_ADJUST, this.#peerId, adjust));
+    if (adjust > 0) this.adjust(adjust);
+  }
+
+  /** The peer may send so many bytes more. */
+  adjust(bytes: number): void {
+    if (!this.#eofReceived && !this.#closeSent && !this.#closeReceived)
+      this.#port.send(message(MSG.CHANNEL_WINDOW_ADJUST, this.#peerId, bytes));
   }
 
   /** No more data from us (RFC 4254 §5.3). The other direction goes on. */
@@ -156,21 +195,6 @@ export class Channel {
     if (this.#closeSent) return;
     this.#closeSent = true;
     this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId));
-  }
-
-  /** The same for the peer's stderr (RFC 4254 §5.2), which shares the window. */
-  writeStderr(source: Uint8Array, start: number, end: number): number {
-    let at = start;
-    while (at < end && this.writable) {
-      const bytes = Math.min(end - at, this.#send.bytes, this.#maxPacketBytes);
-      const part = source.subarray(at, at + bytes);
-      this.#port.send(message(MSG.CHANNEL_EXTENDED_DATA, this.#peerId, EXTENDED_DATA_STDERR, part));
-      this.#send.take(bytes);
-      this.#bytesOut += bytes;
-      at += bytes;
-    }
-    this.awaitWritable();
-    return at;
   }
 
   /** A request without reply wanted, e.g. exit-status (RFC 4254 §6.10). */
@@ -206,12 +230,14 @@ export class Channel {
   onEof(): void {
     if (this.#eofReceived || this.#closeReceived) return;
     this.#eofReceived = true;
+    this.#meter?.endUp();
     if (!this.#closeSent) this.#user?.onEof();
   }
 
   onPeerClose(): void {
     if (this.#closeReceived) return;
     this.#closeReceived = true;
+    this.#meter?.end();
     const user = this.#user;
     this.#user = null;
     if (!this.#closeSent) {
@@ -250,6 +276,7 @@ export class Channel {
     this.#user = null;
     this.#closeReceived = true;
     this.#closeSent = true;
+    this.#meter?.end();
     user?.onClose(ignore);
   }
 
@@ -274,3 +301,7 @@ export class Channel {
 function ignore(): void {}
 
 const EXTENDED_DATA_STDERR = 1;
+
+function stderrMessage(peerId: number, bytes: Uint8Array): Buffer {
+  return message(MSG.CHANNEL_EXTENDED_DATA, peerId, EXTENDED_DATA_STDERR, bytes);
+}

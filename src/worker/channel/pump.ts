@@ -275,7 +275,13 @@ export class ChannelPump implements ChannelUser {
   #rest(afterMs: number): void {
     if (this.#over) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = afterMs === 0 ? null : setTimeout(() => this.#finish('IDLE_TIMEOUT'), afterMs).unref();
+    this.#timer = afterMs === 0 ? null : setTimeout(() => this.#onRest(), afterMs).unref();
+  }
+
+  /** Nothing has moved for a while. One that may not move at present is no idle one. */
+  #onRest(): void {
+    if (this.channel.isThrottled) this.#timer?.refresh();
+    else this.#finish('IDLE_TIMEOUT');
   }
 
   #finish(end: ChannelEnd, detail?: string): void {

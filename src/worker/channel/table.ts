@@ -1,6 +1,8 @@
 /** CHANNEL TABLE: the channels of one connection by our number.
  *  Owns the numbers, the cap, and the turn order of channels that wait for the transport. */
 import { Channel, type ChannelHolder, type ChannelParameters, type ChannelPort } from './channel.js';
+import { meteredWindowBytes } from './meter.js';
+import type { Purses } from './purse.js';
 import { WindowBudget } from './window.js';
 
 /** What the peer said of its side of a channel: in its open, or in its confirmation of ours. */
@@ -14,6 +16,8 @@ export interface PeerSide {
 export interface Reservation {
   readonly id: number;
   readonly windowBytes: number;
+  /** What the peer is told of it at first; the rest comes by window adjusts. */
+  readonly openBytes: number;
 }
 
 export interface ChannelTableOptions {
@@ -23,6 +27,8 @@ export interface ChannelTableOptions {
   violated(what: string): void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+  /** Of the user, where bytes per second are limited. */
+  readonly purses?: Purses | null;
 }
 
 export class ChannelTable implements ChannelHolder {
@@ -32,6 +38,7 @@ export class ChannelTable implements ChannelHolder {
   readonly #maxHeldBytes: number;
   readonly #violated: (what: string) => void;
   readonly #budget: WindowBudget;
+  readonly #purses: Purses | null;
   readonly #channels = new Map<number, Channel>();
   readonly #reserved = new Map<number, number>();
   readonly #free: number[] = [];
@@ -48,6 +55,7 @@ export class ChannelTable implements ChannelHolder {
     this.#maxHeldBytes = options.memoryBytes / 4;
     this.#violated = options.violated;
     this.#budget = new WindowBudget(options.memoryBytes);
+    this.#purses = options.purses ?? null;
   }
 
   get size(): number {
@@ -65,9 +73,10 @@ export class ChannelTable implements ChannelHolder {
   reserve(): Reservation | null {
     if (this.size >= this.#maxChannels) return null;
     const id = this.#free.pop() ?? this.#next++;
-    const windowBytes = this.#budget.grant();
+    const purses = this.#purses;
+    const windowBytes = purses === null ? this.#budget.grant() : this.#budget.grant(meteredWindowBytes(purses));
     this.#reserved.set(id, windowBytes);
-    return { id, windowBytes };
+    return { id, windowBytes, openBytes: purses === null ? windowBytes : 0 };
   }
 
   /** The open failed: the number is free again. */
@@ -87,6 +96,7 @@ export class ChannelTable implements ChannelHolder {
       peerMaxPacketBytes: Math.min(peer.maxPacketBytes, MAX_SEND_PACKET_BYTES),
       receiveWindowBytes: reservation.windowBytes,
       announcedMs,
+      purses: this.#purses,
     };
     const channel = new Channel(this.#port, this, parameters);
     this.#channels.set(channel.id, channel);

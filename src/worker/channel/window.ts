@@ -55,17 +55,23 @@ export class ReceiveWindow {
   /** What the peer sent when the window grew last. */
   #grownAtBytesPerMs = 0;
 
-  /** @param sizeBytes what the open or its confirmation announced
-   *  @param announcedMs when that went to the peer: never later, or the path would seem shorter than it is */
-  constructor(sizeBytes: number, growth: Growth, announcedMs: number) {
+  /** @param sizeBytes as far as the window may open
+   *  @param announcedMs when the peer was told of it: never later, or the path would seem shorter than it is
+   *  @param openBytes what the open or its confirmation announced; less than the size where more has to be paid for */
+  constructor(sizeBytes: number, growth: Growth, announcedMs: number, openBytes: number = sizeBytes) {
     this.#sizeBytes = sizeBytes;
-    this.#openBytes = sizeBytes;
+    this.#openBytes = openBytes;
     this.#growth = growth;
+    if (openBytes === 0) this.#roundLeftBytes = 0; // the path is measured from the first credit
     this.#roundStartedMs = announcedMs;
     this.#periodStartedMs = announcedMs;
   }
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+  /** What the peer may send and has not sent. */
+  get openBytes(): number {
+    return this.#openBytes;
   }
   /** Data has come. @returns false when the peer sent more than it may */
   consume(bytes: number): boolean {
@@ -87,9 +93,13 @@ export class ReceiveWindow {
       return 0;
     const adjust = this.#deliveredBytes;
     this.#deliveredBytes = 0;
-    if (this.#roundLeftBytes <= 0) this.#beginRound();
-    this.#openBytes += adjust;
+    this.open(adjust);
     return adjust;
+  }
+  /** A WINDOW_ADJUST of so many bytes goes out. */
+  open(bytes: number): void {
+    if (this.#roundLeftBytes <= 0) this.#beginRound();
+    this.#openBytes += bytes;
   }
 
   #beginRound(): void {
@@ -148,9 +158,10 @@ export class WindowBudget {
   get grantedBytes(): number {
     return this.#grantedBytes;
   }
-  grant(): number {
+  /** @param mostBytes more than that would be of no use */
+  grant(mostBytes: number = MAX_FIRST_WINDOW_BYTES): number {
     const share = Math.floor((this.#budgetBytes - this.#grantedBytes) / 4);
-    const bytes = Math.max(MIN_WINDOW_BYTES, Math.min(MAX_FIRST_WINDOW_BYTES, share));
+    const bytes = Math.min(mostBytes, Math.max(MIN_WINDOW_BYTES, Math.min(MAX_FIRST_WINDOW_BYTES, share)));
     this.#grantedBytes += bytes;
     return bytes;
   }

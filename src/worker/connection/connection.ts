@@ -9,6 +9,7 @@ import type { Identity, Peer } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
 import type { Channel } from '../channel/channel.js';
+import type { Purses } from '../channel/purse.js';
 import { ChannelTable, type PeerSide } from '../channel/table.js';
 import { MAX_PACKET_BYTES } from '../channel/window.js';
 import type { DirectPolicy } from '../forward/direct.js';
@@ -53,6 +54,8 @@ export interface ConnectionOptions {
   readonly resolver: Resolver;
   readonly buffers: Buffers;
   readonly limits: ConnectionLimits;
+  /** Of the user, where bytes per second are limited. */
+  readonly purses?: Purses | null;
   /** Events of channels and forwards; the server adds the connection's own fields. */
   readonly onEvent: (event: ChannelNews | ForwardNews) => void;
   /** Monotonic milliseconds. */
@@ -91,6 +94,7 @@ export class Connection {
       memoryBytes: limits.memoryBytes,
       now: options.now,
       violated: (what) => this.#violated(what),
+      purses: options.purses ?? null,
     });
     this.#refusals = new Refusals(options);
     this.#opens = new PeerOpens({

@@ -37,8 +37,8 @@ export class InboundOpens {
     if (reservation === null) return settle(null, 'CHANNEL_LIMIT');
     const timer = setTimeout(() => this.#giveUp(reservation.id), OPEN_TIMEOUT_MS);
     this.#opens.set(reservation.id, { reservation, settle, timer, sentMs: this.#table.now() });
-    const { id, windowBytes } = reservation;
-    this.#port.send(message(MSG.CHANNEL_OPEN, type, id, windowBytes, MAX_PACKET_BYTES, ...details));
+    const { id, openBytes } = reservation;
+    this.#port.send(message(MSG.CHANNEL_OPEN, type, id, openBytes, MAX_PACKET_BYTES, ...details));
   }
 
   /** RFC 4254 §5.1. An answer to no question is passed over. */

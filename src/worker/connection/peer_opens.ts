@@ -146,9 +146,9 @@ export class PeerOpens {
   }
 
   /** @returns when, in monotonic milliseconds */
-  #confirm(peerId: number, { id, windowBytes }: Reservation): number {
+  #confirm(peerId: number, { id, openBytes }: Reservation): number {
     const nowMs = this.#options.channels.now();
-    this.#options.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, windowBytes, MAX_PACKET_BYTES));
+    this.#options.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, peerId, id, openBytes, MAX_PACKET_BYTES));
     return nowMs;
   }
 

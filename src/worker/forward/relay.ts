@@ -78,7 +78,7 @@ export class Relay implements ChannelUser {
       this.#targetFailed = true; // 'close' follows
     });
     socket.on('close', () => this.#onSocketClosed());
-    socket.on('timeout', () => this.#finish('IDLE_TIMEOUT'));
+    socket.on('timeout', () => this.#onRest());
     if (this.#timeouts.idleChannelMs > 0) socket.setTimeout(this.#timeouts.idleChannelMs);
     channel.attach(this);
     if (socket.destroyed) this.#finish('TARGET_ERROR');
@@ -137,7 +137,7 @@ export class Relay implements ChannelUser {
         return;
       }
     }
-    if (!channel.writable) return;
+    if (!channel.writable) return channel.awaitWritable();
     this.#paused = false;
     this.#socket?.resume();
   }
@@ -254,6 +254,12 @@ export class Relay implements ChannelUser {
     this.#lingerTimer.unref();
     socket.setTimeout(0);
     socket.resume();
+  }
+
+  /** Nothing has moved for a while. One that may not move at present is no idle one. */
+  #onRest(): void {
+    if (this.#channel?.isThrottled !== true) return this.#finish('IDLE_TIMEOUT');
+    this.#socket?.setTimeout(this.#socket.timeout ?? 0);
   }
 
   #onSocketClosed(): void {
