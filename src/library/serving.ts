@@ -59,7 +59,7 @@ export function tellBoth(server: Pick<Served, typeof HEARING>, level: LogLevel, 
     lease: (...lease) => primary.lease(...lease),
     release: (...lease) => primary.release(...lease),
     bandwidth: (want) => primary.bandwidth(want),
-    closed: (id) => primary.closed(id),
+    closed: (...closed) => primary.closed(...closed),
     event(event) {
       if (isEnabled(event, level)) primary.event(event);
       server[HEARING].event(event);

@@ -4,13 +4,13 @@ import { unlink } from 'node:fs/promises';
 import { formatHostPort } from '../shared/address.js';
 import type { Config } from '../shared/config.js';
 import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
-import { requireHandles } from '../shared/handles.js';
+import { lastWords, requireHandles } from '../shared/handles.js';
 import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
-import { decide } from './admission.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
+import { Door, type DoorStatus } from './door.js';
 import type { Log } from './event_log.js';
 import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } from './handoff.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
@@ -54,26 +54,25 @@ export interface PrimaryOptions {
 }
 
 /** Numbers for status pages and tests. */
-export interface PrimaryStatus {
+export interface PrimaryStatus extends DoorStatus {
   readonly connections: number;
   readonly unauthenticated: number;
   /** Sockets that no worker has acknowledged. */
   readonly waiting: number;
   readonly handoff: Readonly<HandoffCounters>;
-  readonly refused: { readonly [reason in RefuseReason]: number };
   readonly workers: readonly WorkerStatus[];
 }
 
 export class Primary {
   readonly #options: PrimaryOptions;
   readonly #ledger: Ledger;
+  readonly #door: Door;
   readonly #desk: LeaseDesk;
   readonly #bandwidth = new Bandwidth();
   readonly #handoff: Handoff;
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
   readonly #rules: DispatchRules;
-  readonly #refused = { AT_CAPACITY: 0, STARTUPS: 0, NO_WORKER: 0, HANDOFF_FAILED: 0, DRAINING: 0 };
   #listeners: ServerListeners | undefined;
   #lastId = 0;
   #toldOfBinding = false;
@@ -84,6 +83,7 @@ export class Primary {
     this.#options = options;
     this.#rules = { lateMs: timing.supervisor.lateMs, inFlight: IN_FLIGHT };
     this.#ledger = new Ledger({ random: options.random });
+    this.#door = new Door({ ...options, event: options.log.event });
     this.#supervisor = new Supervisor({
       workers: config.workers,
       fork: options.fork,
@@ -131,6 +131,7 @@ export class Primary {
     );
     this.#rooms = {
       ledger: this.#ledger,
+      door: this.#door,
       desk: this.#desk,
       handoff: this.#handoff,
       event: options.log.event,
@@ -184,6 +185,7 @@ export class Primary {
     const clean = await this.#supervisor.drain(config.timeouts.drainMs);
     this.#handoff.close();
     await closed;
+    this.#door.close();
     return clean;
   }
 
@@ -203,6 +205,7 @@ export class Primary {
     this.#supervisor.kill();
     await this.#supervisor.drain(0);
     await closed;
+    this.#door.close();
   }
 
   status(): PrimaryStatus {
@@ -211,7 +214,7 @@ export class Primary {
       unauthenticated: this.#ledger.unauthenticated,
       waiting: this.#handoff.size,
       handoff: { ...this.#handoff.counters },
-      refused: { ...this.#refused },
+      ...this.#door.status(),
       workers: this.#supervisor.workers(),
     };
   }
@@ -219,21 +222,16 @@ export class Primary {
   // ---- a connection's way in ----
 
   #arrived(socket: Untouched): void {
-    const { config, clock, random, maxWaiting } = this.#options;
-    const state = {
-      draining: this.#draining,
-      open: this.#ledger.size,
-      unauthenticated: this.#ledger.unauthenticated,
-      waiting: this.#handoff.size,
-    };
-    const admission = decide(state, { ...config.limits, waiting: maxWaiting }, random());
-    if (!admission.admit) {
+    const house = { draining: this.#draining, open: this.#ledger.size, waiting: this.#handoff.size };
+    const verdict = this.#door.admit(socket.peer, house);
+    if (!verdict.admit) {
+      if (verdict.lastWords !== undefined) lastWords(socket.handle, verdict.lastWords);
       socket.handle.close(); // the only copy: the peer sees the end
-      this.#refuse(admission.reason, peerText(socket.peer));
       return;
     }
     const id = connId(++this.#lastId);
-    this.#ledger.accept(id, socket.peer, clock.nowMs());
+    this.#ledger.accept(id, socket.peer, this.#options.clock.nowMs());
+    this.#door.begins(id, verdict.startup);
     this.#handoff.offer({ ...socket, id });
   }
 
@@ -261,18 +259,7 @@ export class Primary {
   }
 
   #turnedAway(id: ConnId, reason: RefuseReason): void {
-    const freed = this.#ledger.closed(id);
-    this.#refuse(reason, freed === undefined ? undefined : peerText(freed.connection.peer), id);
-  }
-
-  #refuse(reason: RefuseReason, peer: string | undefined, conn?: ConnId): void {
-    this.#refused[reason]++;
-    this.#options.log.event({
-      event: 'connection.refused',
-      ...(conn === undefined ? {} : { conn }),
-      ...(peer === undefined ? {} : { peer }),
-      reason,
-    });
+    this.#door.turnedAway(id, reason, this.#ledger.closed(id)?.connection.peer);
   }
 
   // ---- the workers themselves ----
@@ -298,6 +285,7 @@ export class Primary {
   /** The worker cannot say it any more. */
   #lostWithWorker({ connection, leases }: Freed): void {
     const { log, clock } = this.#options;
+    this.#door.ended(connection.id);
     const common = {
       conn: connection.id,
       peer: peerText(connection.peer),

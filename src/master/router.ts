@@ -4,12 +4,14 @@
 import { assertNever, reasonOf } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
 import type { Answer, BandwidthGrant, BandwidthWant, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
+import type { Door } from './door.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
 import type { Ledger } from './ledger.js';
 
 export interface RouterRooms {
   readonly ledger: Ledger;
+  readonly door: Door;
   readonly desk: LeaseDesk;
   readonly handoff: Handoff;
   readonly event: EventSink;
@@ -25,7 +27,7 @@ const NOT_YOURS: Answer = { ok: false, reason: 'DRAINING' };
 
 /** @param worker who says it */
 export function route(rooms: RouterRooms, worker: number, message: ToPrimary): void {
-  const { ledger, desk, handoff } = rooms;
+  const { ledger, door, desk, handoff } = rooms;
   const holds = (id: ConnId): boolean => ledger.connection(id)?.worker === worker;
   switch (message.type) {
     case 'accepted':
@@ -35,7 +37,9 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       handoff.refused(worker, message.id, message.reason);
       return;
     case 'closed':
-      if (holds(message.id) && ledger.closed(message.id) !== undefined) desk.released(message.id);
+      if (!holds(message.id) || ledger.closed(message.id) === undefined) return;
+      door.ended(message.id, message.penalty);
+      desk.released(message.id);
       return;
     case 'release':
       if (holds(message.id) && ledger.release(message.id, message.target) !== undefined) desk.released(message.id);
@@ -68,14 +72,17 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
 /** Every question is answered, also that of a worker which lost the connection meanwhile. One that cannot be read
  *  is refused: it must not end the primary. */
 async function answer(
-  { ledger, desk, tell, trouble }: RouterRooms,
+  { ledger, door, desk, tell, trouble }: RouterRooms,
   worker: number,
   { ask, question }: Extract<ToPrimary, { type: 'ask' }>,
   holds: boolean,
 ): Promise<void> {
   let reply = NOT_YOURS;
   try {
-    if (holds && question.kind === 'login') ledger.authenticated(question.id);
+    if (holds && question.kind === 'login') {
+      ledger.authenticated(question.id);
+      door.loggedIn(question.id);
+    }
     if (holds) reply = await desk.answer(question);
   } catch (error) {
     trouble(`worker ${worker} asked what cannot be answered: ${reasonOf(error)}`);

@@ -1,7 +1,7 @@
 /** CONFIG CHECKS: what one text of a config must look like, per kind. Each answer completes the sentence "VALUE …".
  *  Owns the bounds of those texts. Pure; no positions, no files. */
 
-import { formatHostPort, parseHostPort } from './address.js';
+import { formatHostPort, parseCidr, parseHostPort } from './address.js';
 import type { AuthorizedKeyLine } from './config_keys.js';
 import { hasControl } from './text.js';
 import type { Parsed } from './units.js';
@@ -40,6 +40,12 @@ export function pathOf(text: string, resolvePath: (path: string) => string): Par
 
 export function checkListener(text: string): Parsed<string> {
   return parseHostPort(text) === null ? wrong('is not HOST:PORT') : ok(text);
+}
+
+/** An address or a CIDR block, as `parseCidr` reads it. */
+export function checkBlock(text: string): Parsed<string> {
+  if (parseCidr(text) !== null) return ok(text);
+  return wrong('is no address and no CIDR block, or has bits beyond its prefix');
 }
 
 export function canonicalListener(text: string): string {

@@ -2,7 +2,7 @@
  *  Owns the walk along the table: unknown keys, double keys, defaults, users. Pure: see `ConfigWorld`. */
 
 import { type Config, SERVER_KEYS, USER_KEYS, type UserConfig } from './config.js';
-import { isKey, type Key, type LiveKey, nameOf, type Table, type Values } from './config_keys.js';
+import { hasSwitch, isKey, type Key, type LiveKey, nameOf, SWITCH, type Table, type Values } from './config_keys.js';
 import { type Entry, type Located, type Place, readObject, readYaml, type Source } from './config_source.js';
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
 import { nearest } from './nearest.js';
@@ -110,7 +110,11 @@ class Walk {
     const users = this.#users(listed, defaults, fileDecides);
     if (fileDecides && (listed === undefined || isEmpty(listed)))
       this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
-    return isComplete(SERVER_KEYS, server) ? { ...server, users } : undefined;
+    if (!isComplete(SERVER_KEYS, server)) return undefined;
+    const { minMs, maxMs } = server.penalties;
+    const place = entries.find(({ name }) => name === 'penalties')?.at ?? null;
+    if (minMs > maxMs) this.#findings.at('penalties.min').error(place, 'is above penalties.max', 'at most that');
+    return { ...server, users };
   }
 
   #users(node: Located | undefined, defaults: Filled, fileDecides: boolean): readonly UserConfig[] {
@@ -146,7 +150,7 @@ class Walk {
         const inner = base?.[name];
         filled[name] = this.#section(
           key,
-          this.#entriesOf(node?.value, here),
+          this.#entriesOf(node?.value, here, hasSwitch(key)),
           here,
           [],
           isFilled(inner) ? inner : undefined,
@@ -182,14 +186,17 @@ class Walk {
   }
 
   /** An absent or empty section is an empty map. */
-  #entriesOf(node: Located | undefined, path: string): readonly Entry[] {
-    return node === undefined ? [] : (this.#entries(node, path) ?? []);
+  #entriesOf(node: Located | undefined, path: string, switchable = false): readonly Entry[] {
+    return node === undefined ? [] : (this.#entries(node, path, switchable) ?? []);
   }
 
-  #entries(node: Located, path: string): readonly Entry[] | undefined {
+  #entries(node: Located, path: string, switchable = false): readonly Entry[] | undefined {
     if (node.type === 'scalar' && node.value === null) return [];
+    if (switchable && node.type === 'scalar' && node.value === false)
+      return [{ name: SWITCH, at: node.at, value: node }];
     if (node.type !== 'map') {
-      this.#findings.at(path === '' ? 'yaml' : path).error(node.at, describe(node), 'keys and their values');
+      const allowed = `keys and their values${switchable ? ', or false' : ''}`;
+      this.#findings.at(path === '' ? 'yaml' : path).error(node.at, describe(node), allowed);
       return undefined;
     }
     const seen = new Set<string>();

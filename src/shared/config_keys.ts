@@ -18,6 +18,7 @@ export type Key =
   | (About & Ranged<string> & { readonly kind: 'duration'; readonly off?: string })
   | (About & Ranged<string> & { readonly kind: 'bytes'; readonly off?: string })
   | (About & Ranged<number> & { readonly kind: 'count' })
+  | (About & { readonly kind: 'switch'; readonly default: boolean })
   | (About & { readonly kind: 'workers'; readonly default: 'auto'; readonly max: number })
   | (About & { readonly kind: 'startups'; readonly default: string })
   | (About & { readonly kind: 'text'; readonly default: string; readonly maxCharacters: number })
@@ -27,6 +28,7 @@ export type Key =
   | (About & { readonly kind: 'module'; readonly default: null })
   | (About & { readonly kind: 'paths'; readonly default: readonly string[] })
   | (About & { readonly kind: 'listeners'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'blocks'; readonly default: readonly string[] })
   | (About & { readonly kind: 'openPatterns'; readonly default: readonly string[] })
   | (About & { readonly kind: 'listenPatterns'; readonly default: readonly string[] })
   | (About & { readonly kind: 'authorizedKeys'; readonly default: readonly string[] })
@@ -56,6 +58,14 @@ export interface Table {
   readonly [name: string]: Key | Table;
 }
 
+/** The key by which a whole section is switched off: where a section has it, `SECTION: false` is short for
+ *  `SECTION: { enabled: false }`. */
+export const SWITCH = 'enabled';
+
+export function hasSwitch(section: Table): boolean {
+  return Object.hasOwn(section, SWITCH);
+}
+
 /** A line of an authorized_keys file, already read by the primary, with the file and line that it came from. */
 export interface AuthorizedKeyLine {
   readonly text: string;
@@ -66,19 +76,21 @@ export interface AuthorizedKeyLine {
 /** A value in the Config: durations in ms, sizes in bytes, `off` as 0. */
 type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'workers' }
   ? number
-  : K extends { readonly kind: 'startups' }
-    ? Startups
-    : K extends { readonly kind: 'text' | 'path' }
-      ? string
-      : K extends { readonly kind: 'choice'; readonly values: readonly (infer V)[] }
-        ? V
-        : K extends { readonly kind: 'choices'; readonly values: readonly (infer V)[] }
-          ? readonly V[]
-          : K extends { readonly kind: 'authorizedKeys' }
-            ? readonly AuthorizedKeyLine[]
-            : K extends { readonly kind: 'passwordHash' | 'module' }
-              ? string | null
-              : readonly string[];
+  : K extends { readonly kind: 'switch' }
+    ? boolean
+    : K extends { readonly kind: 'startups' }
+      ? Startups
+      : K extends { readonly kind: 'text' | 'path' }
+        ? string
+        : K extends { readonly kind: 'choice'; readonly values: readonly (infer V)[] }
+          ? V
+          : K extends { readonly kind: 'choices'; readonly values: readonly (infer V)[] }
+            ? readonly V[]
+            : K extends { readonly kind: 'authorizedKeys' }
+              ? readonly AuthorizedKeyLine[]
+              : K extends { readonly kind: 'passwordHash' | 'module' }
+                ? string | null
+                : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

@@ -50,6 +50,7 @@ export interface ConfigOptions {
   readonly handler?: string | undefined;
   readonly auth?: AuthOptions | undefined;
   readonly limits?: LimitsOptions | undefined;
+  readonly penalties?: PenaltiesOptions | false | undefined;
   readonly timeouts?: TimeoutsOptions | undefined;
   readonly rekey?: RekeyOptions | undefined;
   readonly log?: LogOptions | undefined;
@@ -90,13 +91,23 @@ export interface AuthOptions {
 /** Keys of `limits`. */
 export interface LimitsOptions {
   /** Connections that have not logged in yet, as BEGIN:RATE:FULL: from BEGIN on RATE percent are dropped at random,
-   *  at FULL all.
+   *  at FULL all. Counted apart for sources that have logged in before, for `penalties.exempt` and for all others;
+   *  of these at most FULL may begin a second.
    *
    *  Allowed: "BEGIN:RATE:FULL" with BEGIN up to FULL and RATE from 1 to 100, such as "10:30:100".
-   *  Why: at random, so that a flood does not shut out everybody else.
+   *  Why: at random, so that a flood does not shut out everybody else; apart, so that a flood of strangers does not
+   *  shut out those who are known.
    *  Source: sshd_config(5) MaxStartups.
    *  @default '10:30:100' */
   readonly startups?: StartupsText | undefined;
+  /** Connections of one source (an IPv4 address, a /64 of IPv6) that have not logged in yet; not for
+   *  `penalties.exempt`.
+   *
+   *  Allowed: a whole number from 0 to 100000 (0 means no limit).
+   *  Why: enough for a team behind one address; one flooder cannot take the places of all others.
+   *  Source: sshd_config(5) PerSourceMaxStartups, which is off there; PerSourceNetBlockSize 32:64.
+   *  @default 10 */
+  readonly startupsPerSource?: number | undefined;
   /** Connections at a time, over all workers.
    *
    *  Allowed: a whole number from 1 to 1000000.
@@ -125,6 +136,61 @@ export interface LimitsOptions {
    *  Source: RFC 4254 §5.2; bandwidth times delay of 1 Gbit/s over 100 ms is 12 MiB.
    *  @default '16MiB' */
   readonly memoryPerConnection?: Bytes | undefined;
+}
+
+/** Keys of `penalties`. */
+export interface PenaltiesOptions {
+  /** Refuse a source for a time once the penalties of its connections add up to `min`; `penalties: false` switches
+   *  it off.
+   *
+   *  Allowed: true or false.
+   *  Why: whoever guesses passwords or floods is turned away before anything is spent on it.
+   *  Source: sshd_config(5) PerSourcePenalties.
+   *  @default true */
+  readonly enabled?: boolean | undefined;
+  /** Penalty of a connection that ends with failed tries and no login, or that breaks the protocol before a login.
+   *
+   *  Allowed: 0s to 1h (0 means no penalty).
+   *  Why: per connection, not per try: an agent with five keys is not five times as suspect.
+   *  Source: sshd_config(5) PerSourcePenalties authfail.
+   *  @default '5s' */
+  readonly authFail?: Duration | undefined;
+  /** Penalty of a connection that ends without a try to log in.
+   *
+   *  Allowed: 0s to 1h (0 means no penalty).
+   *  Why: low: ssh-keyscan and health checks do nothing else; one a second never adds up.
+   *  Source: sshd_config(5) PerSourcePenalties noauth.
+   *  @default '1s' */
+  readonly noAuth?: Duration | undefined;
+  /** Penalty of a connection that a deadline ended before its login: ident, key exchange or `auth.loginGraceTime`.
+   *
+   *  Allowed: 0s to 1h (0 means no penalty).
+   *  Why: it has held a place in `limits.startups` all that time.
+   *  Source: sshd_config(5) PerSourcePenalties grace-exceeded.
+   *  @default '10s' */
+  readonly graceExceeded?: Duration | undefined;
+  /** Penalties left to run from which a source is refused, until all of them have run off.
+   *
+   *  Allowed: 0s to 1d (0 means refused from the first penalty on).
+   *  Why: two wrong passwords cost nobody anything.
+   *  Source: sshd_config(5) PerSourcePenalties min.
+   *  @default '15s' */
+  readonly min?: Duration | undefined;
+  /** Longest time that a source is refused, however much it has earned.
+   *
+   *  Allowed: 1s to 7d.
+   *  Why: others may come from the same address tomorrow.
+   *  Source: sshd_config(5) PerSourcePenalties max.
+   *  @default '10m' */
+  readonly max?: Duration | undefined;
+  /** Addresses that get no penalties and have no `limits.startupsPerSource`; their start-ups are counted apart from
+   *  all others.
+   *
+   *  Allowed: a list of addresses and CIDR blocks, such as "10.0.0.0/8" or "2001:db8::/32".
+   *  Why: who is on this machine needs no SSH to harm it; add your proxies, monitors and own networks.
+   *  Source: sshd_config(5) PerSourcePenaltyExemptList.
+   *  @default ['127.0.0.0/8', '::1'] */
+  readonly exempt?: readonly string[] | undefined;
 }
 
 /** Keys of `timeouts`. */

@@ -1,7 +1,7 @@
 /** CONFIG SCHEMA: the table as a JSON Schema for editors and as the page docs/config.md. Pure. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { isKey, type LiveKey, type Table } from './config_keys.js';
+import { hasSwitch, isKey, type LiveKey, type Table } from './config_keys.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
 
@@ -57,7 +57,8 @@ function sectionSchema(table: Table, more: JsonSchema = {}): JsonSchema {
     if (!isKey(entry)) properties[name] = sectionSchema(entry);
     else if (entry.kind !== 'later') properties[name] = { description: describeKey(entry), ...keySchema(entry) };
   }
-  return { type: ['object', 'null'], properties: { ...properties, ...more }, additionalProperties: false };
+  const section = { type: ['object', 'null'], properties: { ...properties, ...more }, additionalProperties: false };
+  return hasSwitch(table) ? { anyOf: [section, { const: false }] } : section;
 }
 
 function keySchema(key: LiveKey): JsonSchema {
@@ -68,6 +69,8 @@ function keySchema(key: LiveKey): JsonSchema {
       return text(key.default, `^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$${key.off === undefined ? '' : '|^off$'}`);
     case 'count':
       return { type: 'integer', minimum: key.min, maximum: key.max, default: key.default };
+    case 'switch':
+      return { type: 'boolean', default: key.default };
     case 'workers':
       return { anyOf: [{ const: 'auto' }, { type: 'integer', minimum: 1, maximum: key.max }], default: key.default };
     case 'startups':
@@ -88,6 +91,8 @@ function keySchema(key: LiveKey): JsonSchema {
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
     case 'listeners':
       return { type: 'array', items: { type: 'string', pattern: ':[0-9]+$' }, minItems: 1, default: key.default };
+    case 'blocks':
+      return { type: 'array', items: { type: 'string', pattern: '^[0-9A-Fa-f:.]+(/[0-9]+)?$' }, default: key.default };
     case 'openPatterns':
     case 'listenPatterns':
       return { type: 'array', items: { type: 'string', pattern: '^/|:' }, default: key.default };

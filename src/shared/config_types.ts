@@ -3,7 +3,7 @@
  *  Pure. The build that makes the text also compiles it, so `npm run docs` builds, writes and builds again. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { isKey, type LiveKey, type Table } from './config_keys.js';
+import { hasSwitch, isKey, type LiveKey, type Table } from './config_keys.js';
 import { capital, specialValues } from './config_schema.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
@@ -55,7 +55,7 @@ function section(table: Table, of: Section, more: readonly string[] = []): reado
     if (!isKey(entry)) {
       const name = `${of.inner}${capital(key)}`;
       const path = `${of.path}${key}`;
-      members.push(member(key, `${name}Options`, []));
+      members.push(member(key, hasSwitch(entry) ? `${name}Options | false` : `${name}Options`, []));
       below.push(...section(entry, { name, inner: name, path: `${path}.`, about: `Keys of \`${path}\`.` }));
     } else if (entry.kind !== 'later') members.push(member(key, typeOf(entry), aboutKey(entry)));
   }
@@ -76,6 +76,8 @@ function typeOf(key: LiveKey): string {
       return key.off === undefined ? 'Bytes' : "Bytes | 'off'";
     case 'count':
       return 'number';
+    case 'switch':
+      return 'boolean';
     case 'workers':
       return "number | 'auto'";
     case 'startups':
@@ -91,6 +93,7 @@ function typeOf(key: LiveKey): string {
       return 'string';
     case 'paths':
     case 'listeners':
+    case 'blocks':
     case 'openPatterns':
     case 'listenPatterns':
       return 'readonly string[]';

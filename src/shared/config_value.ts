@@ -5,6 +5,7 @@ import {
   authorizedKeyLines,
   canonicalListener,
   carriesKey,
+  checkBlock,
   checkKeyLine,
   checkListener,
   checkPasswordHash,
@@ -59,6 +60,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
     case 'workers':
       if (node.type === 'scalar' && node.value === 'auto') return world.parallelism;
       return readCount(node, 1, key.max, allowed, report);
+    case 'switch':
+      return readSwitch(node, allowed, report);
     case 'startups':
       return one(parseStartups);
     case 'text':
@@ -80,6 +83,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       return list((text) => pathOf(text, world.resolvePath));
     case 'listeners':
       return distinct(list(checkListener), node, allowed, report, canonicalListener);
+    case 'blocks':
+      return list(checkBlock);
     case 'openPatterns':
       // The patterns' own errors say what is allowed.
       return readList(node, allowed, report, (text) => unchanged(text, parseOpenPattern(text)), { ownWords: true });
@@ -104,6 +109,8 @@ export function allowedFor(key: LiveKey): string {
       return `a whole number from ${key.min} to ${key.max}`;
     case 'workers':
       return `auto or a whole number from 1 to ${key.max}`;
+    case 'switch':
+      return 'true or false';
     case 'startups':
       return '"BEGIN:RATE:FULL" with BEGIN up to FULL and RATE from 1 to 100, such as "10:30:100"';
     case 'text':
@@ -120,6 +127,8 @@ export function allowedFor(key: LiveKey): string {
       return 'a list of paths';
     case 'listeners':
       return 'a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once';
+    case 'blocks':
+      return 'a list of addresses and CIDR blocks, such as "10.0.0.0/8" or "2001:db8::/32"';
     case 'openPatterns':
       return 'a list of "HOST:PORTS" or absolute socket paths, such as "10.0.0.0/8:*" or "*.internal:443,8000-8999"';
     case 'listenPatterns':
@@ -201,6 +210,12 @@ function readCount(node: Located, min: number, max: number, allowed: string, rep
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
   const shown = typeof value === 'number' ? `${value} is out of range` : describe(node);
   report.error(node.at, shown, allowed);
+  return undefined;
+}
+
+function readSwitch(node: Located, allowed: string, report: Report): boolean | undefined {
+  if (node.type === 'scalar' && typeof node.value === 'boolean') return node.value;
+  report.error(node.at, describe(node), allowed);
   return undefined;
 }
 

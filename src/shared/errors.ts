@@ -3,7 +3,24 @@
 import { OPEN_FAILURE, type OpenFailure } from './protocol.js';
 
 /** Why a TCP peer never became an SSH connection. */
-export type RefuseReason = 'AT_CAPACITY' | 'STARTUPS' | 'NO_WORKER' | 'HANDOFF_FAILED' | 'DRAINING';
+export type RefuseReason =
+  | 'AT_CAPACITY'
+  | 'STARTUPS'
+  | 'SOURCE_STARTUPS' // too many of this source that have not logged in
+  | 'PENALTY' // its source misbehaved
+  | 'NO_WORKER'
+  | 'HANDOFF_FAILED'
+  | 'DRAINING';
+
+/** Why a connection that ended before its login is held against its source. */
+export type PenaltyReason =
+  | 'AUTH_FAIL' // tried and failed, or broke the protocol
+  | 'NO_AUTH' // went without a try
+  | 'GRACE_EXCEEDED'; // a deadline ended it
+
+export function isPenaltyReason(value: unknown): value is PenaltyReason {
+  return value === 'AUTH_FAIL' || value === 'NO_AUTH' || value === 'GRACE_EXCEEDED';
+}
 
 /** Why an SSH connection ended. */
 export type CloseReason =

@@ -12,6 +12,7 @@ const LEVELS: { readonly [event in EventName]: Level } = {
   'server.stopped': 'info',
   'worker.started': 'info',
   'worker.exited': 'warn',
+  'source.penalised': 'warn',
   'connection.accepted': 'info',
   'connection.refused': 'warn',
   'connection.closed': 'info',

@@ -7,6 +7,7 @@ import type {
   CloseReason,
   ForwardEnd,
   OpenFailed,
+  PenaltyReason,
   RefusalCode,
   RefuseReason,
   ServerEnd,
@@ -49,7 +50,13 @@ export type ForwardKind = 'tcpip-forward' | 'streamlocal-forward@openssh.com';
 
 export type ConnectionEvent =
   | (OfConnection & { readonly event: 'connection.accepted'; readonly worker: number })
-  | (Partial<OfConnection> & { readonly event: 'connection.refused'; readonly reason: RefuseReason })
+  | (Partial<OfConnection> & {
+      readonly event: 'connection.refused';
+      readonly reason: RefuseReason;
+      /** One line for so many that came too fast to be told one by one; then `detail` says from where. */
+      readonly count?: number;
+      readonly detail?: string;
+    })
   | (OfConnection &
       Partial<OfLogin> & {
         readonly event: 'connection.closed';
@@ -109,6 +116,13 @@ export type ProcessEvent =
   | { readonly event: 'server.listening'; readonly address: string }
   | { readonly event: 'server.draining'; readonly detail: string }
   | { readonly event: 'server.stopped'; readonly reason: ServerEnd }
+  /** Refused from now on, for this time or longer. `source` is an IPv4 address or a /64 of IPv6. */
+  | {
+      readonly event: 'source.penalised';
+      readonly source: string;
+      readonly reason: PenaltyReason;
+      readonly durationMs: number;
+    }
   | { readonly event: 'worker.started'; readonly worker: number; readonly pid: number; readonly durationMs: number }
   | {
       readonly event: 'worker.exited';

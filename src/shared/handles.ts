@@ -2,6 +2,7 @@
  *  Owns nothing. Takes a handle out of a socket that nobody has read, sends it to another process, and puts it into a
  *  new socket there. We send raw handles ('net.Native'), since a net.Socket would build a list of sockets for each worker
  *  inside Node (child_process.js SocketList). Price: `_handle` is not public; `requireHandles` checks its shape at start. */
+import { writeSync } from 'node:fs';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { TunnelError } from './errors.js';
@@ -143,6 +144,17 @@ export function wasReset(socket: net.Socket): boolean {
 /** Closes our copy of a handle. Other copies live on; may be called twice. */
 export function closeHandle(handle: TcpHandle): void {
   if (handle.fd >= 0) handle.close();
+}
+
+/** Says one short line to a peer that is about to be closed, without waiting: a new socket has room for it, and where it has
+ *  not or the peer has gone already the line is lost. */
+export function lastWords(handle: TcpHandle, line: string): void {
+  if (handle.fd < 0) return;
+  try {
+    writeSync(handle.fd, line);
+  } catch {
+    // Gone already.
+  }
 }
 
 /** Ends the connection itself: shutdown(2), which works through every copy of the handle, then close(2). For a socket

@@ -3,7 +3,7 @@
  *  second, never one per packet (a large message with a handle, and a queue behind each unanswered handle). */
 
 import type { Config } from './config.js';
-import type { CloseReason, ErrorCode, RefuseReason } from './errors.js';
+import { type CloseReason, type ErrorCode, isPenaltyReason, type PenaltyReason, type RefuseReason } from './errors.js';
 import type { AuditEvent } from './events.js';
 import type { LogLevel } from './log.js';
 import type { PortRange } from './port.js';
@@ -102,8 +102,9 @@ export type ToPrimary =
   | { readonly type: 'stopping'; readonly message: string }
   | { readonly type: 'accepted'; readonly id: ConnId }
   | { readonly type: 'refused'; readonly id: ConnId; readonly reason: RefuseReason }
-  /** What the connection held is free. Why it ended is told by its event. */
-  | { readonly type: 'closed'; readonly id: ConnId }
+  /** What the connection held is free. Why it ended is told by its event; `penalty` only where its source is to be
+   *  penalised for it. */
+  | { readonly type: 'closed'; readonly id: ConnId; readonly penalty?: PenaltyReason }
   | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
   /** At most ten times a second for each user; answered by `grant`. */
   | ({ readonly type: 'want'; readonly ask: AskId } & BandwidthWant)
@@ -160,6 +161,7 @@ export type ListenerAddress =
  *  `process.send` itself, so the fields that we count with are checked as well. */
 export function isToPrimary(value: unknown): value is ToPrimary {
   if (!fits(value, TO_PRIMARY)) return false;
+  if ('penalty' in Object(value) && !isPenaltyReason(Reflect.get(Object(value), 'penalty'))) return false;
   return !('events' in Object(value)) || areEvents(Reflect.get(Object(value), 'events'));
 }
 export function isToWorker(value: unknown): value is ToWorker {

@@ -9,6 +9,7 @@ import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
+import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection, type ConnectionLimits } from './connection/connection.js';
@@ -63,6 +64,7 @@ export class Life {
   /** What every event of this connection says, before the login and after. */
   readonly #conn: OfConnection;
   #login: OfLogin | null = null;
+  #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
 
@@ -173,10 +175,12 @@ export class Life {
   }
 
   #onAuthPartial(step: AuthStep): void {
+    if (this.#tried === 'NOTHING') this.#tried = 'UNDECIDED';
     this.#context.primary.event({ event: 'auth.partial', ...this.#conn, ...step });
   }
 
   #onAuthFailure({ user, method, code, fingerprint, detail }: AuthFailureEvent): void {
+    this.#tried = triedWith(this.#tried, code);
     this.#context.primary.event({
       event: 'auth.failed',
       ...this.#conn,
@@ -261,7 +265,7 @@ export class Life {
         durationMs: Math.round(this.#context.now() - this.#startedMs),
         ...(detail === '' ? {} : { detail: safeText(detail) }),
       });
-    this.#context.primary.closed(this.id);
+    this.#context.primary.closed(this.id, this.#login === null ? penaltyFor(reason, this.#tried) : undefined);
     this.#onEnd(this);
   }
 

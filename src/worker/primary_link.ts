@@ -3,7 +3,7 @@
  *  message, since each costs both processes more than what it says. Every question gets an answer, also when the primary
  *  is gone. Sorts what comes in; decides only one thing itself: a socket that comes too late or without its handle is
  *  refused, so that none is ever served twice. */
-import { assertNever, type CloseReason, type RefuseReason } from '../shared/errors.js';
+import { assertNever, type CloseReason, type PenaltyReason, type RefuseReason } from '../shared/errors.js';
 import type { AuditEvent } from '../shared/events.js';
 import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
@@ -56,8 +56,9 @@ export interface Primary {
   release(id: ConnId, key: LeaseKey): void;
   /** How much of that may move? Null: there is no primary any more. Never rejects. */
   bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null>;
-  /** Said last, when the connection's listeners are closed: its ports go to others from here on. */
-  closed(id: ConnId): void;
+  /** Said last, when the connection's listeners are closed: its ports go to others from here on. `penalty`: it never logged in,
+   *  and its source is to be penalised for that. */
+  closed(id: ConnId, penalty?: PenaltyReason): void;
   event(event: AuditEvent): void;
 }
 
@@ -200,8 +201,8 @@ export class PrimaryLink implements Primary {
   release(id: ConnId, key: LeaseKey): void {
     this.send({ type: 'release', id, target: key });
   }
-  closed(id: ConnId): void {
-    this.send({ type: 'closed', id });
+  closed(id: ConnId, penalty?: PenaltyReason): void {
+    this.send({ type: 'closed', id, ...(penalty === undefined ? {} : { penalty }) });
   }
   event(event: AuditEvent): void {
     this.#events.push(event);

@@ -36,6 +36,7 @@ const EVENTS: { readonly [name in EventName]: true } = {
   'server.stopped': true,
   'worker.started': true,
   'worker.exited': true,
+  'source.penalised': true,
   'connection.accepted': true,
   'connection.refused': true,
   'connection.closed': true,

@@ -40,6 +40,7 @@ const EVENTS: { readonly [name in EventName]: Extract<AuditEvent, { readonly eve
   'server.stopped': { event: 'server.stopped', reason: 'DRAINED' },
   'worker.started': { event: 'worker.started', ...process, durationMs: 3 },
   'worker.exited': { event: 'worker.exited', ...process, reason: 'CRASHED', detail: 'exit code 1' },
+  'source.penalised': { event: 'source.penalised', source: '192.0.2.1', reason: 'AUTH_FAIL', durationMs: 15_000 },
   'connection.accepted': { event: 'connection.accepted', ...conn, worker: 1 },
   'connection.refused': { event: 'connection.refused', reason: 'AT_CAPACITY' },
   'connection.closed': { event: 'connection.closed', ...login, reason: 'PEER_CLOSED', ...traffic },

@@ -208,7 +208,9 @@ t.test('admission: beyond the start-up limit a peer is closed; who logged in doe
   const first = await connect();
   await first.worker();
   await (await connect()).worker();
-  t.equal(await (await connect()).line(), undefined);
+  const third = await connect();
+  t.match(await third.line(), /^Exceeded MaxStartups/, 'the words of sshd');
+  t.equal(await third.line(), undefined);
   t.match(await heard.wait('connection.refused'), { reason: 'STARTUPS' });
   await first.ask('login alice 5');
   t.ok((await (await connect()).worker()) > 0, 'there is room again');

@@ -1,5 +1,6 @@
 /** ROUTER: what a worker says counts for what it holds, and nothing that it says ends the primary. */
 import t from 'tap';
+import { Door } from '../../src/master/door.js';
 import { Handoff } from '../../src/master/handoff.js';
 import { LeaseDesk } from '../../src/master/lease_desk.js';
 import { Ledger } from '../../src/master/ledger.js';
@@ -7,8 +8,10 @@ import { type RouterRooms, route } from '../../src/master/router.js';
 import type { AuditEvent } from '../../src/shared/events.js';
 import type { AskId, ConnId, ToPrimary, ToWorker } from '../../src/shared/ipc.js';
 import { FakeClock } from '../support/fake_clock.js';
+import { testConfig } from '../support/test_config.js';
 
 const CONN = 7 as ConnId;
+const PEER = { address: '192.0.2.1', port: 5000 };
 const ASK = 1 as AskId;
 
 function rooms() {
@@ -16,7 +19,7 @@ function rooms() {
   const troubles: string[] = [];
   const clock = new FakeClock();
   const ledger = new Ledger({ random: () => 0 });
-  ledger.accept(CONN, { address: '127.0.0.1', port: 5000 }, 0);
+  ledger.accept(CONN, PEER, 0);
   ledger.assign(CONN, 1);
   const tell = (worker: number, message: ToWorker): void => {
     told.push([worker, message]);
@@ -31,18 +34,26 @@ function rooms() {
     troubles.push(text);
   };
   const heard: AuditEvent[] = [];
+  const event = (told: AuditEvent): void => {
+    heard.push(told);
+  };
+  const config = testConfig({ penalties: { min: '1s' } });
+  const door = new Door({ config, maxWaiting: 10, event, clock, random: () => 0.999 });
+  const verdict = door.admit(PEER, { draining: false, open: 0, waiting: 0 });
+  if (verdict.admit) door.begins(CONN, verdict.startup);
   const losses: [number, number][] = [];
   const made: RouterRooms = {
     ledger,
+    door,
     desk,
     handoff,
-    event: (event) => heard.push(event),
+    event,
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
     lost: (worker, count) => losses.push([worker, count]),
     tell,
     trouble,
   };
-  return { rooms: made, told, troubles, heard, losses, ledger };
+  return { rooms: made, told, troubles, heard, losses, ledger, door };
 }
 
 const login: ToPrimary = {
@@ -88,6 +99,20 @@ t.test("another worker's word on a connection changes nothing", async (t) => {
   t.equal(made.ledger.unauthenticated, 0);
   route(made.rooms, 1, { type: 'closed', id: CONN });
   t.equal(made.ledger.size, 0);
+});
+
+t.test('what a connection did until its login counts for its source, when its holder says so', async (t) => {
+  const blamed = rooms();
+  route(blamed.rooms, 2, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
+  t.match(blamed.door.status(), { penalised: 0 }, 'another worker may not');
+  route(blamed.rooms, 1, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
+  route(blamed.rooms, 1, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
+  t.match(blamed.door.status(), { penalised: 1 });
+  t.same(blamed.heard, [{ event: 'source.penalised', source: '192.0.2.1', reason: 'AUTH_FAIL', durationMs: 5_000 }]);
+  const welcome = rooms();
+  route(welcome.rooms, 1, login);
+  route(welcome.rooms, 1, { type: 'closed', id: CONN });
+  t.match(welcome.door.status(), { penalised: 0, known: 1 });
 });
 
 t.test('events are passed on in order, and a loss is told with the worker whose it was', async (t) => {

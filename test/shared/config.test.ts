@@ -76,10 +76,20 @@ t.test('the defaults', async (t) => {
     auth: { methods: ['publickey', 'password', 'keyboard-interactive'], maxTries: 6, loginGraceTimeMs: 30_000 },
     limits: {
       startups: { begin: 10, ratePercent: 30, full: 100 },
+      startupsPerSource: 10,
       connections: 20_000,
       channelsPerConnection: 1024,
       forwardsPerConnection: 64,
       memoryPerConnectionBytes: 16 * 2 ** 20,
+    },
+    penalties: {
+      enabled: true,
+      authFailMs: 5_000,
+      noAuthMs: 1_000,
+      graceExceededMs: 10_000,
+      minMs: 15_000,
+      maxMs: 600_000,
+      exempt: ['127.0.0.0/8', '::1'],
     },
     timeouts: {
       connectMs: 10_000,

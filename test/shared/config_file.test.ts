@@ -63,9 +63,11 @@ users:
 limits: { startups: "5:50:10", memoryPerConnection: 1MiB }
 timeouts: { keepalive: off, idleChannel: 1h, drain: 0s }
 rekey: { bytes: 256KiB, time: 10s }
+penalties: { authFail: 0s, min: 1m, max: 1m, exempt: [10.0.0.0/8, "2001:db8::1"] }
 log: { level: debug, format: json }
 `);
   t.match(config, {
+    penalties: { enabled: true, authFailMs: 0, noAuthMs: 1_000, minMs: 60_000, exempt: ['10.0.0.0/8', '2001:db8::1'] },
     listen: ['127.0.0.1:0', '[::1]:2222'],
     workers: 2,
     stateDir: '/var/lib/sallyport',
@@ -97,6 +99,12 @@ log: { level: debug, format: json }
   t.equal(bob?.password, null);
 });
 
+t.test('a section with a switch may stand as false', async (t) => {
+  t.match(good('penalties: false').penalties, { enabled: false, minMs: 15_000 });
+  t.match(good('penalties: {enabled: false, min: 1s}').penalties, { enabled: false, minMs: 1_000 });
+  for (const text of ['', 'penalties:', 'penalties: {}']) t.match(good(text).penalties, { enabled: true });
+});
+
 t.test('a key of everybody is a default like any other, and a list of a user takes its place', async (t) => {
   const { users } = good(
     `{defaults: {authorizedKeys: alice.pub, password: "${HASH}"}, users: {a: , b: {authorizedKeys: []}}}`,
@@ -126,7 +134,7 @@ t.test('one wrong thing each, word for word', async (t) => {
   const cases: ReadonlyArray<readonly [string, string]> = [
     [
       'lisen: []',
-      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, timeouts, rekey, log, defaults, users',
+      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, penalties, timeouts, rekey, log, defaults, users',
     ],
     ['rekey: {maxTries: 3}', '1:9: rekey.maxTries: unknown key (did you mean auth.maxTries?), allowed: bytes, time'],
     [
@@ -135,12 +143,22 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     [
       '__proto__: 1',
-      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, timeouts, rekey, log, defaults, users',
+      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, penalties, timeouts, rekey, log, defaults, users',
     ],
     ['workers: 1\nworkers: 2', '2:1: workers: stands twice, allowed: once'],
     ['users: {a: , a: }', '1:14: users.a: stands twice, allowed: once'],
     ['[]', '1:1: yaml: is a list, allowed: keys and their values'],
     ['timeouts: 5s', '1:11: timeouts: "5s" is a text, allowed: keys and their values'],
+    ['timeouts: false', '1:11: timeouts: is false, allowed: keys and their values'],
+    ['penalties: 5s', '1:12: penalties: "5s" is a text, allowed: keys and their values, or false'],
+    ['penalties: true', '1:12: penalties: is true, allowed: keys and their values, or false'],
+    ['penalties: {enabled: off}', '1:22: penalties.enabled: "off" is a text, allowed: true or false'],
+    ['penalties: {enabled: 0}', '1:22: penalties.enabled: is 0, allowed: true or false'],
+    [
+      'penalties: {exempt: [10.0.0.1/8]}',
+      '1:22: penalties.exempt[0]: "10.0.0.1/8" is no address and no CIDR block, or has bits beyond its prefix, allowed: a list of addresses and CIDR blocks, such as "10.0.0.0/8" or "2001:db8::/32"',
+    ],
+    ['workers: 1\npenalties: {min: 11m}', '2:1: penalties.min: is above penalties.max, allowed: at most that'],
     ['users: {al: yes}', '1:13: users.al: "yes" is a text, allowed: keys and their values'],
     ['timeouts: {connect: 10}', `1:21: timeouts.connect: 10 has no unit, allowed: 100ms to 5m ${durations}`],
     ['timeouts: {connect: 1ms}', `1:21: timeouts.connect: "1ms" is too small, allowed: 100ms to 5m ${durations}`],
@@ -304,8 +322,6 @@ t.test('keys of later versions are refused, and are no typo', async (t) => {
     ['auth: {webhook: {url: "http://x"}}', 'auth.webhook'],
     ['users: {a: {totp: x}}', 'users.a.totp'],
     ['defaults: {totp: x}', 'defaults.totp'],
-    ['limits: {startupsPerSource: 10}', 'limits.startupsPerSource'],
-    ['penalties: false', 'penalties'],
     ['admin: {listen: "127.0.0.1:1"}', 'admin'],
     ['log: {audit: x}', 'log.audit'],
   ];
@@ -337,7 +353,7 @@ bogus: 1
       'c.yaml:4:20: timeouts.drain',
       'c.yaml:4:34: timeouts.halfClose',
       'c.yaml:5:9: listen',
-      'c.yaml:6:1: penalties',
+      'c.yaml:6:12: penalties',
       'c.yaml:7:1: bogus',
     ],
   );

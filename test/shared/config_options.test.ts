@@ -26,10 +26,20 @@ const EVERYTHING = {
   auth: { methods: ['publickey', 'keyboard-interactive'], maxTries: 3, loginGraceTime: '1.5m' },
   limits: {
     startups: '10:30:100',
+    startupsPerSource: 0,
     connections: 10,
     channelsPerConnection: 10,
     forwardsPerConnection: 0,
     memoryPerConnection: '1MiB',
+  },
+  penalties: {
+    enabled: true,
+    authFail: '5s',
+    noAuth: '0s',
+    graceExceeded: '10s',
+    min: '15s',
+    max: '10m',
+    exempt: ['10.0.0.0/8'],
   },
   timeouts: {
     connect: '250ms',
@@ -67,6 +77,7 @@ t.test('both take every key', async (t) => {
     [SERVER_KEYS, EVERYTHING],
     [SERVER_KEYS.auth, EVERYTHING.auth],
     [SERVER_KEYS.limits, EVERYTHING.limits],
+    [SERVER_KEYS.penalties, EVERYTHING.penalties],
     [SERVER_KEYS.timeouts, EVERYTHING.timeouts],
     [SERVER_KEYS.rekey, EVERYTHING.rekey],
     [SERVER_KEYS.log, EVERYTHING.log],
@@ -119,8 +130,8 @@ t.test('both refuse what is no value of a key', async (t) => {
     { handler: null },
     // @ts-expect-error no key
     { lisen: [] },
-    // @ts-expect-error not there yet
-    { penalties: {} },
+    // @ts-expect-error false switches it off; nothing switches it on but leaving it out
+    { penalties: true },
     // @ts-expect-error not there yet
     { users: { alice: { totp: 'x' } } },
     // @ts-expect-error names without what they name

@@ -35,10 +35,12 @@ users:
     limits: { connections: 10, channels: 1024, forwards: 16 }
 limits:
   startups: "10:30:100"
+  startupsPerSource: 10
   connections: 20000
   channelsPerConnection: 1024
   forwardsPerConnection: 64
   memoryPerConnection: 16MiB
+penalties: { authFail: 5s, noAuth: 1s, graceExceeded: 10s, min: 15s, max: 10m, exempt: ["127.0.0.0/8"] }
 timeouts: { connect: 10s, hook: 10s, keepalive: 15s, keepaliveCount: 3, halfClose: 10m, idleChannel: off, stalledWrite: 60s, drain: 30s }
 rekey: { bytes: 1GiB, time: 1h }
 log: { level: info, format: auto }
@@ -68,6 +70,16 @@ t.test('both take or refuse the same', async (t) => {
     ['timeouts: {connect: off}', false],
     ['timeouts: {connect: 10}', false],
     ['timeouts: {hook: off}', false],
+    ['timeouts: false', false],
+    ['penalties: false', true],
+    ['penalties: true', false],
+    ['penalties:', true],
+    ['penalties: {enabled: false}', true],
+    ['penalties: {enabled: 0}', false],
+    ['penalties: {exempt: ["::1", 192.0.2.0/24]}', true],
+    ['penalties: {exempt: [localhost]}', false],
+    ['limits: {startupsPerSource: 0}', true],
+    ['limits: {startupsPerSource: none}', false],
     ['handler: ""', false],
     ['handler: [./handler.js]', false],
     ['rekey: {bytes: 16MB}', false],

@@ -8,6 +8,7 @@ import {
   endHandle,
   handleOf,
   isTcpHandle,
+  lastWords,
   peerOfHandle,
   requireHandles,
   type TcpHandle,
@@ -142,6 +143,23 @@ t.test('close and end: the peer sees the end, calling twice harms nobody', async
     closeHandle(handle);
     t.ok(handle.fd < 0);
   }
+});
+
+t.test('last words reach the peer before the end, and harm nobody who has gone', async (t) => {
+  const { socket, peer } = await pair(t);
+  const handle = takeHandle(socket);
+  if (handle === undefined) throw new Error('no handle');
+  lastWords(handle, 'full\r\n');
+  closeHandle(handle);
+  t.equal(await within(read(peer, 6), 'the line'), 'full\r\n');
+  lastWords(handle, 'closed already');
+  const gone = await pair(t);
+  const left = takeHandle(gone.socket);
+  gone.peer.resetAndDestroy();
+  await within(once(gone.peer, 'close'), 'reset');
+  if (left !== undefined) for (let count = 0; count < 3; count++) lastWords(left, 'is anybody there?');
+  t.pass();
+  if (left !== undefined) closeHandle(left);
 });
 
 t.test('accepted handles come unread, with their peer; a failed accept is an error of the server', async (t) => {

@@ -1,0 +1,48 @@
+/** PENALTY: what a connection that never logged in has deserved, by how it ended and what it had tried. The primary adds it
+ *  to what its source has earned before.
+ *  Owns nothing. After sshd_config(5) PerSourcePenalties: one penalty for each connection, however many tries it made. */
+import { type AuthFailure, assertNever, type CloseReason, type PenaltyReason } from '../../shared/errors.js';
+
+/** What came of a connection's tries so far. `UNDECIDED`: none has failed by the peer's doing, or all are half-way. */
+export type Tried = 'NOTHING' | 'UNDECIDED' | 'FAILED';
+
+/** One more try was refused. A check that could not be made is not held against who asked for it: else a directory that is
+ *  down would lock out those who try. */
+export function triedWith(before: Tried, failure: AuthFailure): Tried {
+  if (before === 'FAILED') return before;
+  return failure === 'POOL_BUSY' || failure === 'HOOK_FAILED' || failure === 'HOOK_TIMEOUT' ? 'UNDECIDED' : 'FAILED';
+}
+
+/** @returns undefined where the peer has done nothing wrong */
+export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | undefined {
+  switch (end) {
+    case 'IDENT_TIMEOUT':
+    case 'KEX_TIMEOUT':
+    case 'LOGIN_TIMEOUT':
+      return tried === 'UNDECIDED' ? undefined : 'GRACE_EXCEEDED';
+    // No client does it. A fault of ours that a peer can provoke is OpenSSH's `crash`, for which we have no key of its own.
+    case 'PROTOCOL_ERROR':
+    case 'INTERNAL_ERROR':
+      return 'AUTH_FAIL';
+    case 'PEER_CLOSED':
+    case 'PEER_DISCONNECTED':
+    case 'IDENT_INVALID':
+    case 'KEX_FAILED':
+    case 'AUTH_EXHAUSTED':
+    case 'KEEPALIVE_TIMEOUT':
+    case 'WRITE_STALLED':
+    case 'OVERFLOW':
+      if (tried === 'UNDECIDED') return undefined;
+      return tried === 'FAILED' ? 'AUTH_FAIL' : 'NO_AUTH';
+    case 'USER_LIMIT':
+    case 'HOOK_FAILED':
+    case 'REPLACED':
+    case 'REVOKED':
+    case 'KILLED':
+    case 'DRAINED':
+    case 'WORKER_LOST':
+      return undefined;
+    default:
+      return assertNever(end);
+  }
+}

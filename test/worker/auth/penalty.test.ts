@@ -1,0 +1,35 @@
+import t from 'tap';
+import { penaltyFor, triedWith } from '../../../src/worker/auth/penalty.js';
+
+t.test('what a connection has deserved', async (t) => {
+  const table = [
+    ['PEER_CLOSED', 'NOTHING', 'NO_AUTH'],
+    ['PEER_DISCONNECTED', 'NOTHING', 'NO_AUTH'],
+    ['IDENT_INVALID', 'NOTHING', 'NO_AUTH'],
+    ['KEX_FAILED', 'NOTHING', 'NO_AUTH'],
+    ['PEER_CLOSED', 'FAILED', 'AUTH_FAIL'],
+    ['AUTH_EXHAUSTED', 'FAILED', 'AUTH_FAIL'],
+    ['PEER_DISCONNECTED', 'UNDECIDED', undefined],
+    ['AUTH_EXHAUSTED', 'UNDECIDED', undefined],
+    ['IDENT_TIMEOUT', 'NOTHING', 'GRACE_EXCEEDED'],
+    ['KEX_TIMEOUT', 'NOTHING', 'GRACE_EXCEEDED'],
+    ['LOGIN_TIMEOUT', 'FAILED', 'GRACE_EXCEEDED'],
+    ['LOGIN_TIMEOUT', 'UNDECIDED', undefined],
+    ['PROTOCOL_ERROR', 'NOTHING', 'AUTH_FAIL'],
+    ['INTERNAL_ERROR', 'NOTHING', 'AUTH_FAIL'],
+    ['DRAINED', 'FAILED', undefined],
+    ['KILLED', 'FAILED', undefined],
+    ['REVOKED', 'NOTHING', undefined],
+    ['HOOK_FAILED', 'FAILED', undefined],
+  ] as const;
+  for (const [end, tried, penalty] of table) t.equal(penaltyFor(end, tried), penalty, `${end} ${tried}`);
+});
+
+t.test('a check that could not be made is not held against the peer', async (t) => {
+  for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT'] as const) {
+    t.equal(triedWith('NOTHING', code), 'UNDECIDED', code);
+    t.equal(triedWith('FAILED', code), 'FAILED', code);
+  }
+  for (const code of ['UNKNOWN_USER', 'WRONG_PASSWORD', 'KEY_NOT_ACCEPTED', 'METHOD_NOT_ALLOWED'] as const)
+    t.equal(triedWith('UNDECIDED', code), 'FAILED', code);
+});
