@@ -38,8 +38,8 @@ export interface Scene {
   login(options?: RawClientOptions): Promise<RawClient>;
   /** A client whose TCP connection is under way, and nothing more. */
   stranger(options?: RawClientOptions): RawClient;
-  /** A TCP connection that speaks no SSH. */
-  tcp(): Promise<Socket>;
+  /** A TCP connection that speaks no SSH. @param from address of this machine that it comes from */
+  tcp(from?: string): Promise<Socket>;
   /** Takes a peer whose end is the row's business, so that it is gone before sockets are counted. */
   mine<Peer extends RawClient | Socket>(peer: Peer): Peer;
 }
@@ -80,7 +80,7 @@ export function hostile(
           await client.login('alice', server.alice);
           return client;
         },
-        tcp: async () => mine(await connect(t, server.port)),
+        tcp: async (from) => mine(await connect(t, server.port, server.host, from)),
       });
       for (const socket of peers) socket.destroy();
       t.ok((await watch.stop()) > 0 || bystanders === 0, 'the bystanders were served, and lost no byte');

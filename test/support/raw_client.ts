@@ -58,6 +58,8 @@ export interface RawClientOptions {
   readonly mac?: string;
   /** Default true: announces strict key exchange (CVE-2023-48795). */
   readonly strict?: boolean;
+  /** Address of this machine to come from, where the loopback's own is not meant; 127.0.0.0/8 has many. */
+  readonly from?: string;
 }
 
 /** How a connection ended, as the client saw it. */
@@ -260,7 +262,9 @@ export function passwordRequest(user: string, password: string): Buffer {
 
 /** Connects; keys are not agreed yet. */
 export function rawClient(t: Test, endpoint: SshEndpoint, options: RawClientOptions = {}): RawClient {
-  const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  const { from } = options;
+  const where = { host: endpoint.host, port: endpoint.port, noDelay: true };
+  const socket = connect(from === undefined ? where : { ...where, localAddress: from });
   const client = new RawClient(socket, options);
   t.teardown(() => socket.destroy());
   return client;

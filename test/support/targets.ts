@@ -64,9 +64,10 @@ export async function startListenAfterEnd(t: Test): Promise<Target & { readonly 
   return { ...target, received };
 }
 
-/** A connection to the near end of a tunnel. */
-export async function connect(t: Test, place: Place, host = '127.0.0.1'): Promise<Socket> {
-  const options = typeof place === 'number' ? { port: place, host, noDelay: true } : { path: place };
+/** A connection to the near end of a tunnel. @param from address of this machine that it comes from */
+export async function connect(t: Test, place: Place, host = '127.0.0.1', from?: string): Promise<Socket> {
+  const source = from === undefined ? {} : { localAddress: from };
+  const options = typeof place === 'number' ? { port: place, host, noDelay: true, ...source } : { path: place };
   const socket = connectSocket({ ...options, allowHalfOpen: true });
   // Whoever reads or writes hears of an error there; a connection that is only held open may break unheard.
   socket.on('error', () => {});
@@ -101,6 +102,19 @@ export async function cut(socket: Socket): Promise<void> {
   if (socket.readableEnded) socket.end();
   else socket.on('end', () => socket.end()).resume();
   await within(closing, 'close of the connection');
+}
+
+/** What a server says first, without its end of line; '' where it ends without a line. */
+export async function firstLine(socket: Socket): Promise<string> {
+  const { promise, resolve } = deferred<void>();
+  let text = '';
+  socket.on('end', () => socket.end()).on('close', () => resolve());
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+    if (text.includes('\n')) resolve();
+  });
+  await within(promise, 'first line');
+  return text.split(/\r?\n/, 1)[0] ?? '';
 }
 
 /** A TCP port that was free a moment ago, for programs that cannot be told "any". */
