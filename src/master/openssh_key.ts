@@ -2,7 +2,7 @@
  *  Owns nothing; the numbers come from new_key.ts. */
 import { randomBytes } from 'node:crypto';
 import { newSignatureKey } from '../shared/new_key.js';
-import { concatFields, type WireField } from '../shared/protocol.js';
+import { concatFields, mpint, type WireField } from '../shared/protocol.js';
 
 export type HostKeyType = 'ed25519' | 'ecdsa';
 
@@ -46,15 +46,8 @@ function ecdsa(): KeyFields {
   return {
     name: 'ecdsa-sha2-nistp256',
     publicFields: [curve, point],
-    privateFields: [curve, point, positiveInteger(d)],
+    privateFields: [curve, point, mpint(d)],
   };
-}
-
-/** `mpint` (RFC 4251 §5): no leading zero bytes, but one where the highest bit is set. */
-function positiveInteger(value: Buffer): Buffer {
-  const first = value.findIndex((byte) => byte !== 0);
-  const digits = first === -1 ? Buffer.alloc(0) : value.subarray(first);
-  return (digits[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.of(0), digits]) : digits;
 }
 
 function pem(body: Buffer): string {

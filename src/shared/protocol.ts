@@ -175,3 +175,12 @@ export function concatFields(fields: readonly WireField[]): Buffer {
   }
   return out;
 }
+
+/** An `mpint` that is not negative (RFC 4251 §5), from its bytes in network order; the length is not written: no needless
+ *  leading zeros, and one where the number would look negative. May share the memory of `bytes`. */
+export function mpint(bytes: Buffer): Buffer {
+  let at = 0;
+  while (at < bytes.length && bytes[at] === 0) at++;
+  const magnitude = bytes.subarray(at);
+  return (magnitude[0] ?? 0) < 0x80 ? magnitude : Buffer.concat([Buffer.alloc(1), magnitude]);
+}

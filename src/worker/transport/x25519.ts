@@ -3,6 +3,7 @@
  *  than the curve itself: 0.2 ms of 2. JSON Web Keys carry the same 32 bytes and take another way (DECISIONS 37). */
 import { createPublicKey, diffieHellman } from 'node:crypto';
 import { newX25519 } from '../../shared/new_key.js';
+import { mpint } from '../../shared/protocol.js';
 import type { Ssh2KeyExchange, Ssh2Protocol } from './ssh2.js';
 
 const KEY_BYTES = 32;
@@ -35,17 +36,9 @@ function withRawKeys(kex: Ssh2KeyExchange): void {
       const jwk = { kty: 'OKP', crv: 'X25519', x: theirs.toString('base64url') };
       const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
       // RFC 8731 §3: a secret of zeros (a point of low order) must end the exchange. OpenSSL throws.
-      return toMpint(diffieHellman({ privateKey: own().privateKey, publicKey }));
+      return mpint(diffieHellman({ privateKey: own().privateKey, publicKey }));
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }
   };
-}
-
-/** RFC 4251 §5, without the length: no needless leading zeros, and one where the number would look negative. */
-export function toMpint(bytes: Buffer): Buffer {
-  let at = 0;
-  while (at < bytes.length && bytes[at] === 0) at++;
-  const magnitude = bytes.subarray(at);
-  return (magnitude[0] ?? 0) < 0x80 ? magnitude : Buffer.concat([Buffer.alloc(1), magnitude]);
 }
