@@ -99,7 +99,7 @@ const CASES: readonly Case[] = [
     files: { 'src/worker/server.ts': "require('ssh2/lib/protocol/Protocol.js');" },
     broken: /imports ssh2: not its room/,
   },
-  { name: 'ssh2 in the load client', files: { 'src/load/client.ts': "require('ssh2/lib/client.js');" } },
+  { name: 'ssh2 in the load client', files: { 'src/load/ssh2_client.ts': "require('ssh2/lib/client.js');" } },
   {
     name: 'ssh2 beside the load client',
     files: { 'src/load/login.ts': "require('ssh2/lib/client.js');" },

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, reasonOf } from '../shared/errors.js';
-import { lookAtKey } from './client.js';
 import { fingerprint } from './known_hosts.js';
+import { lookAtKey } from './ssh2_client.js';
 
 export interface KeyFile {
   readonly file: string;

@@ -2,8 +2,9 @@
  *  connection goes. */
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { type ConnectOptions, LoadClient, MAX_WINDOW_BYTES } from '../../src/load/client.js';
+import { LoadClient, MAX_WINDOW_BYTES } from '../../src/load/client.js';
 import { LoadError, type LoadErrorCode } from '../../src/load/errors.js';
+import type { ConnectOptions } from '../../src/load/login.js';
 import { collect, send } from '../support/bytes.js';
 import { flow } from '../support/flow.js';
 import { type Login, type Sallyport, startSallyport } from '../support/server.js';

@@ -42,7 +42,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
 
 /** Packages with one door each: whoever needs them goes through that room. */
 const DOORS: ReadonlyArray<{ readonly name: string; readonly only: RegExp }> = [
-  { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/client\.ts$)/ },
+  { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/ssh2_client\.ts$)/ },
   { name: 'piscina', only: /^src\/worker\/pool\// },
 ];
 /** Who may ask for the load client: it is no part of a server, and a server must not carry it. */
