@@ -1,12 +1,12 @@
 /** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
-import { unlink } from 'node:fs/promises';
 import { formatHostPort } from '../shared/address.js';
 import type { Config } from '../shared/config.js';
 import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
 import { lastWords, requireHandles } from '../shared/handles.js';
 import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
+import { removeStaleSocket } from '../shared/stale_socket.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
@@ -293,8 +293,8 @@ export class Primary {
       reason: 'WORKER_LOST' as const,
     };
     for (const { target, user } of leases) {
-      // A dead process leaves the file of its socket; nobody else binds it before this lease is gone.
-      if (target.kind === 'unix') unlink(target.path).catch(nothing);
+      // A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already.
+      if (target.kind === 'unix') removeStaleSocket(target.path).catch(nothing);
       const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
       const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
       log.event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });

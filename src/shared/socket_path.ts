@@ -10,12 +10,17 @@ const MAX_PATH_BYTES = 107;
  *  control characters (NUL would make it an abstract socket, which no file permission guards), at most 107 bytes. */
 export function socketPathError(path: string): string | null {
   if (!path.startsWith('/')) return 'not an absolute path';
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `longer than ${MAX_PATH_BYTES} bytes`;
+  if (!isSocketPathLength(path)) return `longer than ${MAX_PATH_BYTES} bytes`;
   if (hasControl(path)) return 'control character in the path';
   const parts = path.slice(1).split('/');
   return parts.some((part) => part === '' || part === '.' || part === '..')
     ? 'a path must be normalised: no "//", ".", ".." or "/" at its end'
     : null;
+}
+
+/** Node may cut a longer path short, and then it is another one. */
+export function isSocketPathLength(path: string): boolean {
+  return Buffer.byteLength(path) <= MAX_PATH_BYTES;
 }
 
 /** Parts a path that has passed `socketPathError`; `folder` is empty for a file in the root. */

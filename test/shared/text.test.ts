@@ -39,4 +39,5 @@ t.test('a text for the log is short, and no escape is cut in two', async (t) => 
   t.equal(safeText('x'.repeat(256)), `${'x'.repeat(254)}…`);
   t.equal(safeText(`${'x'.repeat(253)}\n`), `${'x'.repeat(253)}…`);
   t.ok(safeText('\0'.repeat(10_000)).length <= 255);
+  t.equal(safeText('x'.repeat(11), 10), `${'x'.repeat(9)}…`, 'or less, where more has to stand beside it');
 });

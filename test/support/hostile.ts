@@ -169,7 +169,12 @@ export function processesOf(server: Sallyport): number[] {
 
 /** Sockets that these processes hold, the channels between them included. */
 export function socketsOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + descriptorsOf(pid).filter((link) => link.startsWith('socket:')).length, 0);
+  return pids.reduce((sum, pid) => sum + socketInodesOf(pid).length, 0);
+}
+
+/** Their numbers, as /proc/net names them. */
+export function socketInodesOf(pid: number): string[] {
+  return descriptorsOf(pid).flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
 }
 
 function descriptorsOf(pid: number): string[] {

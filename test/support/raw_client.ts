@@ -189,6 +189,17 @@ export class RawClient {
     }, `message ${type}`);
   }
 
+  /** The first payload of one of these types: an answer that may be a yes or a no. */
+  async takeFirst(types: readonly number[]): Promise<Buffer> {
+    return await this.#until(
+      () => {
+        const at = this.#inbox.findIndex((payload) => types.includes(payload[0] ?? -1));
+        return at === -1 ? undefined : this.#inbox.splice(at, 1)[0];
+      },
+      `one of the messages ${types.join(', ')}`,
+    );
+  }
+
   /** Types of what came and was not taken. */
   get untaken(): number[] {
     return this.#inbox.map((payload) => payload[0] ?? -1);

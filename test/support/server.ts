@@ -24,11 +24,15 @@ export interface UserSettings {
 }
 
 export interface ServerOptions {
+  /** Added to the clean environment of the server. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly workers: number;
   /** Gives bob a password (BOB_PASSWORD). Off by default: hashing it takes a process and a moment. */
   readonly withPassword?: boolean;
   /** Merged over the harness's own settings of that user. */
   readonly users?: { readonly alice?: UserSettings; readonly bob?: UserSettings };
+  /** Further users, who log in with alice's key. */
+  readonly moreUsers?: readonly string[];
   /** Other top-level keys of the config, as YAML would say them. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -93,6 +97,7 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
   const dir = tempDir(t);
   const [alice, bob] = await Promise.all([makeLogin(t, dir, 'alice'), makeLogin(t, dir, 'bob')]);
   const password = options.withPassword === true ? await hashPassword(t, BOB_PASSWORD) : undefined;
+  const { env = {}, moreUsers: more = [] } = options;
   const ways = {
     permitOpen: ['localhost:*', `${dir}/*.sock`],
     permitListen: ['localhost:*', `${dir}/*.sock`],
@@ -113,12 +118,13 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
         ...ways,
         ...options.users?.bob,
       },
+      ...Object.fromEntries(more.map((name) => [name, { authorizedKeys: `${alice.keyFile}.pub`, ...ways }])),
     },
   };
   const configFile = join(dir, 'sallyport.yaml');
   writeFileSync(configFile, stringify(config));
 
-  const program = start(t, process.execPath, [cliEntry, 'serve', '--config', configFile], { cwd: dir });
+  const program = start(t, process.execPath, [cliEntry, 'serve', '--config', configFile], { cwd: dir, env });
   const events = new EventLog(program);
   const listening = await events.wait('server.listening');
   await events.waitAll(options.workers, 'worker.started');

@@ -2,12 +2,13 @@
 import { formatHostPort } from '../../shared/address.js';
 import type { ForwardKind } from '../../shared/events.js';
 import type { BindAddress, Destination } from '../../shared/identity.js';
-import { safeText } from '../../shared/log.js';
+import { MAX_TEXT, safeText } from '../../shared/log.js';
 import type { ChannelStory } from '../channel/record.js';
 
 export function nameOfDestination(destination: Destination): string {
   if (destination.kind === 'unix') return safeText(destination.path);
-  return formatHostPort(safeText(destination.host), destination.port);
+  const { host, port } = destination;
+  return formatHostPort(safeText(host, MAX_TEXT - `[]:${port}`.length), port);
 }
 
 export function nameOfBind(bind: BindAddress): string {

@@ -1,9 +1,7 @@
 /** BIND: from a bind address to listening sockets of this worker alone.
  *  Owns the listeners of one forward. They are `exclusive`: a plain listen() in a cluster worker is shared between all
  *  workers, and two tenants would receive each other's connections. A bind on several addresses holds all or none. */
-import { lstat, realpath, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { createServer, type Server, type Socket } from 'node:net';
 import { errnoOf } from '../../shared/errors.js';
 import type { BindHost } from '../../shared/patterns.js';
 
@@ -16,13 +14,17 @@ export type OnAccept = (socket: Socket) => void;
 
 export class Listeners {
   readonly #servers: readonly Server[];
+  readonly #onClosed: () => void;
 
-  constructor(servers: readonly Server[]) {
+  /** @param onClosed called when the addresses are free; it may be called again */
+  constructor(servers: readonly Server[], onClosed: () => void = ignore) {
     this.#servers = servers;
+    this.#onClosed = onClosed;
   }
   /** The addresses are free when this returns; accepted connections go on. */
   close(): void {
     for (const server of this.#servers) server.close();
+    this.#onClosed();
   }
 }
 
@@ -72,63 +74,14 @@ export async function bindTcp(
       failure = error;
       if (noSuchFamily && addresses.length > 1) continue;
       for (const server of servers) server.close();
-      return failed(error);
+      return bindFailed(error);
     }
   }
-  return servers.length > 0 ? { ok: true, listeners: new Listeners(servers) } : failed(failure);
+  return servers.length > 0 ? { ok: true, listeners: new Listeners(servers) } : bindFailed(failure);
 }
 
-/** The path with the symbolic links of its folder resolved: what will really be created. Null where there is no folder. */
-export async function realBindPath(path: string): Promise<string | null> {
-  try {
-    return join(await realpath(dirname(path)), basename(path));
-  } catch {
-    return null;
-  }
-}
-
-/** Binds a Unix socket with mode 0600. A socket that is left from a crash (nobody listens) is replaced; anything else in
- *  its place stays, and the bind fails. */
-export async function bindUnix(path: string, onAccept: OnAccept): Promise<BindOutcome> {
-  try {
-    if (!(await clearStale(path))) return { ok: false, code: 'PORT_TAKEN' };
-    // bind(2) happens within listen(), before it returns, so nobody can connect before the mode is in force.
-    const mask = process.umask(0o177);
-    const listening = listen({ path, exclusive: true }, onAccept);
-    process.umask(mask);
-    return { ok: true, listeners: new Listeners([await listening]) };
-  } catch (error) {
-    return failed(error);
-  }
-}
-
-/** @returns true when nothing stands at the path any more */
-async function clearStale(path: string): Promise<boolean> {
-  let found: Awaited<ReturnType<typeof lstat>>;
-  try {
-    found = await lstat(path);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return true;
-    throw error;
-  }
-  if (!found.isSocket() || found.uid !== process.getuid?.()) return false;
-  if (await hasListener(path)) return false;
-  await unlink(path);
-  return true;
-}
-
-function hasListener(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error) => resolve(errnoOf(error) !== 'ECONNREFUSED'));
-  });
-}
-
-function listen(
+/** A listener that is `exclusive`, and whose errors end nothing once it listens. */
+export function listen(
   address: { host: string; port: number; ipv6Only: boolean; exclusive: true } | { path: string; exclusive: true },
   onAccept: OnAccept,
 ): Promise<Server> {
@@ -144,7 +97,7 @@ function listen(
   });
 }
 
-function failed(error: unknown): BindOutcome {
+export function bindFailed(error: unknown): BindOutcome {
   return { ok: false, code: errnoOf(error) === 'EADDRINUSE' ? 'PORT_TAKEN' : 'BIND_FAILED' };
 }
 

@@ -47,8 +47,8 @@ export function dial(options: DialAddressOptions): Promise<DialOutcome> {
   return new Promise((resolve) => new Race(targets, options, options.attemptDelayMs ?? 250, resolve).start());
 }
 
-/** Connects to a Unix socket. The path has passed mayDialPath; a symbolic link that is put there afterwards is followed
- *  by the kernel, so the caller passes the real path. */
+/** Connects to a Unix socket. The caller has asked mayDialPath about its real path and passes one that nobody can bend
+ *  since (pinned.ts): the kernel follows symbolic links. */
 export function dialUnix(path: string, options: DialOptions): Promise<DialOutcome> {
   return new Promise((resolve) => new Race([{ path }], options, 0, resolve).start());
 }

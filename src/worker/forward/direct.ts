@@ -1,7 +1,7 @@
 /** DIRECT: from a direct-tcpip or direct-streamlocal@openssh.com open (what `-L`, `-D`, `-W` and `-J` ask for) to one
  *  connected socket: policy, name, policy again on each address, dial.
  *  Owns nothing beyond the call. A refusal is a value; the connection turns it into CHANNEL_OPEN_FAILURE. */
-import { realpath } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Address } from '../../shared/address.js';
 import { errnoOf, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
@@ -10,6 +10,7 @@ import { isPort } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import { dial, dialUnix } from './dial.js';
 import type { Target } from './inside.js';
+import { type Pinned, pinFile } from './pinned.js';
 import type { Resolver } from './resolve.js';
 
 /** What a direct open asks of the policy. */
@@ -71,20 +72,35 @@ async function openTcp(destination: TcpDestination, options: DirectOptions): Pro
 }
 
 async function openUnix(path: string, options: DirectOptions): Promise<DirectOutcome> {
-  let real: string;
+  let found: Pinned;
   try {
-    real = await realpath(path);
+    found = await pinFile(path);
   } catch (error) {
+    // A link that leads nowhere is answered as one that leads where it must not: who may put links into his own folder is
+    // not to learn by them which files there are elsewhere.
+    if (await isLink(path)) return refused('POLICY_DENIED', 'a link that leads nowhere');
     return refused(errnoOf(error) === 'ENOENT' ? 'CONNECT_REFUSED' : 'CONNECT_FAILED');
   }
-  if (socketPathError(real) !== null) return refused('BAD_ADDRESS');
-  const verdict = options.policy.checkDialPath(real);
-  if (!verdict.allow) return refused(verdict.code, verdict.detail);
-  return dialUnix(real, {
-    timeoutMs: options.connectTimeoutMs,
-    createSocket: options.createSocket,
-    signal: options.signal,
-  });
+  try {
+    if (socketPathError(found.realPath) !== null) return refused('BAD_ADDRESS');
+    const verdict = options.policy.checkDialPath(found.realPath);
+    if (!verdict.allow) return refused(verdict.code, verdict.detail);
+    return await dialUnix(found.path, {
+      timeoutMs: options.connectTimeoutMs,
+      createSocket: options.createSocket,
+      signal: options.signal,
+    });
+  } finally {
+    found.close();
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch {
+    return false;
+  }
 }
 
 /** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */

@@ -15,7 +15,8 @@ import { parseBindHost } from '../../shared/patterns.js';
 import { isPort, type PortRange } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import type { Channel } from '../channel/channel.js';
-import { bindTcp, bindUnix, type Listeners, listenAddresses, realBindPath } from './bind.js';
+import { bindTcp, type Listeners, listenAddresses } from './bind.js';
+import { SocketPlace } from './bind_unix.js';
 import type { Tunnel } from './tunnel.js';
 
 /** What a forward asks of the policy. */
@@ -153,23 +154,36 @@ export class RemoteForwards {
   }
 
   async #requestUnix(path: string): Promise<ForwardOutcome> {
-    const real = await realBindPath(path);
-    if (real === null) return refused('BIND_FAILED');
-    if (socketPathError(real) !== null) return refused('BAD_ADDRESS');
-    if (real !== path) {
+    const place = await SocketPlace.find(path);
+    if (place === null) return refused('BIND_FAILED');
+    let kept = false;
+    try {
+      const outcome = await this.#bindAt(place, path);
+      kept = outcome.ok;
+      return outcome;
+    } finally {
+      if (!kept) place.close();
+    }
+  }
+
+  async #bindAt(place: SocketPlace, path: string): Promise<ForwardOutcome> {
+    const { realPath } = place;
+    if (socketPathError(realPath) !== null) return refused('BAD_ADDRESS');
+    if (!place.isUsable) return refused('BAD_ADDRESS', 'the name of the socket is too long');
+    if (realPath !== path) {
       // A link in the way may lead out of what the user may bind: the real path has to be permitted as well.
       const verdict = await this.#options.policy.checkForward(
-        { kind: 'unix', path: real },
+        { kind: 'unix', path: realPath },
         this.#options.ending.signal,
       );
       if (!verdict.allow) return refused(verdict.code, verdict.detail);
     }
-    const answer = await this.#options.leases.lease({ kind: 'unix', path: real });
+    const answer = await this.#options.leases.lease({ kind: 'unix', path: realPath });
     if (!answer.ok) return refused(codeOf(answer.reason));
-    const key: LeaseKey = { kind: 'unix', path: real };
+    const key: LeaseKey = { kind: 'unix', path: realPath };
     const bind: BindAddress = { kind: 'unix', path };
     const counts = this.#newCounts();
-    const bound = await bindUnix(real, (socket) => this.#onAccept(bind, counts, socket));
+    const bound = await place.bind((socket) => this.#onAccept(bind, counts, socket));
     if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners, counts });
     this.#options.leases.release(key);
     return refused(bound.code);

@@ -14,6 +14,7 @@ const CASES: ReadonlyArray<readonly [Destination, string]> = [
   [{ kind: 'tcp', host: '::1', port: 80 }, '[::1]:80'],
   [{ kind: 'tcp', host: '', port: 0 }, ':0'], // as a bind: all addresses, *
   [{ kind: 'tcp', host: 'a\nb\x1b[2J', port: 1 }, 'a\\x0ab\\x1b[2J:1'],
+  [{ kind: 'tcp', host: 'x'.repeat(300), port: 65_535 }, `${'x'.repeat(246)}…:65535`], // 255 with the brackets of an IPv6 address
   [{ kind: 'unix', path: '/run/a.sock' }, '/run/a.sock'],
   [{ kind: 'unix', path: '\0abstract' }, '\\x00abstract'],
 ];
@@ -37,7 +38,7 @@ t.test('whatever the peer says, one short line', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), fc.nat(70_000), (host, port) =>
       [nameOfDestination({ kind: 'tcp', host, port }), nameOfDestination({ kind: 'unix', path: host })].every((name) =>
-        /^[^\p{Cc}\u2028\u2029]{0,270}$/u.test(name),
+        /^[^\p{Cc}\u2028\u2029]{0,255}$/u.test(name),
       ),
     ),
   );

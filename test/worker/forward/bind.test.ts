@@ -1,13 +1,10 @@
-/** Real listeners: what a bind holds, that it holds all or none, and what a Unix socket may replace. */
+/** Real listeners: what a bind holds, and that it holds all or none. */
 import { once } from 'node:events';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import t, { type Test } from 'tap';
 import { parseBindHost } from '../../../src/shared/patterns.js';
-import { bindTcp, bindUnix, listenAddresses, realBindPath } from '../../../src/worker/forward/bind.js';
-import { run } from '../../support/process.js';
-import { connect, cut, freePort, startTarget } from '../../support/targets.js';
-import { tempDir } from '../../support/temp.js';
+import { bindTcp, listenAddresses } from '../../../src/worker/forward/bind.js';
+import { connect, cut, freePort } from '../../support/targets.js';
 
 function addresses(host: string): NonNullable<ReturnType<typeof listenAddresses>> {
   const found = listenAddresses(parseBindHost(host));
@@ -100,78 +97,4 @@ t.test('an address that is none of this machine', async (t) => {
     { host: '2001:db8::1', ipv6Only: true },
   ];
   t.match(await bindTcp(none, port, () => {}), { ok: false, code: 'BIND_FAILED' });
-});
-
-t.test('a Unix socket', async (t) => {
-  const dir = tempDir(t);
-
-  await t.test("is its owner's alone, works, and is gone when it is closed", async (t) => {
-    const path = `${dir}/new.sock`;
-    const mask = process.umask();
-    const bound = await bindUnix(path, (socket) => socket.end('hello'));
-    t.equal(process.umask(), mask, 'the mask of the process is as before');
-    t.ok(bound.ok);
-    t.equal(lstatSync(path).mode & 0o777, 0o600);
-    const socket = await connect(t, path);
-    t.equal(Buffer.concat(await socket.toArray()).toString(), 'hello');
-    t.match(await bindUnix(path, () => {}), { ok: false, code: 'PORT_TAKEN' }, 'somebody listens: it stays');
-    await connect(t, path);
-    if (bound.ok) bound.listeners.close();
-    t.notOk(existsSync(path));
-  });
-
-  await t.test('that a crash has left is replaced', async (t) => {
-    const path = `${dir}/stale.sock`;
-    const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
-    await run(t, process.execPath, ['-e', script]);
-    t.ok(lstatSync(path).isSocket());
-    const bound = await bindUnix(path, (socket) => socket.end('alive'));
-    t.ok(bound.ok);
-    const socket = await connect(t, path);
-    t.equal(Buffer.concat(await socket.toArray()).toString(), 'alive');
-    if (bound.ok) bound.listeners.close();
-  });
-
-  await t.test('of another program that listens is left alone', async (t) => {
-    const path = `${dir}/foreign.sock`;
-    await startTarget(t, (socket) => socket.end('foreign'), path);
-    t.match(await bindUnix(path, () => {}), { ok: false, code: 'PORT_TAKEN' });
-    const socket = await connect(t, path);
-    t.equal(Buffer.concat(await socket.toArray()).toString(), 'foreign');
-  });
-
-  await t.test('does not replace a file, a folder or a link', async (t) => {
-    writeFileSync(`${dir}/file`, 'precious');
-    mkdirSync(`${dir}/folder`);
-    symlinkSync(`${dir}/file`, `${dir}/link`);
-    symlinkSync(`${dir}/nowhere`, `${dir}/dangling`);
-    for (const name of ['file', 'folder', 'link', 'dangling'])
-      t.match(await bindUnix(`${dir}/${name}`, () => {}), { ok: false, code: 'PORT_TAKEN' }, name);
-    t.equal(readFileSync(`${dir}/file`, 'utf8'), 'precious');
-    t.ok(lstatSync(`${dir}/link`).isSymbolicLink());
-    t.notOk(existsSync(`${dir}/nowhere`));
-  });
-
-  await t.test('where there is no folder, or none that may be written', async (t) => {
-    t.match(await bindUnix(`${dir}/none/a.sock`, () => {}), { ok: false, code: 'BIND_FAILED' });
-    t.match(await bindUnix(`${dir}/file/a.sock`, () => {}), { ok: false, code: 'BIND_FAILED' });
-    if (process.getuid?.() === 0) return; // root may write anywhere
-    mkdirSync(`${dir}/closed`);
-    chmodSync(`${dir}/closed`, 0o500);
-    t.match(await bindUnix(`${dir}/closed/a.sock`, () => {}), { ok: false, code: 'BIND_FAILED' });
-  });
-});
-
-t.test('the real path of a bind resolves the folder and leaves the file', async (t) => {
-  const dir = tempDir(t);
-  mkdirSync(`${dir}/real`);
-  symlinkSync(`${dir}/real`, `${dir}/link`);
-  symlinkSync('/etc/passwd', `${dir}/real/file-link`);
-  for (const [path, expected] of [
-    [`${dir}/link/a.sock`, `${dir}/real/a.sock`],
-    [`${dir}/real/file-link`, `${dir}/real/file-link`],
-    [`${dir}/none/a.sock`, null],
-    [`${dir}/\0/a.sock`, null],
-  ])
-    t.equal(await realBindPath(path ?? ''), expected);
 });

@@ -142,7 +142,14 @@ t.test('a Unix socket: the real path is asked about and dialled', async (t) => {
   mkdirSync(`${dir}/folder`);
   t.match((await open(t, { kind: 'unix', path: `${dir}/folder` })).outcome, { ok: false });
   symlinkSync(`${dir}/loop`, `${dir}/loop`);
-  t.match((await open(t, { kind: 'unix', path: `${dir}/loop` })).outcome, { ok: false, code: 'CONNECT_FAILED' });
+  symlinkSync(`${dir}/none.sock`, `${dir}/dangling`);
+  for (const name of ['loop', 'dangling'])
+    t.match(
+      (await open(t, { kind: 'unix', path: `${dir}/${name}` })).outcome,
+      { ok: false, code: 'POLICY_DENIED' },
+      `${name}: it is not told whether there is anything behind a link`,
+    );
+  t.match((await open(t, { kind: 'unix', path: `${dir}/real.sock/a` })).outcome, { ok: false, code: 'CONNECT_FAILED' });
 });
 
 t.test('a peer that goes meanwhile: nothing is dialled', async (t) => {
