@@ -1,23 +1,58 @@
-/** WITHOUT BINDING: ssh2's C++ ciphers are optional. Without them the server is slower and nothing else: logins, data both
- *  ways, key exchanges, pressure. */
+/** A46: install scripts that did not run, and addons that are missing or cannot be loaded. ssh2's C++ ciphers are optional:
+ *  without them the server says so, is slower and nothing else: logins, data both ways, key exchanges, pressure.
+ *  That a package installed with --ignore-scripts runs is shown in test/package.test.ts. */
 import { createHash } from 'node:crypto';
-import Module from 'node:module';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { MSG, message } from '../../src/shared/protocol.js';
+import { exchange, MIB } from '../support/bytes.js';
 import { deferred, within } from '../support/deadline.js';
+import { projectRoot } from '../support/paths.js';
 
-// Before anything loads ssh2: its crypto.js then takes Node's own ciphers.
-const load: unknown = Reflect.get(Module, '_load');
-if (typeof load !== 'function') throw new Error('node:module has no loader that we know');
-Reflect.set(Module, '_load', (request: string, ...rest: unknown[]) => {
-  if (request.endsWith('sshcrypto.node')) throw new Error('no binding in this test');
-  return load(request, ...rest);
-});
+// Before anything here loads ssh2: its crypto.js then takes Node's own ciphers.
+await import('../support/preload/no_addons.js');
 const { startEndpoint } = await import('../support/endpoint_under_test.js');
+const { hostile } = await import('../support/hostile.js');
 const { dataMessage, keyStream, openDirectChannel } = await import('../support/raw_client.js');
-const { startEcho } = await import('../support/targets.js');
+const { tunnel } = await import('../support/ssh.js');
+const { connect, freePort, startEcho } = await import('../support/targets.js');
 const { ciphersReady } = await import('../../src/worker/transport/ssh2.js');
 await ciphersReady(); // as a worker does before it is ready
+
+t.test('install scripts: none of ours, and of what we depend on only those of optional addons', async (t) => {
+  const own = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
+  t.same(
+    Object.keys(own.scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name)),
+    [],
+  );
+  const lock: { packages: Record<string, { hasInstallScript?: boolean; dev?: boolean }> } = JSON.parse(
+    readFileSync(join(projectRoot, 'package-lock.json'), 'utf8'),
+  );
+  const scripted = Object.entries(lock.packages).filter(([, entry]) => entry.hasInstallScript && !entry.dev);
+  t.same(scripted.map(([path]) => path).sort(), ['node_modules/cpu-features', 'node_modules/ssh2']);
+});
+
+const preload = new URL('../support/preload/no_addons.js', import.meta.url).href;
+const CIPHERS = ['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes256-ctr'];
+
+for (const addons of ['missing', 'broken'])
+  hostile(
+    t,
+    'A46',
+    `addons that are ${addons}`,
+    { env: { NODE_OPTIONS: `--import ${preload}`, TEST_ADDONS: addons }, workers: [2] },
+    async (t, { server, echoPort }) => {
+      for (const cipher of CIPHERS) {
+        const near = await freePort();
+        const specs = ['-c', cipher, '-o', 'RekeyLimit=1M', '-L', `${near}:127.0.0.1:${echoPort}`];
+        const { client } = await tunnel(t, server, server.alice, specs);
+        const { sent, received } = await exchange(await connect(t, near), cipher, 4 * MIB);
+        t.same(received, sent, cipher);
+        await client.stop();
+      }
+    },
+  );
 
 const SUITES = [
   { cipher: 'aes128-gcm@openssh.com' },
