@@ -48,6 +48,7 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
       await endpoint.drain(deadlineMs);
       server[HEARING].ended();
     },
+    look: () => endpoint.look(),
     load: () => endpoint.load(),
   };
 }

@@ -77,6 +77,16 @@ export const USER_KEYS = {
       why: 'off: a limit slows its user on an empty line too. Counted is what channels carry, not what SSH adds to it',
       source: 'Sallyport',
     },
+    memory: {
+      kind: 'bytes',
+      default: 'auto',
+      auto: 'half of `limits.memoryPerWorker`',
+      min: '1MiB',
+      max: '1TiB',
+      does: 'Bytes that may wait in memory for the connections of this user, in each worker; never more than half of `limits.memoryPerWorker`',
+      why: 'a user whose peers do not read is to feel it himself, before anybody else does',
+      source: 'Sallyport',
+    },
   },
 } as const satisfies Table;
 
@@ -211,6 +221,16 @@ export const SERVER_KEYS = {
       does: 'Bytes that may wait in memory for one connection, all its channels together',
       why: 'a peer that does not read is the one that is cut, not its neighbours; more is faster on long fat lines',
       source: 'RFC 4254 §5.2; bandwidth times delay of 1 Gbit/s over 100 ms is 12 MiB',
+    },
+    memoryPerWorker: {
+      kind: 'bytes',
+      default: 'auto',
+      auto: 'a quarter of the memory of the machine, or of its cgroup, divided by `workers`; 64MiB at least',
+      min: '16MiB',
+      max: '1TiB',
+      does: 'Bytes that may wait in memory for all connections of a worker. From half of it on windows get smaller, from four fifths on nothing new is opened; then the connection that holds most and stands still is cut',
+      why: 'the kernel would kill the worker with everybody in it; code, heap and the socket buffers of the kernel need the rest',
+      source: 'Sallyport',
     },
   },
   penalties: {

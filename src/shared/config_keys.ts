@@ -16,7 +16,7 @@ interface About {
 /** One key. Numbers with a unit stand as they are written in the file; lists and texts likewise. */
 export type Key =
   | (About & Ranged<string> & { readonly kind: 'duration'; readonly off?: string })
-  | (About & Ranged<string> & { readonly kind: 'bytes'; readonly off?: string })
+  | (About & Ranged<string> & { readonly kind: 'bytes'; readonly off?: string; readonly auto?: string })
   | (About & Ranged<number> & { readonly kind: 'count' })
   | (About & { readonly kind: 'switch'; readonly default: boolean })
   | (About & { readonly kind: 'workers'; readonly default: 'auto'; readonly max: number })
@@ -45,8 +45,8 @@ export interface Later {
 /** A key that this version has. */
 export type LiveKey = Exclude<Key, Later>;
 
-/** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration and a size `off` says what that word means (it is 0
- *  in the Config). */
+/** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration and a size `off`, for a size also `auto`, say what that
+ *  word means (it is 0 in the Config). */
 interface Ranged<T> {
   readonly default: T;
   readonly min: T;
@@ -115,6 +115,11 @@ export function nameOf(name: string, key: Key): string {
   if (key.kind === 'duration') return `${name}Ms`;
   if (key.kind === 'bytes' && !name.startsWith('bytes')) return `${name}Bytes`;
   return name;
+}
+
+/** The words that a key takes beside its numbers; each is 0 in the Config. */
+export function wordsOf(key: { readonly off?: string; readonly auto?: string }): readonly string[] {
+  return [...(key.off === undefined ? [] : ['off']), ...(key.auto === undefined ? [] : ['auto'])];
 }
 
 export function isKey(entry: Key | Table): entry is Key {

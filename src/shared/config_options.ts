@@ -136,6 +136,16 @@ export interface LimitsOptions {
    *  Source: RFC 4254 §5.2; bandwidth times delay of 1 Gbit/s over 100 ms is 12 MiB.
    *  @default '16MiB' */
   readonly memoryPerConnection?: Bytes | undefined;
+  /** Bytes that may wait in memory for all connections of a worker. From half of it on windows get smaller, from
+   *  four fifths on nothing new is opened; then the connection that holds most and stands still is cut.
+   *
+   *  Allowed: 16MiB to 1TiB or auto (auto means a quarter of the memory of the machine, or of its cgroup, divided
+   *  by `workers`; 64MiB at least).
+   *  Why: the kernel would kill the worker with everybody in it; code, heap and the socket buffers of the kernel
+   *  need the rest.
+   *  Source: Sallyport.
+   *  @default 'auto' */
+  readonly memoryPerWorker?: Bytes | 'auto' | undefined;
 }
 
 /** Keys of `penalties`. */
@@ -357,4 +367,12 @@ export interface UserLimitsOptions {
    *  Source: Sallyport.
    *  @default 'off' */
   readonly bytesPerSecond?: Bytes | 'off' | undefined;
+  /** Bytes that may wait in memory for the connections of this user, in each worker; never more than half of
+   *  `limits.memoryPerWorker`.
+   *
+   *  Allowed: 1MiB to 1TiB or auto (auto means half of `limits.memoryPerWorker`).
+   *  Why: a user whose peers do not read is to feel it himself, before anybody else does.
+   *  Source: Sallyport.
+   *  @default 'auto' */
+  readonly memory?: Bytes | 'auto' | undefined;
 }

@@ -1,7 +1,7 @@
 /** CONFIG SCHEMA: the table as a JSON Schema for editors and as the page docs/config.md. Pure. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { hasSwitch, isKey, type LiveKey, type Table } from './config_keys.js';
+import { hasSwitch, isKey, type LiveKey, type Table, wordsOf } from './config_keys.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
 
@@ -66,7 +66,12 @@ function keySchema(key: LiveKey): JsonSchema {
     case 'duration':
       return text(key.default, `^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$${key.off === undefined ? '' : '|^off$'}`);
     case 'bytes':
-      return text(key.default, `^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$${key.off === undefined ? '' : '|^off$'}`);
+      return text(
+        key.default,
+        `^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB)$${wordsOf(key)
+          .map((word) => `|^${word}$`)
+          .join('')}`,
+      );
     case 'count':
       return { type: 'integer', minimum: key.min, maximum: key.max, default: key.default };
     case 'switch':
@@ -119,11 +124,12 @@ function describeKey(key: LiveKey): string {
   return `${key.does}. Allowed: ${allowedFor(key)}.${special === '' ? '' : ` ${special}.`} Why: ${key.why}.`;
 }
 
-/** What 0 and `off` mean where they are allowed. */
+/** What 0, `off` and `auto` mean where they are allowed. */
 export function specialValues(key: LiveKey): string {
   const parts: string[] = [];
   if ('zero' in key && key.zero !== undefined) parts.push(`0 means ${key.zero}`);
   if ('off' in key && key.off !== undefined) parts.push(`off means ${key.off}`);
+  if ('auto' in key && key.auto !== undefined) parts.push(`auto means ${key.auto}`);
   return parts.join('; ');
 }
 

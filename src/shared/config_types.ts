@@ -3,7 +3,7 @@
  *  Pure. The build that makes the text also compiles it, so `npm run docs` builds, writes and builds again. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { hasSwitch, isKey, type LiveKey, type Table } from './config_keys.js';
+import { hasSwitch, isKey, type LiveKey, type Table, wordsOf } from './config_keys.js';
 import { capital, specialValues } from './config_schema.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
@@ -73,7 +73,7 @@ function typeOf(key: LiveKey): string {
     case 'duration':
       return key.off === undefined ? 'Duration' : "Duration | 'off'";
     case 'bytes':
-      return key.off === undefined ? 'Bytes' : "Bytes | 'off'";
+      return ['Bytes', ...wordsOf(key).map(quoted)].join(' | ');
     case 'count':
       return 'number';
     case 'switch':

@@ -16,7 +16,7 @@ import {
   unchanged,
   wrong,
 } from './config_checks.js';
-import type { AuthorizedKeyLine, LiveKey } from './config_keys.js';
+import { type AuthorizedKeyLine, type LiveKey, wordsOf } from './config_keys.js';
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
 import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
@@ -54,7 +54,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
     case 'duration':
       return one((text) => (key.off !== undefined && text === 'off' ? ok(0) : parseWithin(text, key, parseDuration)));
     case 'bytes':
-      return one((text) => (key.off !== undefined && text === 'off' ? ok(0) : parseWithin(text, key, parseBytes)));
+      return one((text) => (wordsOf(key).includes(text) ? ok(0) : parseWithin(text, key, parseBytes)));
     case 'count':
       return readCount(node, key.min, key.max, allowed, report);
     case 'workers':
@@ -104,7 +104,7 @@ export function allowedFor(key: LiveKey): string {
   switch (key.kind) {
     case 'duration':
     case 'bytes':
-      return `${key.min} to ${key.max}${key.off === undefined ? '' : ' or off'}`;
+      return [`${key.min} to ${key.max}`, ...wordsOf(key)].join(' or ');
     case 'count':
       return `a whole number from ${key.min} to ${key.max}`;
     case 'workers':

@@ -37,7 +37,7 @@ export type CloseReason =
   | 'PROTOCOL_ERROR'
   | 'KEEPALIVE_TIMEOUT'
   | 'WRITE_STALLED'
-  | 'OVERFLOW' // the peer does not read and made us queue more than its budget
+  | 'OVERFLOW' // too much waits for the peer or its targets: more than its budget, or than the worker has for all
   | 'REPLACED' // the same identity came back for its port
   | 'REVOKED' // handed over too late: another worker has it
   | 'KILLED' // by the administrator
@@ -82,6 +82,7 @@ export type RefusalCode =
 /** Why a channel that we opened towards the peer (forwarded-tcpip and the like) came to nothing. */
 export type OpenFailed =
   | 'CHANNEL_LIMIT'
+  | 'RESOURCE_SHORTAGE'
   | 'PEER_REFUSED'
   | 'PEER_SILENT' // no answer in time
   | 'CONNECTION_LOST';

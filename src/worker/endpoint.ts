@@ -1,6 +1,7 @@
 /** ENDPOINT: all SSH connections of one worker.
  *  Owns the table of lives and what they share: algorithms, host keys, buffers, the resolver. Implements what the
  *  primary drives (WorkerServer); asks the server's hooks and nothing else for decisions. */
+import { totalmem } from 'node:os';
 import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
 import type { ConnId, HostKeyFile } from '../shared/ipc.js';
@@ -9,6 +10,7 @@ import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
 import { Bandwidth } from './bandwidth.js';
 import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
+import { budgetOf, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary, WorkerServer } from './primary_link.js';
 import type { ServerHooks } from './server.js';
 import { makeOffer } from './transport/algorithms.js';
@@ -21,28 +23,51 @@ export interface EndpointOptions {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
   readonly primary: Primary;
+  /** Default: this process on this machine. */
+  readonly process?: ProcessMemory;
 }
+
+/** Memory as the kernel counts it. */
+export interface ProcessMemory {
+  /** That this and other processes of the server may have together. */
+  usableBytes(): number;
+  /** That this process has. */
+  residentBytes(): number;
+}
+
+const THIS_PROCESS: ProcessMemory = {
+  /** The kernel says 2^64 where there is no cgroup with a limit, and Node 0 where it cannot tell. */
+  usableBytes: () => Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem()),
+  residentBytes: () => process.memoryUsage.rss(),
+};
 
 const KEX_TIMEOUT_MS = 30_000;
 
 export class Endpoint implements WorkerServer {
   readonly nativeBinding: boolean;
   readonly #context: LifeContext;
+  readonly #process: ProcessMemory;
+  readonly #memory: WorkerMemory;
   readonly #lives = new Map<ConnId, Life>();
   #draining = false;
   readonly #onEmpty: (() => void)[] = [];
 
   /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID */
-  constructor({ hooks, config, hostKeys, primary }: EndpointOptions) {
+  constructor({ hooks, config, hostKeys, primary, process = THIS_PROCESS }: EndpointOptions) {
     const ssh2 = loadSsh2();
     const keys = parseHostKeys(ssh2, hostKeys);
     const { timeouts, limits } = config;
     const now = (): number => performance.now();
     this.nativeBinding = ssh2.nativeBinding;
+    this.#process = process;
+    const processBytes = process.usableBytes() / config.workers;
+    const budgetBytes = budgetOf(limits.memoryPerWorkerBytes, processBytes);
+    this.#memory = new WorkerMemory({ budgetBytes, processBytes });
     this.#context = {
       hooks,
       primary,
       now,
+      memory: this.#memory,
       resolver: new Resolver({ lookup: systemLookup }),
       bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
       hookTimeoutMs: timeouts.hookMs,
@@ -51,7 +76,7 @@ export class Endpoint implements WorkerServer {
         ssh2,
         offer: makeOffer(ssh2, keys.algorithms),
         hostKeys: keys,
-        buffers: new Buffers(),
+        buffers: new Buffers(this.#memory),
         userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
         rekey: config.rekey,
         kexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
@@ -72,7 +97,7 @@ export class Endpoint implements WorkerServer {
   }
 
   accept(connection: HandedOver): boolean {
-    if (this.#draining) return false;
+    if (this.#draining || this.#memory.isFull) return false;
     const life = new Life(connection, this.#context, (ended) => this.#onLifeEnd(ended));
     this.#lives.set(life.id, life);
     return true;
@@ -102,14 +127,14 @@ export class Endpoint implements WorkerServer {
     clearTimeout(timer);
   }
 
+  look(): void {
+    this.#memory.look(this.#process.residentBytes());
+  }
+
   load(): { connections: number; channels: number; bufferedBytes: number } {
     let channels = 0;
-    let bufferedBytes = 0;
-    for (const life of this.#lives.values()) {
-      channels += life.channels;
-      bufferedBytes += life.bufferedBytes;
-    }
-    return { connections: this.#lives.size, channels, bufferedBytes };
+    for (const life of this.#lives.values()) channels += life.channels;
+    return { connections: this.#lives.size, channels, bufferedBytes: this.#memory.usedBytes };
   }
 
   #onLifeEnd(life: Life): void {

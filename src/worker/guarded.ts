@@ -75,8 +75,15 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
     const limits: Partial<IdentityLimits> | null | undefined = Object(named('limits', () => hooks.limits(identity)));
     const [connections, channels, forwards] = [limits?.connections, limits?.channels, limits?.forwards].map(readLimit);
     const bytesPerSecond = readRate(limits?.bytesPerSecond);
-    if (connections !== undefined && channels !== undefined && forwards !== undefined && bytesPerSecond !== undefined)
-      return { connections, channels, forwards, bytesPerSecond };
+    const memoryBytes = readLimit(limits?.memoryBytes ?? 0);
+    if (
+      connections !== undefined &&
+      channels !== undefined &&
+      forwards !== undefined &&
+      bytesPerSecond !== undefined &&
+      memoryBytes !== undefined
+    )
+      return { connections, channels, forwards, bytesPerSecond, memoryBytes };
     throw new TunnelError(
       'HOOK_FAILED',
       'limits: answered no connections, channels and forwards, each a number from 0 to Infinity, and bytesPerSecond, from 1 or none',

@@ -16,6 +16,7 @@ import { Connection, type ConnectionLimits } from './connection/connection.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
+import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
 import type { IdentityLimits, ServerHooks } from './server.js';
 import { SocketReader } from './transport/reader.js';
@@ -26,6 +27,7 @@ export interface LifeContext {
   readonly hooks: ServerHooks;
   readonly primary: Primary;
   readonly transport: TransportOptions;
+  readonly memory: WorkerMemory;
   readonly resolver: Resolver;
   readonly bandwidth: Bandwidth;
   readonly limits: ConnectionLimits;
@@ -56,6 +58,7 @@ export class Life {
   readonly #context: LifeContext;
   readonly #peer: Peer;
   readonly #reader: SocketReader;
+  readonly #account: Account;
   readonly #startedMs: number;
   readonly #graceTimer: NodeJS.Timeout;
   readonly #onEnd: (life: Life) => void;
@@ -75,6 +78,7 @@ export class Life {
     this.#conn = { conn: this.id, peer: formatHostPort(this.#peer.address, this.#peer.port) };
     this.#onEnd = onEnd;
     this.#startedMs = context.now();
+    this.#account = context.memory.open(() => this.#shed());
     this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => true);
     const intake = new Intake(this.#reader, {
       onIdent: (line, rest) => this.#startTransport(line, rest),
@@ -86,9 +90,6 @@ export class Life {
 
   get channels(): number {
     return this.#stage.name === 'serving' ? this.#stage.connection.channelCount : 0;
-  }
-  get bufferedBytes(): number {
-    return this.#stage.name === 'serving' ? this.#stage.connection.bufferedBytes : 0;
   }
 
   probe(timeoutMs: number): Promise<boolean> {
@@ -120,6 +121,13 @@ export class Life {
     }
   }
 
+  /** The worker's memory is needed for others. With a reset, since nothing that waits here may wait any longer. */
+  #shed(): void {
+    const stage = this.#stage;
+    if (stage.name === 'kex' || stage.name === 'auth' || stage.name === 'serving')
+      stage.transport.abort('OVERFLOW', `held ${this.#account.bytes} bytes when memory was short`);
+  }
+
   /** Refuses what is new; ends as soon as no channel is open. */
   drain(): void {
     this.#draining = true;
@@ -134,7 +142,7 @@ export class Life {
   // --- the way -----------------------------------------------------------------------------------------------------
 
   #startTransport(line: Buffer, rest: Buffer): void {
-    const transport: Transport = new Transport(this.#reader, this.#context.transport, {
+    const transport: Transport = new Transport(this.#reader, this.#account, this.#context.transport, {
       onReady: () => this.#startAuth(transport),
       onPayload: (payload, lease) => {
         const stage = this.#stage;
@@ -213,6 +221,7 @@ export class Life {
       return;
     }
     this.#membership = this.#context.bandwidth.join(user, own.bytesPerSecond);
+    this.#account.join(user, own.memoryBytes);
     const connection = new Connection({
       transport,
       identity,
@@ -224,6 +233,7 @@ export class Life {
       },
       resolver,
       buffers: this.#context.transport.buffers,
+      account: this.#account,
       limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },
       purses: this.#membership,
       onEvent: (event) => {
@@ -253,6 +263,7 @@ export class Life {
     if (stage.name === 'auth') stage.auth.close();
     if (stage.name === 'serving') stage.connection.close();
     this.#membership?.leave();
+    this.#account.close();
     const { socket } = this.#reader;
     if (reason !== 'REVOKED')
       // its end is told by the worker that has it

@@ -44,6 +44,8 @@ export interface WorkerServer {
   /** Resolves when every connection has ended, at the deadline by force. May be called again; the earlier deadline
    *  holds. */
   drain(deadlineMs: number): Promise<void>;
+  /** Once a second: what is due now and then. */
+  look(): void;
   load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
 }
 

@@ -93,6 +93,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
 
   const loadTimer = setInterval(() => {
     if (server === undefined) return;
+    server.look();
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
   }, LOAD_EVERY_MS).unref();
 

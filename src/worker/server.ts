@@ -20,6 +20,9 @@ export interface IdentityLimits {
   /** Bytes per second of the user in channels, each direction for itself, over all workers; at least 1. Left out: no limit.
    *  What the last login said holds for all of the user's connections. */
   readonly bytesPerSecond?: number;
+  /** Bytes that may wait in memory for the user's connections, in each worker. Default, and at most: half of
+   *  `limits.memoryPerWorker`. */
+  readonly memoryBytes?: number;
 }
 
 /** A hook's answer: yes, no, or a no that names its reason for the log and for the RFC 4254 §5.1 code. */

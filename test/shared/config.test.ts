@@ -81,6 +81,7 @@ t.test('the defaults', async (t) => {
       channelsPerConnection: 1024,
       forwardsPerConnection: 64,
       memoryPerConnectionBytes: 16 * 2 ** 20,
+      memoryPerWorkerBytes: 0,
     },
     penalties: {
       enabled: true,

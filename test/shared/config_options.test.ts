@@ -31,6 +31,7 @@ const EVERYTHING = {
     channelsPerConnection: 10,
     forwardsPerConnection: 0,
     memoryPerConnection: '1MiB',
+    memoryPerWorker: 'auto',
   },
   penalties: {
     enabled: true,
@@ -58,7 +59,7 @@ const EVERYTHING = {
     password: HASH,
     permitOpen: ['*:443'],
     permitListen: [],
-    limits: { connections: 5, channels: 0, forwards: 0, bytesPerSecond: '1MiB' },
+    limits: { connections: 5, channels: 0, forwards: 0, bytesPerSecond: '1MiB', memory: '8MiB' },
   },
 } as const satisfies ConfigOptions;
 

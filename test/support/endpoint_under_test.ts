@@ -9,7 +9,7 @@ import { newKeyPair } from '../../src/master/openssh_key.js';
 import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { takeHandle } from '../../src/shared/handles.js';
 import type { Answer, BandwidthGrant, BandwidthWant, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
-import { Endpoint } from '../../src/worker/endpoint.js';
+import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import { type EventOf, isNamed } from './named_event.js';
@@ -100,7 +100,11 @@ export interface EndpointUnderTest extends SshEndpoint {
 
 export async function startEndpoint(
   t: Test,
-  options: { readonly config?: Readonly<Record<string, unknown>>; readonly hooks?: TunnelServer } = {},
+  options: {
+    readonly config?: Readonly<Record<string, unknown>>;
+    readonly hooks?: TunnelServer;
+    readonly process?: ProcessMemory;
+  } = {},
 ): Promise<EndpointUnderTest> {
   const primary = new FakePrimary();
   const endpoint = new Endpoint({
@@ -108,6 +112,7 @@ export async function startEndpoint(
     config: testConfig(options.config),
     hostKeys: [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
     primary,
+    ...(options.process === undefined ? {} : { process: options.process }),
   });
   let lastId = 0;
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {

@@ -103,6 +103,7 @@ class FakeServer implements WorkerServer {
     });
     clearTimeout(timer);
   }
+  look(): void {}
   load(): { connections: number; channels: number; bufferedBytes: number } {
     return { connections: this.#sockets.size, channels: 0, bufferedBytes: 0 };
   }

@@ -9,7 +9,9 @@ import { MSG } from '../../src/shared/protocol.js';
 import type { Channel } from '../../src/worker/channel/channel.js';
 import { ChannelTable } from '../../src/worker/channel/table.js';
 import { Relay, type RelayTimeouts } from '../../src/worker/forward/relay.js';
+import type { Account } from '../../src/worker/memory.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
+import { plenty } from './account.js';
 import { deferred, within } from './deadline.js';
 import { FakePort } from './fake_port.js';
 
@@ -18,6 +20,7 @@ export interface Joined {
   readonly table: ChannelTable;
   readonly port: FakePort;
   readonly buffers: Buffers;
+  readonly account: Account;
   /** The relay's end of the connection to the target. */
   readonly near: Socket;
   /** The target's end; paused. */
@@ -40,9 +43,11 @@ export async function join(
 ): Promise<Joined> {
   const buffers = new Buffers();
   const port = new FakePort();
+  const account = plenty();
   const table = new ChannelTable(port, {
     maxChannels: 1,
     memoryBytes: 16 * 1024 * 1024,
+    account,
     now: () => 0,
     violated: t.fail,
   });
@@ -79,7 +84,17 @@ export async function join(
   });
   await options.prepare?.({ near, target, port });
   relay.start(channel, near);
-  return { channel, table, port, buffers, near, target, ends, ended: () => within(ended.promise, 'end of the relay') };
+  return {
+    channel,
+    table,
+    port,
+    buffers,
+    account,
+    near,
+    target,
+    ends,
+    ended: () => within(ended.promise, 'end of the relay'),
+  };
 }
 
 /** Everything that reaches the target until its end. */

@@ -12,6 +12,7 @@ import { parseHostKeys } from '../../src/worker/transport/host_key.js';
 import { SocketReader } from '../../src/worker/transport/reader.js';
 import { loadSsh2 } from '../../src/worker/transport/ssh2.js';
 import { Transport } from '../../src/worker/transport/transport.js';
+import { plenty } from './account.js';
 import { deferred, within } from './deadline.js';
 import { type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
 
@@ -59,6 +60,7 @@ export async function startTransport(
       if (end === 0) return true;
       const transport = new Transport(
         reader,
+        plenty(),
         {
           ssh2,
           hostKeys,

@@ -317,7 +317,7 @@ function guard(answer: () => unknown): GuardedPolicy {
   return new GuardedPolicy({ hooks: new Loose(answer), identity, timeoutMs: 1000 });
 }
 
-t.test('limits: three numbers and perhaps a rate, or a fault', async (t) => {
+t.test('limits: three numbers and perhaps a rate and the memory, or a fault', async (t) => {
   const limits = (connections: unknown, channels: unknown = 2, forwards: unknown = 3) => ({
     connections,
     channels,
@@ -336,7 +336,7 @@ t.test('limits: three numbers and perhaps a rate, or a fault', async (t) => {
       { ...limits(1), bytesPerSecond: 1.5 },
     ],
   ])
-    t.strictSame(guard(() => given).limits(), kept);
+    t.strictSame(guard(() => given).limits(), { ...kept, memoryBytes: 0 });
   const { bytesPerSecond: _, ...counts } = limits(Number.MAX_SAFE_INTEGER);
   t.match(JSON.parse(JSON.stringify(guard(() => limits(Number.POSITIVE_INFINITY)).limits())), counts, 'as JSON has it');
   for (const bytesPerSecond of [0, 0.9, -1, Number.NaN, '5MiB', null, 5n, {}])
@@ -345,6 +345,8 @@ t.test('limits: three numbers and perhaps a rate, or a fault', async (t) => {
       { code: 'HOOK_FAILED' },
       String(bytesPerSecond),
     );
+  t.equal(guard(() => ({ ...limits(1), memoryBytes: 5.5 })).limits().memoryBytes, 5);
+  t.throws(() => guard(() => ({ ...limits(1), memoryBytes: '5' })).limits(), { code: 'HOOK_FAILED' });
   const bad = [Number.NaN, -1, Number.NEGATIVE_INFINITY, '5', null, undefined, 5n, {}, [5], true];
   for (const value of bad)
     for (const given of [limits(value), limits(1, value ?? null), limits(1, 2, value ?? null)])

@@ -321,6 +321,7 @@ function life(server: Partial<WorkerServer> | Error) {
         close: (conn, reason) => calls.push(`close ${conn}: ${reason}`),
         probe: async () => true,
         drain: async (deadlineMs) => void calls.push(`drain ${deadlineMs}`),
+        look: () => {},
         load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
         ...server,
       };

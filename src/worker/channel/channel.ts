@@ -34,10 +34,18 @@ export interface ChannelUser {
 
 /** What the channel tells the table that holds it. */
 export interface ChannelHolder extends Growth {
+  /** What the connection may hold while the worker's memory is scarce; otherwise Infinity. */
+  readonly partBytes: number;
   /** Wants `onWritable` when the transport can take more. */
   block(channel: Channel): void;
   /** Has read `bytes` more (or less, when negative) of its source than it could send. */
   hold(bytes: number): void;
+  /** Has given its user so many bytes of the peer's, which a target has not taken yet. */
+  received(bytes: number): void;
+  /** A target has taken so many of them. */
+  taken(bytes: number): void;
+  /** Nobody will take so many of them, or they are counted elsewhere from now on. */
+  dropped(bytes: number): void;
   /** Got data within this read: wants `onReadEnd`. */
   touch(channel: Channel): void;
   /** CLOSE has gone both ways and its user has let go: the number is free again. */
@@ -75,6 +83,8 @@ export class Channel {
   #closeReceived = false;
   #bytesIn = 0;
   #bytesOut = 0;
+  /** Received, and not yet taken by a target. */
+  #undeliveredBytes = 0;
 
   constructor(port: ChannelPort, holder: ChannelHolder, parameters: ChannelParameters) {
     this.id = parameters.id;
@@ -107,6 +117,10 @@ export class Channel {
   get sendWindowBytes(): number {
     return this.#meter === null ? this.#send.bytes : Math.min(this.#send.bytes, this.#meter.sendableBytes);
   }
+  /** What may be read of a source at a time, lest it wait in memory when `write` cannot take it. */
+  get mayReadBytes(): number {
+    return Math.min(this.sendWindowBytes, this.#holder.partBytes);
+  }
   /** Could `write` take at least one byte now? */
   get writable(): boolean {
     return this.#isOpen && (this.#meter === null || this.#meter.sendableBytes > 0);
@@ -125,9 +139,10 @@ export class Channel {
     this.#meter?.begin();
   }
 
-  /** The user has closed the channel and wants to hear no more of it. */
+  /** The user has closed the channel and wants to hear no more of it. What it had of the peer's bytes is gone. */
   detach(): void {
     this.#user = null;
+    this.#drop();
   }
 
   // --- what the user does ------------------------------------------------------------------------------------------
@@ -172,6 +187,13 @@ export class Channel {
 
   /** `bytes` of what `onData` gave have been taken by the other side: only now the peer gets new credit for them. */
   delivered(bytes: number): void {
+    const taken = Math.min(bytes, this.#undeliveredBytes); // 0 once the channel was closed with bytes on their way
+    this.#undeliveredBytes -= taken;
+    this.#holder.taken(taken);
+    this.#credit(bytes);
+  }
+
+  #credit(bytes: number): void {
     if (this.#meter !== null) return this.#meter.taken(bytes);
     const adjust = this.#receive.deliver(bytes);
     if (adjust > 0) this.adjust(adjust);
@@ -208,13 +230,15 @@ export class Channel {
     if (!this.#mayReceive(bytes.length)) return;
     if (this.#closeSent || this.#user === null) return; // was under way when we closed
     this.#bytesIn += bytes.length;
+    this.#undeliveredBytes += bytes.length;
+    this.#holder.received(bytes.length);
     this.#holder.touch(this);
     this.#user.onData(bytes, lease);
   }
 
   /** Stderr-like data (RFC 4254 §5.2): nobody in a tunnel takes it, so it is dropped and its credit given back. */
   onExtendedData(bytes: Buffer): void {
-    if (this.#mayReceive(bytes.length)) this.delivered(bytes.length);
+    if (this.#mayReceive(bytes.length)) this.#credit(bytes.length);
   }
 
   onWindowAdjust(bytes: number): void {
@@ -240,6 +264,7 @@ export class Channel {
     this.#meter?.end();
     const user = this.#user;
     this.#user = null;
+    this.#drop(); // what still waits for a target is counted as lingering, by whoever holds it
     if (!this.#closeSent) {
       this.#closeSent = true;
       this.#port.send(message(MSG.CHANNEL_CLOSE, this.#peerId)); // RFC 4254 §5.3: answered at once
@@ -274,10 +299,16 @@ export class Channel {
   onConnectionLost(): void {
     const user = this.#user;
     this.#user = null;
+    this.#drop();
     this.#closeReceived = true;
     this.#closeSent = true;
     this.#meter?.end();
     user?.onClose(ignore);
+  }
+
+  #drop(): void {
+    this.#holder.dropped(this.#undeliveredBytes);
+    this.#undeliveredBytes = 0;
   }
 
   /** Counts data against the window. False when it must not be looked at. */

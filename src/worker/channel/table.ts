@@ -1,9 +1,10 @@
 /** CHANNEL TABLE: the channels of one connection by our number.
  *  Owns the numbers, the cap, and the turn order of channels that wait for the transport. */
+import type { MemoryAccount } from '../memory.js';
 import { Channel, type ChannelHolder, type ChannelParameters, type ChannelPort } from './channel.js';
 import { meteredWindowBytes } from './meter.js';
 import type { Purses } from './purse.js';
-import { WindowBudget } from './window.js';
+import { MAX_FIRST_WINDOW_BYTES, WindowBudget } from './window.js';
 
 /** What the peer said of its side of a channel: in its open, or in its confirmation of ours. */
 export interface PeerSide {
@@ -24,6 +25,8 @@ export interface ChannelTableOptions {
   readonly maxChannels: number;
   /** For all windows together. */
   readonly memoryBytes: number;
+  /** Where bytes that are held are counted. */
+  readonly account: MemoryAccount;
   violated(what: string): void;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -39,6 +42,7 @@ export class ChannelTable implements ChannelHolder {
   readonly #violated: (what: string) => void;
   readonly #budget: WindowBudget;
   readonly #purses: Purses | null;
+  readonly #account: MemoryAccount;
   readonly #channels = new Map<number, Channel>();
   readonly #reserved = new Map<number, number>();
   readonly #free: number[] = [];
@@ -54,6 +58,7 @@ export class ChannelTable implements ChannelHolder {
     this.#maxChannels = options.maxChannels;
     this.#maxHeldBytes = options.memoryBytes / 4;
     this.#violated = options.violated;
+    this.#account = options.account;
     this.#budget = new WindowBudget(options.memoryBytes);
     this.#purses = options.purses ?? null;
   }
@@ -65,16 +70,24 @@ export class ChannelTable implements ChannelHolder {
   get heldBytes(): number {
     return this.#heldBytes;
   }
+  /** Why nothing can be reserved, when that is so. */
+  get shortage(): 'CHANNEL_LIMIT' | 'RESOURCE_SHORTAGE' {
+    return this.size >= this.#maxChannels ? 'CHANNEL_LIMIT' : 'RESOURCE_SHORTAGE';
+  }
   get(id: number): Channel | undefined {
     return this.#channels.get(id);
   }
 
-  /** @returns null when the connection has all the channels that it may have */
+  /** @returns null for the reason of `shortage`: the connection has all the channels that it may have, or the worker has no
+   *  memory for one more */
   reserve(): Reservation | null {
-    if (this.size >= this.#maxChannels) return null;
+    if (this.size >= this.#maxChannels || this.#account.isFull) return null;
     const id = this.#free.pop() ?? this.#next++;
     const purses = this.#purses;
-    const windowBytes = purses === null ? this.#budget.grant() : this.#budget.grant(meteredWindowBytes(purses));
+    const windowBytes = this.#budget.grant(
+      this.#account.partBytes,
+      purses === null ? MAX_FIRST_WINDOW_BYTES : meteredWindowBytes(purses),
+    );
     this.#reserved.set(id, windowBytes);
     return { id, windowBytes, openBytes: purses === null ? windowBytes : 0 };
   }
@@ -137,6 +150,7 @@ export class ChannelTable implements ChannelHolder {
    *  transport takes data: then the bytes wait for windows (a small read per channel), and no `wake` would follow. */
   hold(bytes: number): void {
     this.#heldBytes += bytes;
+    this.#account.add(bytes);
     if (bytes <= 0 || this.#heldBytes <= this.#maxHeldBytes || this.#port.writable) return;
     for (const channel of this.#channels.values()) channel.onHold();
   }
@@ -150,7 +164,25 @@ export class ChannelTable implements ChannelHolder {
     this.#forget(channel.id, channel.receiveWindowBytes);
   }
   grow(bytes: number): number {
-    return this.#budget.grow(bytes);
+    return this.#account.partBytes === Number.POSITIVE_INFINITY ? this.#budget.grow(bytes) : 0;
+  }
+  shrink(bytes: number): void {
+    this.#budget.release(bytes);
+  }
+  get isTight(): boolean {
+    return this.#account.isTight;
+  }
+  get partBytes(): number {
+    return this.#account.partBytes;
+  }
+  received(bytes: number): void {
+    this.#account.add(bytes);
+  }
+  taken(bytes: number): void {
+    this.#account.took(bytes);
+  }
+  dropped(bytes: number): void {
+    this.#account.add(-bytes);
   }
   violated(what: string): void {
     this.#violated(what);

@@ -29,6 +29,10 @@ export interface Growth {
   now(): number;
   /** Memory for so many bytes more of window. @returns how many are granted, 0 to `bytes` */
   grow(bytes: number): number;
+  /** The connection should hold less: its windows get smaller. */
+  readonly isTight: boolean;
+  /** A window has become so many bytes smaller. */
+  shrink(bytes: number): void;
 }
 
 /** What the peer may still send. Credit is given back only for bytes that the other side's socket has taken, so the
@@ -54,6 +58,8 @@ export class ReceiveWindow {
   #periodBytes = 0;
   /** What the peer sent when the window grew last. */
   #grownAtBytesPerMs = 0;
+  /** Given back while memory was short, to be had again. */
+  #lentBytes = 0;
 
   /** @param sizeBytes as far as the window may open
    *  @param announcedMs when the peer was told of it: never later, or the path would seem shorter than it is
@@ -91,15 +97,32 @@ export class ReceiveWindow {
     this.#deliveredBytes += bytes;
     if (this.#deliveredBytes < Math.min(this.#sizeBytes / 2, Math.max(this.#sizeBytes / 8, LEAST_ADJUST_BYTES)))
       return 0;
-    const adjust = this.#deliveredBytes;
+    const adjust = this.#deliveredBytes + this.#resize(this.#deliveredBytes);
     this.#deliveredBytes = 0;
-    this.open(adjust);
+    if (adjust > 0) this.open(adjust);
     return adjust;
   }
   /** A WINDOW_ADJUST of so many bytes goes out. */
   open(bytes: number): void {
     if (this.#roundLeftBytes <= 0) this.#beginRound();
     this.#openBytes += bytes;
+  }
+
+  /** A window cannot be taken back from the peer (RFC 4254 §5.2), but credit that is due need not be given. Once memory is
+   *  there again the window is what it was. @returns bytes of credit more, or less when negative */
+  #resize(dueBytes: number): number {
+    if (this.#growth.isTight) {
+      const less = Math.min(dueBytes, Math.max(0, this.#sizeBytes - MIN_WINDOW_BYTES));
+      this.#sizeBytes -= less;
+      this.#lentBytes += less;
+      this.#growth.shrink(less);
+      return -less;
+    }
+    if (this.#lentBytes === 0) return 0;
+    const more = this.#growth.grow(this.#lentBytes);
+    this.#sizeBytes += more;
+    this.#lentBytes -= more;
+    return more;
   }
 
   #beginRound(): void {
@@ -158,9 +181,10 @@ export class WindowBudget {
   get grantedBytes(): number {
     return this.#grantedBytes;
   }
-  /** @param mostBytes more than that would be of no use */
-  grant(mostBytes: number = MAX_FIRST_WINDOW_BYTES): number {
-    const share = Math.floor((this.#budgetBytes - this.#grantedBytes) / 4);
+  /** @param partBytes what all of the connection may hold now, whatever its budget; Infinity = its budget
+   *  @param mostBytes more than that would be of no use */
+  grant(partBytes: number, mostBytes: number = MAX_FIRST_WINDOW_BYTES): number {
+    const share = Math.floor(Math.min(this.#budgetBytes - this.#grantedBytes, partBytes) / 4);
     const bytes = Math.min(mostBytes, Math.max(MIN_WINDOW_BYTES, Math.min(MAX_FIRST_WINDOW_BYTES, share)));
     this.#grantedBytes += bytes;
     return bytes;

@@ -17,6 +17,7 @@ import type { RelayTimeouts } from '../forward/relay.js';
 import { type Inbound, type Leases, type ListenPolicy, RemoteForwards } from '../forward/remote.js';
 import type { Resolver } from '../forward/resolve.js';
 import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
+import type { MemoryAccount } from '../memory.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
 import { GlobalRequests } from './global_requests.js';
 import { Liveness, type LivenessLimits } from './liveness.js';
@@ -53,6 +54,8 @@ export interface ConnectionOptions {
   readonly leases: Leases;
   readonly resolver: Resolver;
   readonly buffers: Buffers;
+  /** Where this connection's bytes are counted. */
+  readonly account: MemoryAccount;
   readonly limits: ConnectionLimits;
   /** Of the user, where bytes per second are limited. */
   readonly purses?: Purses | null;
@@ -92,6 +95,7 @@ export class Connection {
     this.#channels = new ChannelTable(transport, {
       maxChannels: limits.maxChannels,
       memoryBytes: limits.memoryBytes,
+      account: options.account,
       now: options.now,
       violated: (what) => this.#violated(what),
       purses: options.purses ?? null,
@@ -157,9 +161,6 @@ export class Connection {
 
   get channelCount(): number {
     return this.#channels.size;
-  }
-  get bufferedBytes(): number {
-    return this.#transport.queuedBytes + this.#channels.heldBytes;
   }
 
   /** Is the peer there? Asks it, and answers within the time. */

@@ -34,7 +34,7 @@ export class InboundOpens {
    *  stand behind its confirmation in the same read, and a step later would be too late to attach. */
   open(type: string, details: ReadonlyArray<string | number>, settle: Settle): void {
     const reservation = this.#table.reserve();
-    if (reservation === null) return settle(null, 'CHANNEL_LIMIT');
+    if (reservation === null) return settle(null, this.#table.shortage);
     const timer = setTimeout(() => this.#giveUp(reservation.id), OPEN_TIMEOUT_MS);
     this.#opens.set(reservation.id, { reservation, settle, timer, sentMs: this.#table.now() });
     const { id, openBytes } = reservation;

@@ -99,7 +99,7 @@ export class PeerOpens {
     if (this.#noMoreSessions) return this.#refuse(peer.id, 'POLICY_DENIED', SESSION);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', SESSION);
     const reservation = channels.reserve();
-    if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', SESSION);
+    if (reservation === null) return this.#refuse(peer.id, channels.shortage, SESSION);
     const confirmedMs = this.#confirm(peer.id, reservation);
     if (ending.hasEnded) return;
     new SessionChannel(channels.open(reservation, peer, confirmedMs), this.#sessions);
@@ -115,7 +115,7 @@ export class PeerOpens {
     const story = storyOfDirect(destination);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
     const reservation = channels.reserve();
-    if (reservation === null) return this.#refuse(peer.id, 'CHANNEL_LIMIT', story);
+    if (reservation === null) return this.#refuse(peer.id, channels.shortage, story);
     const tunnel = new Tunnel(story, tunnels);
     const outcome = await openDirect(origin, destination, {
       policy,

@@ -3,9 +3,10 @@
  *  can take it, the peer gets credit only for what the socket took. Promises `onEnd` exactly once. */
 import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
-import { type OnRead, wasReset, writeQueueBytes } from '../../shared/handles.js';
+import { type OnRead, wasReset } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
 import { type Buffers, BYTES_PER_YIELD, type ReadLease } from '../transport/buffers.js';
+import { TargetWrites } from './target_writes.js';
 
 export interface RelayTimeouts {
   /** A channel of which one direction has ended may rest this long; 0 = for ever. */
@@ -16,8 +17,6 @@ export interface RelayTimeouts {
 
 /** First read of a source, and the least: most tunnels carry little, and what is read must be kept if it cannot be sent. */
 const MIN_READ_BYTES = 16 * 1024;
-/** Below this, data for the socket is copied rather than pinning a large read buffer for it. */
-const MIN_PIN_BYTES = 16 * 1024;
 /** Bytes for a target whose channel is closed: it is looked at this often, ends after so many looks without having taken
  *  any, and in any case after so many. What the target sends meanwhile does not count: a peer could otherwise fill our
  *  memory, channel by channel, at targets that never read. */
@@ -46,13 +45,7 @@ export class Relay implements ChannelUser {
 
   // Channel to socket.
   #peerEnded = false;
-  #corked = false;
-  /** The lease under this read's bytes if they may be written without a copy. */
-  #pinnable: ReadLease | null = null;
-  /** Lengths of the writes that the socket has not taken yet. */
-  readonly #unwritten: number[] = [];
-  #pinned: ReadLease | null = null;
-  #pinnedWrites = 0;
+  #writes: TargetWrites | null = null;
 
   /** Set once the SSH side is gone: frees the channel's place. */
   #released: (() => void) | null = null;
@@ -73,6 +66,10 @@ export class Relay implements ChannelUser {
   start(channel: Channel, socket: Socket): void {
     this.#channel = channel;
     this.#socket = socket;
+    this.#writes = new TargetWrites(socket, {
+      onTaken: (bytes) => channel.delivered(bytes),
+      maxBytes: () => channel.receiveWindowBytes,
+    });
     socket.on('end', () => this.#onTargetEnd());
     socket.on('error', () => {
       this.#targetFailed = true; // 'close' follows
@@ -100,7 +97,7 @@ export class Relay implements ChannelUser {
       this.#pending = Buffer.from(buffer.subarray(sent, bytes));
       channel.hold(bytes - sent);
     }
-    this.#readBytes = this.#nextReadBytes(bytes, channel.sendWindowBytes);
+    this.#readBytes = this.#nextReadBytes(bytes, channel.mayReadBytes);
     this.#paused = sent < bytes || !channel.writable;
     if (this.#paused) return false;
     this.#bytesSinceYield += bytes;
@@ -116,11 +113,11 @@ export class Relay implements ChannelUser {
 
   /** Doubles while reads come full, halves while they come nearly empty, and never asks for more than the peer's window
    *  takes: a channel whose peer stalls then keeps no bytes at all. */
-  #nextReadBytes(bytes: number, windowBytes: number): number {
+  #nextReadBytes(bytes: number, mostBytes: number): number {
     let next = this.#readBytes;
     if (bytes === this.#readBytes) next *= 2;
     else if (bytes < this.#readBytes / 4) next /= 2;
-    const most = Math.min(this.#buffers.targetRead.length, windowBytes);
+    const most = Math.min(this.#buffers.targetRead.length, mostBytes);
     return Math.max(MIN_READ_BYTES, Math.min(next, most));
   }
 
@@ -164,49 +161,16 @@ export class Relay implements ChannelUser {
   // --- channel to socket -------------------------------------------------------------------------------------------
 
   onData(bytes: Buffer, lease: ReadLease | null): void {
-    const socket = this.#socket;
-    if (socket === null || this.#ended) return;
-    if (!this.#corked) {
-      // One writev for all packets of this read. Only an empty socket may borrow the read buffer: what it cannot take at
-      // once keeps the buffer from being re-used, and a slow target would pin one with each of its bytes.
-      this.#pinnable = lease !== null && this.#pinned === null && socket.writableLength === 0 ? lease : null;
-      this.#corked = true;
-      socket.cork();
-    }
-    const pin = this.#pinnable !== null && bytes.length >= MIN_PIN_BYTES;
-    this.#unwritten.push(bytes.length);
-    if (pin) this.#pinnedWrites = this.#unwritten.length;
-    socket.write(pin ? bytes : Buffer.from(bytes), this.#onWritten);
+    if (!this.#ended) this.#writes?.write(bytes, lease);
   }
 
   onReadEnd(): void {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#socket?.uncork();
-    if (this.#pinnedWrites > 0 && this.#pinnable !== null) {
-      if (this.#socket !== null && this.#socket.writableLength > 0) {
-        this.#pinned = this.#pinnable;
-        this.#pinned.retain();
-      } else this.#pinnedWrites = 0; // the kernel has it all
-    }
-    this.#pinnable = null;
-  }
-
-  readonly #onWritten = (error?: Error | null): void => {
-    const bytes = this.#unwritten.shift() ?? 0;
-    if (this.#pinned !== null && --this.#pinnedWrites <= 0) this.#unpin();
-    if (!error && !this.#ended) this.#channel?.delivered(bytes);
-  };
-
-  #unpin(): void {
-    this.#pinned?.release();
-    this.#pinned = null;
-    this.#pinnedWrites = 0;
+    this.#writes?.readEnd();
   }
 
   onEof(): void {
     this.#peerEnded = true;
-    this.#socket?.end(); // when the target has ended too, 'close' follows and ends the relay
+    this.#writes?.end(); // when the target has ended too, 'close' follows and ends the relay
     if (this.#timeouts.halfCloseMs > 0) this.#socket?.setTimeout(this.#timeouts.halfCloseMs);
   }
 
@@ -219,7 +183,8 @@ export class Relay implements ChannelUser {
   /** The SSH side is gone. A target that did not hear an EOF must not take what it has for the whole: it gets a reset. */
   onClose(released: () => void): void {
     const socket = this.#socket;
-    if (socket === null || this.#ended) return released();
+    const writes = this.#writes;
+    if (socket === null || writes === null || this.#ended) return released();
     this.onReadEnd();
     this.#released = released;
     this.#dropPending();
@@ -227,26 +192,26 @@ export class Relay implements ChannelUser {
       this.#settle('PEER_CLOSED');
       if (socket.remoteAddress !== undefined) socket.resetAndDestroy();
       else socket.destroy();
-    } else this.#linger(socket);
+    } else this.#linger(socket, writes);
   }
 
   /** RFC 4254 §5.3: what was sent before EOF and CLOSE still reaches the target, while the target goes on taking it. What
    *  it answers has no taker and is read away: a close with unread bytes would be a reset, and cut off what is still on
    *  its way. The end is its own ('close' follows), or ours when it rests. */
-  #linger(socket: Socket): void {
-    const bytes = socket.writableLength;
+  #linger(socket: Socket, writes: TargetWrites): void {
+    const { bytes } = writes;
     if (!this.#buffers.linger(bytes)) {
       this.#settle('PEER_CLOSED');
       socket.destroy();
       return;
     }
     this.#lingerBytes = bytes;
-    let left = unsentBytes(socket);
+    let left = writes.unsentBytes;
     let looks = 0;
     let idleLooks = 0;
     this.#lingerTimer = setInterval(() => {
       const before = left;
-      left = unsentBytes(socket);
+      left = writes.unsentBytes;
       looks++;
       idleLooks = left < before ? 0 : idleLooks + 1;
       if (left === 0 || idleLooks >= MAX_IDLE_LOOKS || looks >= MAX_LOOKS) this.#finish('PEER_CLOSED');
@@ -263,7 +228,7 @@ export class Relay implements ChannelUser {
   }
 
   #onSocketClosed(): void {
-    this.#unpin();
+    this.#writes?.unpin();
     this.#finish(this.#targetEnded && this.#peerEnded && !this.#targetFailed ? 'COMPLETE' : 'TARGET_ERROR');
   }
 
@@ -274,6 +239,7 @@ export class Relay implements ChannelUser {
     this.#settle(end);
     socket?.destroy();
     channel?.close();
+    channel?.detach();
   }
 
   #settle(end: RelayEnd): void {
@@ -283,7 +249,8 @@ export class Relay implements ChannelUser {
       this.#buffers.lingered(this.#lingerBytes);
     }
     this.#dropPending();
-    this.#onEnd(end); // what a write still refers to stays pinned until it is done or the socket is closed
+    this.#writes?.stop();
+    this.#onEnd(end);
     this.#released?.();
   }
 
@@ -291,9 +258,4 @@ export class Relay implements ChannelUser {
     if (this.#pending !== null) this.#channel?.hold(-this.#pending.length);
     this.#pending = null;
   }
-}
-
-/** Falls whenever the kernel takes something. */
-function unsentBytes(socket: Socket): number {
-  return socket.writableLength + writeQueueBytes(socket);
 }

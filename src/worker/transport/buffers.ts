@@ -1,6 +1,7 @@
 /** BUFFERS: the memory that reads go into and sealed packets come out of, shared by all connections of a worker.
  *  Owns the slabs and the read buffers. Promises that a buffer is lent to one user at a time and never re-used while
  *  anything still refers to it; an idle connection owns none. */
+import { WorkerMemory } from '../memory.js';
 
 /** Reads of a connection that moves little: one buffer for all of them, consumed within the read's callback. */
 export const SMALL_READ_BYTES = 16 * 1024;
@@ -13,9 +14,6 @@ export const BYTES_PER_YIELD = 2 * 1024 * 1024;
 const SLAB_BYTES = LARGE_READ_BYTES + 16 * 1024;
 /** Large buffers lent at one time; a connection that gets none goes on with the small one. Bounds a worker to 16 MiB. */
 const MAX_LARGE_LENT = 64;
-/** Bytes for targets whose channels are closed: beyond this a target that rests loses them at once. The connections that
- *  they came from, and those connections' budgets, may be gone. */
-const MAX_LINGERING_BYTES = 64 * 1024 * 1024;
 /** Free buffers kept for the next borrower; the rest goes to the garbage collector. */
 const MAX_KEPT = 8;
 
@@ -42,6 +40,9 @@ export class ReadLease {
   }
 }
 
+/** Where bytes that wait beyond their channel's end are counted. */
+type Lingering = Pick<WorkerMemory, 'linger' | 'lingered'>;
+
 export class Buffers {
   /** For reads of sockets whose bytes are consumed before the callback returns. */
   readonly smallRead = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
@@ -50,8 +51,12 @@ export class Buffers {
   readonly #scratch = new Map<number, Buffer>();
   readonly #freeLarge: Buffer[] = [];
   readonly #freeSlabs: Buffer[] = [];
+  readonly #memory: Lingering;
   #largeLent = 0;
-  #lingeringBytes = 0;
+
+  constructor(memory: Lingering = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY })) {
+    this.#memory = memory;
+  }
 
   /** A few bytes to be used within a call, by everybody: one buffer for each size. */
   scratch(bytes: number): Buffer {
@@ -72,12 +77,10 @@ export class Buffers {
 
   /** May so many bytes wait for a target beyond their channel's end? True counts them until `lingered`. */
   linger(bytes: number): boolean {
-    if (this.#lingeringBytes + bytes > MAX_LINGERING_BYTES) return false;
-    this.#lingeringBytes += bytes;
-    return true;
+    return this.#memory.linger(bytes);
   }
   lingered(bytes: number): void {
-    this.#lingeringBytes -= bytes;
+    this.#memory.lingered(bytes);
   }
 
   borrowSlab(): Buffer {

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { writeQueueBytes } from '../../shared/handles.js';
 import { MSG } from '../../shared/protocol.js';
+import type { MemoryAccount } from '../memory.js';
 import type { Buffers } from './buffers.js';
 import { PACKET_HEADER_BYTES, PACKET_OVERHEAD_BYTES, type Sealer } from './sealer.js';
 import type { Ssh2Cipher } from './ssh2.js';
@@ -10,14 +11,20 @@ import type { Ssh2Cipher } from './ssh2.js';
 /** Bytes queued on the SSH socket at which data stops being sealed, and at which it starts again. */
 export const WRITE_HIGH_BYTES = 512 * 1024;
 const WRITE_LOW_BYTES = 128 * 1024;
+/** While memory is scarce a connection's part takes the place of the upper mark, but so much may always wait. */
+const LEAST_HIGH_BYTES = 64 * 1024;
+const LEAST_LOW_BYTES = 16 * 1024;
 /** A batch up to this size is copied out of its slab, so that a stalled peer pins its bytes and not a whole slab. */
 const SMALL_BATCH_BYTES = 8 * 1024;
 /** `byte CHANNEL_DATA`, `uint32 recipient channel`, `uint32 length`. */
 const DATA_HEADER_BYTES = 9;
 
+type OutboxAccount = Pick<MemoryAccount, 'add' | 'took' | 'partBytes'>;
+
 export class Outbox {
   readonly #socket: Socket;
   readonly #buffers: Buffers;
+  readonly #account: OutboxAccount;
   readonly #onUnblocked: () => void;
   #cipher: Ssh2Cipher;
   #sealer: Sealer | null = null;
@@ -27,11 +34,16 @@ export class Outbox {
   #payloadAt = 0;
   #flushScheduled = false;
   #blocked = false;
+  /** Of slabs on their way: what stands behind their batches. */
+  #unusedBytes = 0;
+  /** What the account was told. */
+  #countedBytes = 0;
 
   /** @param onUnblocked the peer has read enough: data may be sealed again */
-  constructor(socket: Socket, buffers: Buffers, cipher: Ssh2Cipher, onUnblocked: () => void) {
+  constructor(socket: Socket, buffers: Buffers, account: OutboxAccount, cipher: Ssh2Cipher, onUnblocked: () => void) {
     this.#socket = socket;
     this.#buffers = buffers;
+    this.#account = account;
     this.#cipher = cipher;
     this.#onUnblocked = onUnblocked;
     socket.on('drain', this.#onWritten); // for what ssh2 wrote by itself
@@ -61,7 +73,7 @@ export class Outbox {
     packet.set(payload, this.#payloadAt);
     this.#seal(packet, payload.length);
     // Data for stderr comes this way too. (Without a mark for it, a peer that does not read would be cut for our writing.)
-    if (this.queuedBytes >= WRITE_HIGH_BYTES) this.#blocked = true;
+    this.#blockIfHigh();
   }
 
   /** CHANNEL_DATA straight from `source[start..end)` (RFC 4254 §5.2), with no copy but the one into the slab. */
@@ -74,13 +86,24 @@ export class Outbox {
     packet.writeUInt32BE(bytes, at + 5);
     packet.set(start === 0 && end === source.length ? source : source.subarray(start, end), at + DATA_HEADER_BYTES);
     this.#seal(packet, DATA_HEADER_BYTES + bytes);
-    if (this.queuedBytes >= WRITE_HIGH_BYTES) this.#blocked = true;
+    this.#blockIfHigh();
+  }
+
+  get #lowBytes(): number {
+    return this.#account.partBytes === Number.POSITIVE_INFINITY ? WRITE_LOW_BYTES : LEAST_LOW_BYTES;
+  }
+
+  #blockIfHigh(): void {
+    const bytes = this.queuedBytes;
+    if (bytes < LEAST_HIGH_BYTES) return;
+    if (bytes >= WRITE_HIGH_BYTES || bytes >= this.#account.partBytes) this.#blocked = true;
   }
 
   /** What ssh2 writes itself: the key exchange and, without the binding, everything. Our batch was sealed before it. */
   write(data: Buffer): void {
     this.flush();
     this.#socket.write(data);
+    this.#count();
   }
 
   /** Writes the batch now: before anything that ssh2 encrypts by itself, and before the end. */
@@ -90,15 +113,29 @@ export class Outbox {
     const bytes = this.#slabBytes;
     this.#slab = null;
     this.#slabBytes = 0;
-    if (bytes <= SMALL_BATCH_BYTES) {
+    // Behind others it will wait: ten KiB a turn in slabs of 272 made a queue of 1.5 MiB one of ten.
+    const isWaste = this.#socket.writableLength > 0 && bytes <= slab.length / 2;
+    if (bytes <= SMALL_BATCH_BYTES || isWaste) {
       this.#socket.write(Buffer.from(slab.subarray(0, bytes)), this.#onWritten);
       this.#buffers.returnSlab(slab);
-      return;
+    } else {
+      const unused = slab.length - bytes;
+      this.#unusedBytes += unused;
+      this.#socket.write(slab.subarray(0, bytes), () => {
+        this.#unusedBytes -= unused;
+        this.#buffers.returnSlab(slab);
+        this.#onWritten();
+      });
     }
-    this.#socket.write(slab.subarray(0, bytes), () => {
-      this.#buffers.returnSlab(slab);
-      this.#onWritten();
-    });
+    this.#count();
+  }
+
+  /** Tells the account what is held now: once a write and once for its end. */
+  #count(): void {
+    const before = this.#countedBytes;
+    this.#countedBytes = this.#socket.writableLength + this.#unusedBytes;
+    if (this.#countedBytes < before) this.#account.took(before - this.#countedBytes);
+    else this.#account.add(this.#countedBytes - before);
   }
 
   /** Throws the batch away. */
@@ -141,7 +178,8 @@ export class Outbox {
   };
 
   readonly #onWritten = (): void => {
-    if (!this.#blocked || this.queuedBytes > WRITE_LOW_BYTES) return;
+    this.#count();
+    if (!this.#blocked || this.queuedBytes > this.#lowBytes) return;
     this.#blocked = false;
     this.#onUnblocked();
   };

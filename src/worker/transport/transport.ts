@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
+import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
 import { type Buffers, BYTES_PER_YIELD, type ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
@@ -19,6 +20,8 @@ import { useRawX25519 } from './x25519.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
+/** A message that waits is an object of its own, and costs this much beside its bytes. */
+const HELD_OVERHEAD_BYTES = 128;
 /** Messages of one connection after which the event loop turns: small ones get here within one read. Bulk data gives way
  *  by its bytes. */
 const MESSAGES_PER_YIELD = 256;
@@ -62,6 +65,7 @@ export class Transport {
   readonly #socket: Socket;
   readonly #reader: SocketReader;
   readonly #options: TransportOptions;
+  readonly #account: MemoryAccount;
   readonly #handlers: TransportHandlers;
   readonly #protocol: Ssh2Protocol;
   readonly #ssh2OnPayload: (payload: Buffer) => ParseStep;
@@ -83,9 +87,11 @@ export class Transport {
   #heldBytes = 0;
   #kexTimer: NodeJS.Timeout | null;
 
-  constructor(reader: SocketReader, options: TransportOptions, handlers: TransportHandlers) {
+  /** @param account where this connection's bytes are counted */
+  constructor(reader: SocketReader, account: MemoryAccount, options: TransportOptions, handlers: TransportHandlers) {
     this.#reader = reader;
     this.#socket = reader.socket;
+    this.#account = account;
     this.#options = options;
     this.#handlers = handlers;
     this.#keyAge = new KeyAge(options.rekey, options.now());
@@ -111,7 +117,7 @@ export class Transport {
     this.#socket.on('close', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('end', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('error', (error) => this.#fail('PEER_CLOSED', error.message));
-    this.#outbox = new Outbox(this.#socket, options.buffers, this.#protocol._cipher, () => {
+    this.#outbox = new Outbox(this.#socket, options.buffers, account, this.#protocol._cipher, () => {
       if (this.writable) handlers.onWritable();
     });
   }
@@ -151,7 +157,9 @@ export class Transport {
     if (this.#closed) return;
     if (this.#protocol._kexinit !== undefined) {
       this.#held.push(Buffer.from(payload));
-      this.#heldBytes += payload.length;
+      const bytes = payload.length + HELD_OVERHEAD_BYTES;
+      this.#heldBytes += bytes;
+      this.#account.add(bytes);
     } else {
       this.#count(payload.length);
       this.#outbox.append(payload);
@@ -311,12 +319,17 @@ export class Transport {
     // RFC 8308 §2.4: EXT_INFO is the first message behind our first NEWKEYS, or is not sent.
     if (first && this.#protocol._kex?.remoteExtInfoEnabled)
       this.send(message(MSG.EXT_INFO, 1, 'server-sig-algs', this.#options.userSignatureAlgorithms.join(',')));
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    for (const payload of held) this.send(payload);
+    for (const payload of this.#takeHeld()) this.send(payload);
     if (first) this.#handlers.onReady(negotiated);
     else if (this.writable) this.#handlers.onWritable();
+  }
+
+  #takeHeld(): readonly Buffer[] {
+    const held = this.#held;
+    this.#account.add(-this.#heldBytes);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return held;
   }
 
   #armKexTimer(): void {
@@ -339,8 +352,7 @@ export class Transport {
     else this.#outbox.discard();
     this.#closed = true;
     if (this.#kexTimer) clearTimeout(this.#kexTimer);
-    this.#held = [];
-    this.#heldBytes = 0;
+    this.#takeHeld();
     this.#reader.consumer = () => true;
     this.#part(parting);
     setImmediate(() => this.#protocol.cleanup()); // not while its parser is on the stack

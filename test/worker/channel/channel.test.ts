@@ -20,6 +20,22 @@ class FakeHolder implements ChannelHolder {
   grow(): number {
     return 0;
   }
+  readonly isTight = false;
+  partBytes = Number.POSITIVE_INFINITY;
+  shrink(): void {}
+  /** Given to the user, and neither taken nor dropped since. */
+  undeliveredBytes = 0;
+  takenBytes = 0;
+  received(bytes: number): void {
+    this.undeliveredBytes += bytes;
+  }
+  taken(bytes: number): void {
+    this.undeliveredBytes -= bytes;
+    this.takenBytes += bytes;
+  }
+  dropped(bytes: number): void {
+    this.undeliveredBytes -= bytes;
+  }
   release(): void {
     this.heard.push('release');
   }

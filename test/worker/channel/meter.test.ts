@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { Purse, type Purses } from '../../../src/worker/channel/purse.js';
 import { ChannelTable } from '../../../src/worker/channel/table.js';
+import { plenty } from '../../support/account.js';
 import { FakeClock } from '../../support/fake_clock.js';
 import { FakePort, FakeUser } from '../../support/fake_port.js';
 
@@ -18,6 +19,7 @@ function room(t: Test, { bytesPerSecond = 1_000_000, windowBytes = 1_000_000 } =
   const table = new ChannelTable(port, {
     maxChannels: 10,
     memoryBytes: 16 * 1024 * 1024,
+    account: plenty(),
     now: () => clock.nowMs(),
     violated: (what) => violations.push(what),
     purses,

@@ -3,14 +3,19 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Channel } from '../../../src/worker/channel/channel.js';
 import { ChannelTable } from '../../../src/worker/channel/table.js';
+import { MIN_WINDOW_BYTES } from '../../../src/worker/channel/window.js';
+import { WorkerMemory } from '../../../src/worker/memory.js';
 import { FakePort, FakeUser } from '../../support/fake_port.js';
 
 function make(options: { maxChannels?: number; memoryBytes?: number } = {}) {
   const port = new FakePort();
   const violations: string[] = [];
+  const memory = new WorkerMemory({ budgetBytes: 1000 });
+  const account = memory.open(() => {});
   const table = new ChannelTable(port, {
     maxChannels: 10,
     memoryBytes: 1024 * 1024,
+    account,
     now: () => 0,
     violated: (what) => violations.push(what),
     ...options,
@@ -21,7 +26,7 @@ function make(options: { maxChannels?: number; memoryBytes?: number } = {}) {
     const channel = table.open(reservation, { id: 100 + reservation.id, windowBytes, maxPacketBytes: 1_000_000 }, 0);
     return { channel, user: new FakeUser(channel) };
   };
-  return { port, violations, table, open };
+  return { port, violations, table, open, memory, account };
 }
 
 t.test('a number is used again when CLOSE has gone both ways, or its open has failed', async (t) => {
@@ -199,4 +204,48 @@ t.test('a lost connection ends all of them, once', async (t) => {
     [['close'], ['close']],
   );
   t.same([port.take(), table.size], [[], 0]);
+});
+
+t.test('what is held is told: from sources, from the peer, and no more when a channel has gone', async (t) => {
+  const { table, open, account } = make();
+  const [a, b] = [open(), open()];
+  a.channel.hold(100);
+  a.channel.onData(Buffer.alloc(50), null);
+  b.channel.onData(Buffer.alloc(7), null);
+  t.equal(account.bytes, 157);
+  a.channel.delivered(20);
+  a.channel.hold(-100);
+  t.equal(account.bytes, 37);
+  a.channel.onExtendedData(Buffer.alloc(9));
+  t.equal(account.bytes, 37, 'what goes nowhere is not held');
+  b.channel.close();
+  b.channel.onData(Buffer.alloc(3), null);
+  t.equal(account.bytes, 37, 'nor what comes too late');
+  b.channel.detach();
+  t.equal(account.bytes, 30);
+  b.channel.delivered(7);
+  t.equal(account.bytes, 30, 'once');
+  a.user.keepsNumber = true;
+  a.channel.onPeerClose();
+  t.equal(account.bytes, 0, 'what lingers is counted elsewhere');
+  open().channel.onData(Buffer.alloc(11), null);
+  table.loseAll();
+  t.equal(account.bytes, 0);
+});
+
+t.test('where memory is scarce windows begin small, and where it is full none begins', async (t) => {
+  const { memory, table, open, account } = make();
+  const other = memory.open(() => {});
+  const ample = open().channel.receiveWindowBytes;
+  t.equal(table.grow(1), 1);
+  other.add(600);
+  t.equal(open().channel.receiveWindowBytes, MIN_WINDOW_BYTES);
+  t.ok(ample > MIN_WINDOW_BYTES);
+  t.equal(table.grow(1), 0);
+  account.add(201);
+  t.same([table.isTight, table.reserve(), table.shortage], [true, null, 'RESOURCE_SHORTAGE']);
+  account.add(-201);
+  other.took(600);
+  t.ok(table.reserve());
+  t.equal(make({ maxChannels: 0 }).table.shortage, 'CHANNEL_LIMIT');
 });

@@ -26,8 +26,9 @@ t.test('RFC 4254 §5.2: the send window may reach 2^32-1 and not pass it', async
 });
 
 /** A window that never grows. */
-const FIXED: Growth = { now: () => 0, grow: () => 0 };
+const FIXED: Growth = { now: () => 0, grow: () => 0, isTight: false, shrink: () => {} };
 const MIB = 1024 * 1024;
+const PLENTY = Number.POSITIVE_INFINITY;
 
 t.test('the receive window: what is announced in all is the size and what was delivered', async () => {
   fc.assert(
@@ -75,7 +76,7 @@ t.test('credit comes back half a window at a time', async (t) => {
 t.test('the budget: large windows first, the floor always, the sum bounded', async (t) => {
   const budgetBytes = 16 * 1024 * 1024;
   const budget = new WindowBudget(budgetBytes);
-  t.equal(budget.grant(), MAX_FIRST_WINDOW_BYTES);
+  t.equal(budget.grant(PLENTY), MAX_FIRST_WINDOW_BYTES);
   fc.assert(
     fc.property(fc.array(fc.nat(3), { maxLength: 300 }), fc.integer({ min: 0, max: budgetBytes }), (steps, size) => {
       const shared = new WindowBudget(size);
@@ -83,7 +84,7 @@ t.test('the budget: large windows first, the floor always, the sum bounded', asy
       for (const step of steps) {
         const at = step === 0 ? granted.pop() : undefined;
         if (at !== undefined) shared.release(at);
-        else granted.push(shared.grant());
+        else granted.push(shared.grant(PLENTY));
         const sum = granted.reduce((total, bytes) => total + bytes, 0);
         if (sum !== shared.grantedBytes || sum > size + granted.length * MIN_WINDOW_BYTES) return false;
       }
@@ -98,8 +99,8 @@ function sendOver(rttMs: number, options: { trips: number; budgetBytes?: number;
   const { trips, budgetBytes = 16 * MIB, targetMs = 0 } = options;
   let nowMs = 0;
   const budget = new WindowBudget(budgetBytes);
-  const growth = { now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
-  const window = new ReceiveWindow(budget.grant(), growth, 0);
+  const growth = { ...FIXED, now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
+  const window = new ReceiveWindow(budget.grant(PLENTY), growth, 0);
   let credit = window.sizeBytes;
   let mostHeld = 0;
   for (let trip = 0; trip < trips; trip++) {
@@ -135,8 +136,8 @@ t.test('and not where it is not in the way', async (t) => {
 function sendSlowly(pathMs: number): number {
   const budget = new WindowBudget(16 * MIB);
   let nowMs = 0;
-  const growth = { now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
-  const window = new ReceiveWindow(budget.grant(), growth, nowMs);
+  const growth = { ...FIXED, now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
+  const window = new ReceiveWindow(budget.grant(PLENTY), growth, nowMs);
   nowMs = pathMs;
   for (let sent = 0; sent < 200 * MIB; sent += 32 * 1024) {
     if (!window.consume(32 * 1024)) throw new Error('the window was in the way');
@@ -157,8 +158,8 @@ t.test('a slow peer on a short path: what queues in a full window does not make 
 t.test('one packet tells no rate: a small window does not grow by the first one', async (t) => {
   let nowMs = 0;
   const budget = new WindowBudget(256 * 1024);
-  const growth = { now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
-  const window = new ReceiveWindow(budget.grant(), growth, 0);
+  const growth = { ...FIXED, now: () => nowMs, grow: (bytes: number) => budget.grow(bytes) };
+  const window = new ReceiveWindow(budget.grant(PLENTY), growth, 0);
   nowMs = 10_000;
   t.ok(window.consume(32 * 1024));
   window.deliver(32 * 1024);
@@ -168,7 +169,7 @@ t.test('one packet tells no rate: a small window does not grow by the first one'
 t.test('a growth that was refused does not count: it comes when there is memory again', async (t) => {
   let nowMs = 0;
   let hasMemory = false;
-  const growth = { now: () => nowMs, grow: (bytes: number) => (hasMemory ? bytes : 0) };
+  const growth = { ...FIXED, now: () => nowMs, grow: (bytes: number) => (hasMemory ? bytes : 0) };
   const window = new ReceiveWindow(MAX_FIRST_WINDOW_BYTES, growth, 0);
   let credit = window.sizeBytes;
   for (let trip = 0; trip < 20; trip++) {
@@ -180,4 +181,77 @@ t.test('a growth that was refused does not count: it comes when there is memory 
     if (trip === 9) t.equal(window.sizeBytes, MAX_FIRST_WINDOW_BYTES);
   }
   t.ok(window.sizeBytes > MAX_FIRST_WINDOW_BYTES);
+});
+
+t.test('while memory is short a window gives back what was delivered, and gets it again afterwards', async (t) => {
+  const budget = new WindowBudget(4 * MIB);
+  let isTight = false;
+  const growth: Growth = {
+    now: () => 0,
+    grow: (bytes) => budget.grow(bytes),
+    get isTight() {
+      return isTight;
+    },
+    shrink: (bytes) => budget.release(bytes),
+  };
+  const window = new ReceiveWindow(budget.grant(PLENTY), growth, 0);
+  const size = window.sizeBytes;
+  t.ok(window.consume(size / 2));
+  isTight = true;
+  t.equal(window.deliver(size / 2), 0, 'no credit for it');
+  t.same([window.sizeBytes, budget.grantedBytes], [size / 2, size / 2]);
+  while (window.sizeBytes > MIN_WINDOW_BYTES) {
+    if (!window.consume(16 * 1024)) break;
+    t.equal(window.deliver(16 * 1024), 0);
+  }
+  t.equal(window.sizeBytes, MIN_WINDOW_BYTES, 'down to the floor, never below');
+  isTight = false;
+  let credit = 0;
+  while (credit === 0) {
+    if (!window.consume(1024)) break;
+    credit = window.deliver(1024);
+  }
+  t.ok(credit > size - MIN_WINDOW_BYTES, `${credit} bytes of credit at once`);
+  t.same([window.sizeBytes, budget.grantedBytes], [size, size]);
+});
+
+t.test('however memory comes and goes, the peer is never stuck and never has more than the window', async () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: MIN_WINDOW_BYTES, max: 200_000 }),
+      fc.array(fc.record({ tight: fc.boolean(), arrives: fc.boolean(), bytes: fc.nat(60_000) }), { maxLength: 200 }),
+      (size, steps) => {
+        let isTight = false;
+        const growth: Growth = {
+          now: () => 0,
+          grow: (bytes) => bytes,
+          get isTight() {
+            return isTight;
+          },
+          shrink: () => {},
+        };
+        const window = new ReceiveWindow(size, growth, 0);
+        let credit = size;
+        let held = 0;
+        for (const { tight, arrives, bytes } of steps) {
+          isTight = tight;
+          if (arrives) {
+            const taken = window.consume(bytes);
+            if (taken !== bytes <= credit) return false;
+            if (!taken) continue;
+            credit -= bytes;
+            held += bytes;
+          } else {
+            const delivered = Math.min(bytes, held);
+            held -= delivered;
+            credit += window.deliver(delivered);
+          }
+          if (credit < 0 || credit + held > window.sizeBytes) return false;
+          if (window.sizeBytes < MIN_WINDOW_BYTES) return false;
+          if (held === 0 && credit * 2 <= window.sizeBytes) return false;
+        }
+        return true;
+      },
+    ),
+  );
 });

@@ -6,13 +6,14 @@ import { MSG } from '../../../src/shared/protocol.js';
 import type { Channel } from '../../../src/worker/channel/channel.js';
 import { ChannelTable, type PeerSide } from '../../../src/worker/channel/table.js';
 import { InboundOpens } from '../../../src/worker/connection/opens.js';
+import { plenty } from '../../support/account.js';
 import { FakePort, FakeUser } from '../../support/fake_port.js';
 
 function make(t: Test, { maxChannels = 2, memoryBytes = 1024 * 1024, now = (): number => 0 } = {}) {
   mock.timers.enable({ apis: ['setTimeout'] });
   t.teardown(() => mock.timers.reset());
   const port = new FakePort();
-  const table = new ChannelTable(port, { maxChannels, memoryBytes, now, violated: t.fail });
+  const table = new ChannelTable(port, { maxChannels, memoryBytes, account: plenty(), now, violated: t.fail });
   const opens = new InboundOpens(table, port);
   const outcomes: string[] = [];
   const open = (): void =>

@@ -12,6 +12,7 @@ import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { type Session, SIGNALS, type Terminal } from '../../../src/worker/connection/session.js';
 import { SessionChannel, type SessionOptions } from '../../../src/worker/connection/session_channel.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
+import { plenty } from '../../support/account.js';
 import { FakePort } from '../../support/fake_port.js';
 import { until } from '../../support/joined.js';
 
@@ -70,6 +71,7 @@ function make(
   const table = new ChannelTable(port, {
     maxChannels: 1,
     memoryBytes: 64 * 1024,
+    account: plenty(),
     now: () => 0,
     violated: (what) => t.fail(what),
   });

@@ -19,6 +19,7 @@ import {
   tunnelOf,
 } from '../../../src/worker/forward/inside.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
+import { plenty } from '../../support/account.js';
 import { FakePort } from '../../support/fake_port.js';
 import { sentText, types, until } from '../../support/joined.js';
 
@@ -46,6 +47,7 @@ function make(
   const table = new ChannelTable(port, {
     maxChannels: 1,
     memoryBytes: 64 * 1024,
+    account: plenty(),
     now: () => 0,
     violated: (what) => t.fail(what),
   });
@@ -710,6 +712,7 @@ t.test('what a tunnel tells, of whatever copy of this package, and nothing of an
   const table = new ChannelTable(new FakePort(), {
     maxChannels: 3,
     memoryBytes: 1024 * 1024,
+    account: plenty(),
     now: () => 0,
     violated: t.fail,
   });

@@ -13,6 +13,7 @@ import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { type Inbound, RemoteForwards } from '../../../src/worker/forward/remote.js';
 import { Tunnel } from '../../../src/worker/forward/tunnel.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
+import { plenty } from '../../support/account.js';
 import { deferred } from '../../support/deadline.js';
 import { FakePort } from '../../support/fake_port.js';
 import { until } from '../../support/joined.js';
@@ -126,6 +127,7 @@ t.test('a forward tells what the channels that came in by it moved, those that h
     const channels = new ChannelTable(new FakePort(), {
       maxChannels: 1,
       memoryBytes: 1_000_000,
+      account: plenty(),
       now: () => 0,
       violated: t.fail,
     });
