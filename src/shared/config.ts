@@ -324,7 +324,7 @@ export const SERVER_KEYS = {
       max: '1h',
       off: 'never ask',
       does: 'Silence after which the peer is asked whether it is still there',
-      why: 'finds a dead peer, and frees the ports it holds, in 60 to 75 s; keeps NAT entries alive',
+      why: 'finds a dead peer, and frees the ports it holds, within 45 s (keepaliveCount times this); keeps NAT entries alive',
       source: 'sshd_config(5) ClientAliveInterval',
     },
     keepaliveCount: {
@@ -332,7 +332,7 @@ export const SERVER_KEYS = {
       default: 3,
       min: 1,
       max: 100,
-      does: 'Questions in a row without an answer after which the connection is ended',
+      does: 'Times of keepalive in a row without a byte of the peer after which its connection is ended; each but the last ends with a question, so 1 counts as 2',
       why: 'one lost packet is no death',
       source: 'sshd_config(5) ClientAliveCountMax',
     },

@@ -223,11 +223,13 @@ export interface TimeoutsOptions {
   /** Silence after which the peer is asked whether it is still there.
    *
    *  Allowed: 1s to 1h or off (off means never ask).
-   *  Why: finds a dead peer, and frees the ports it holds, in 60 to 75 s; keeps NAT entries alive.
+   *  Why: finds a dead peer, and frees the ports it holds, within 45 s (keepaliveCount times this); keeps NAT
+   *  entries alive.
    *  Source: sshd_config(5) ClientAliveInterval.
    *  @default '15s' */
   readonly keepalive?: Duration | 'off' | undefined;
-  /** Questions in a row without an answer after which the connection is ended.
+  /** Times of keepalive in a row without a byte of the peer after which its connection is ended; each but the last
+   *  ends with a question, so 1 counts as 2.
    *
    *  Allowed: a whole number from 1 to 100.
    *  Why: one lost packet is no death.

@@ -17,7 +17,7 @@ export interface LivenessPort {
 export interface LivenessLimits {
   /** Silence after which a keepalive is sent; 0 = never. */
   readonly keepaliveMs: number;
-  /** Keepalives without any answer after which the peer is dead. */
+  /** Such times of silence after which the peer is dead; each but the last ends with a keepalive, so 1 counts as 2. */
   readonly keepaliveCount: number;
   /** Time without progress while bytes wait for the peer; 0 = no limit. */
   readonly stalledWriteMs: number;
@@ -25,16 +25,20 @@ export interface LivenessLimits {
 
 /** The longest pause between two looks: re-keying by time is due within it. */
 const MAX_TICK_MS = 15_000;
+/** Looks within one `keepalive`, at least. When the peer was last heard is known to one of these parts, and the earliest
+ *  moment of it is taken: a dead peer is found in two thirds of the last interval or up to a whole one, never later. */
+const LOOKS = 3;
 
 export class Liveness {
   readonly #port: LivenessPort;
   readonly #limits: LivenessLimits;
   readonly #tickMs: number;
   readonly #timer: NodeJS.Timeout;
+  #lastTickMs: number;
   /** Since the last tick: a flag and not a time, since it is set for every packet. */
   #heard = true;
-  /** The tick up to which the peer was last heard, or that of the last keepalive. */
-  #quietSinceMs: number;
+  /** Until then the peer may be silent; then comes the next question, or the end. */
+  #dueMs: number;
   #unanswered = 0;
   #progress: number;
   #progressAtMs: number;
@@ -45,8 +49,11 @@ export class Liveness {
     this.#limits = limits;
     this.#progress = port.writeProgress;
     this.#progressAtMs = port.now();
-    this.#quietSinceMs = this.#progressAtMs;
-    this.#tickMs = Math.min(limits.keepaliveMs || MAX_TICK_MS, limits.stalledWriteMs || MAX_TICK_MS, MAX_TICK_MS);
+    this.#lastTickMs = this.#progressAtMs;
+    this.#dueMs = this.#lastTickMs + limits.keepaliveMs;
+    const longestMs = Math.min(limits.stalledWriteMs || MAX_TICK_MS, MAX_TICK_MS);
+    const { keepaliveMs } = limits; // a whole number of ticks: its end falls on one of them
+    this.#tickMs = keepaliveMs > 0 ? keepaliveMs / Math.max(LOOKS, Math.ceil(keepaliveMs / longestMs)) : longestMs;
     this.#timer = setInterval(() => this.#tick(), this.#tickMs);
     this.#timer.unref();
   }
@@ -88,29 +95,47 @@ export class Liveness {
   }
 
   #tick(): void {
-    const { keepaliveMs, keepaliveCount, stalledWriteMs } = this.#limits;
     const nowMs = this.#port.now();
-    const progress = this.#port.writeProgress;
-    if (progress !== this.#progress || this.#port.queuedBytes === 0) {
-      this.#progress = progress;
-      this.#progressAtMs = nowMs;
-    } else if (stalledWriteMs > 0 && nowMs - this.#progressAtMs >= stalledWriteMs) {
-      this.#port.onDead('WRITE_STALLED');
-      return;
+    let beforeMs = this.#lastTickMs;
+    this.#lastTickMs = nowMs;
+    // Time in which this process stood still (SIGSTOP, a paused machine) is no silence of the peer's: what it said
+    // meanwhile is not read yet.
+    const heldUpMs = nowMs - beforeMs - this.#tickMs;
+    if (heldUpMs > this.#tickMs) {
+      beforeMs += heldUpMs;
+      this.#dueMs += heldUpMs;
+      this.#progressAtMs += heldUpMs;
     }
+    if (this.#isStalled(nowMs)) this.#port.onDead('WRITE_STALLED');
+    else if (this.#isSilent(nowMs, beforeMs)) this.#port.onDead('KEEPALIVE_TIMEOUT');
+    else this.#port.onTick();
+  }
+
+  #isStalled(nowMs: number): boolean {
+    const { stalledWriteMs } = this.#limits;
+    const progress = this.#port.writeProgress;
+    if (progress === this.#progress && this.#port.queuedBytes > 0)
+      return stalledWriteMs > 0 && nowMs - this.#progressAtMs >= stalledWriteMs;
+    this.#progress = progress;
+    this.#progressAtMs = nowMs;
+    return false;
+  }
+
+  /** Asks where it is time to. @param beforeMs the last tick: what was heard since may have come right behind it */
+  #isSilent(nowMs: number, beforeMs: number): boolean {
+    const { keepaliveMs, keepaliveCount } = this.#limits;
+    if (keepaliveMs === 0) return false;
     if (this.#heard) {
       this.#heard = false;
-      this.#quietSinceMs = nowMs;
-    } else if (keepaliveMs > 0 && nowMs - this.#quietSinceMs >= keepaliveMs - this.#tickMs / 2) {
-      // Half a tick of grace: the interval's own jitter must not cost a whole tick more.
-      if (this.#unanswered >= keepaliveCount) {
-        this.#port.onDead('KEEPALIVE_TIMEOUT');
-        return;
-      }
-      this.#unanswered++;
-      this.#quietSinceMs = nowMs;
-      this.#port.sendKeepalive();
+      this.#dueMs = beforeMs + keepaliveMs;
+      return false;
     }
-    this.#port.onTick();
+    // Half a tick of grace: the interval's own jitter must not cost a whole tick more.
+    if (nowMs < this.#dueMs - this.#tickMs / 2) return false;
+    if (this.#unanswered >= Math.max(keepaliveCount, 2) - 1) return true;
+    this.#unanswered++;
+    this.#dueMs = nowMs + keepaliveMs; // a whole interval for the answer, however late the question
+    this.#port.sendKeepalive();
+    return false;
   }
 }
