@@ -33,6 +33,7 @@ export function inProcessFork(createServer: ServerFactory): Fork {
               events.gone(`exit code ${code}`);
             });
           },
+          orphan: null,
           channel: {
             get connected() {
               return connected;

@@ -32,6 +32,7 @@ export async function startSingle(server: Served, options: object): Promise<Sing
     config: { ...config, workers: 1 },
     handler: null,
     fork: inProcessFork((start, link) => serve(server, start, link, options)),
+    workersOutlive: false,
     fds: [],
     warnings: several
       ? [...warnings, 'options: workers: listen() serves in one process, startCluster in many']

@@ -2,6 +2,7 @@
  *  Owns those tables for all workers, so that a user's limits hold across them. A state machine: no socket, no timer, no
  *  message. All keys are in Maps: `__proto__` is a user like any other. What a lease is a right to is known to `keyText`
  *  alone, so that names may join ports and paths there. */
+import type { HeldConnection } from '../shared/adoption.js';
 import type { BindAddress, Peer } from '../shared/identity.js';
 import type { Answer, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
 import { choosePort } from './port_choice.js';
@@ -163,11 +164,28 @@ export class Ledger {
       return { kind: 'probe', holder: held.holder, worker: holder.worker };
     }
     if (this.usage(user).forwards >= limit) return answer(LIMIT);
-    const lease: Lease = { key, target: boundAs(target, key), holder: id, user };
+    this.#grant(entry, { key, target: boundAs(target, key), holder: id, user });
+    return answer({ ok: true, port: key.kind === 'tcp' ? key.port : 0 });
+  }
+
+  /** A connection that an earlier primary let in comes with the worker that has it. What it holds is taken as it is: the limits
+   *  were asked about when it was granted. */
+  adopt(id: ConnId, worker: number, nowMs: number, held: HeldConnection): void {
+    this.accept(id, held.peer, nowMs);
+    this.assign(id, worker);
+    const entry = this.#connections.get(id);
+    if (entry === undefined || held.user === null) return;
+    this.login(id, held.user, Number.POSITIVE_INFINITY);
+    this.authenticated(id);
+    for (const { key, target, user } of held.leases)
+      if (!this.#leases.has(keyText(key))) this.#grant(entry, { key, target, holder: id, user });
+  }
+
+  #grant(entry: Entry, lease: Lease): void {
+    const text = keyText(lease.key);
     this.#leases.set(text, lease);
     entry.leases.set(text, lease);
-    this.#count(user, 'forwards', 1);
-    return answer({ ok: true, port: key.kind === 'tcp' ? key.port : 0 });
+    this.#count(lease.user, 'forwards', 1);
   }
 
   /** Gives one lease back. @returns it, or undefined when this connection does not hold it */

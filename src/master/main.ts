@@ -4,7 +4,7 @@ import type { ListenerAddress } from '../shared/ipc.js';
 import { LOG_FLUSH_MS, type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
 
-export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds'> {
+export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive'> {
   /** The module that workers run. */
   readonly workerEntry: URL;
   /** Node's options for workers; default: those of this process. */
@@ -34,6 +34,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   const prepared = await preparePrimary({
     ...setup,
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
+    workersOutlive: true,
     fds: takeInheritedSockets(),
   });
   const wishes = new Wishes();

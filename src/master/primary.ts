@@ -1,12 +1,15 @@
 /** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
 import { formatHostPort } from '../shared/address.js';
+import type { Adoption } from '../shared/adoption.js';
 import type { Config } from '../shared/config.js';
 import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
 import { lastWords, requireHandles } from '../shared/handles.js';
 import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
+import type { JsonLines } from '../shared/json_lines.js';
 import { safeText } from '../shared/log.js';
 import { removeStaleSocket } from '../shared/stale_socket.js';
+import { adoptedWorker, Numbers } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
@@ -16,6 +19,7 @@ import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } fro
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { type Freed, Ledger } from './ledger.js';
 import { openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
+import { Orphanage } from './orphanage.js';
 import { type RouterRooms, route } from './router.js';
 import { Supervisor } from './supervisor.js';
 import type { ExitText, Fork } from './worker_process.js';
@@ -42,6 +46,9 @@ export interface PrimaryOptions {
   readonly hostKeys: readonly HostKeyFile[];
   readonly handler: HandlerStart | null;
   readonly fork: Fork;
+  /** Workers are processes that may outlive their primary: they are told where to look for the next one, and those of an
+   *  earlier one are taken in. */
+  readonly workersOutlive: boolean;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
   /** Sockets that may wait for a worker. */
@@ -73,6 +80,8 @@ export class Primary {
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
   readonly #rules: DispatchRules;
+  readonly #orphanage: Orphanage;
+  #control: string | null = null;
   #listeners: ServerListeners | undefined;
   #lastId = 0;
   #toldOfBinding = false;
@@ -93,6 +102,7 @@ export class Primary {
         hostKeys,
         ownListeners: this.#listeners?.addresses ?? [],
         workerId,
+        control: this.#control,
         eventLevel: options.log.eventLevel,
         handler: options.handler,
       }),
@@ -129,6 +139,10 @@ export class Primary {
       clock,
       timing.leaseDesk,
     );
+    this.#orphanage = new Orphanage({
+      adopt: (adoption, lines) => this.#adopt(adoption, lines),
+      trouble: (text) => options.log.warn(text),
+    });
     this.#rooms = {
       ledger: this.#ledger,
       door: this.#door,
@@ -147,7 +161,7 @@ export class Primary {
    *  @throws TunnelError LISTEN_FAILED or WORKER_START_FAILED; then nothing is left running */
   async start(): Promise<readonly ListenerAddress[]> {
     requireHandles();
-    const { config, fds, clock, log } = this.#options;
+    const { config, fds, clock, log, workersOutlive } = this.#options;
     const listeners = await openListeners({
       listen: config.listen,
       fds,
@@ -159,8 +173,9 @@ export class Primary {
     });
     this.#listeners = listeners;
     this.#ledger.reserve(listeners.addresses.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
+    if (workersOutlive) this.#control = await this.#orphanage.open(config.stateDir);
     if (this.#draining) {
-      await listeners.close(); // told to stop meanwhile
+      await Promise.all([listeners.close(), this.#orphanage.close()]); // told to stop meanwhile
       return [];
     }
     try {
@@ -180,13 +195,18 @@ export class Primary {
     const { config, log } = this.#options;
     if (!this.#draining) log.event({ event: 'server.draining', detail: this.#drainText() });
     this.#draining = true;
-    const closed = this.#listeners?.close();
+    const closed = this.#close();
     this.#handoff.drain();
     const clean = await this.#supervisor.drain(config.timeouts.drainMs);
     this.#handoff.close();
     await closed;
     this.#door.close();
     return clean;
+  }
+
+  /** Nobody comes in any more, neither peers nor orphans. */
+  async #close(): Promise<void> {
+    await Promise.all([this.#listeners?.close(), this.#orphanage.close()]);
   }
 
   /** For whoever waits at a terminal. */
@@ -200,7 +220,7 @@ export class Primary {
   /** Ends everything at once. */
   async kill(): Promise<void> {
     this.#draining = true;
-    const closed = this.#listeners?.close();
+    const closed = this.#close();
     this.#handoff.close();
     this.#supervisor.kill();
     await this.#supervisor.drain(0);
@@ -273,6 +293,17 @@ export class Primary {
       "ssh2's native binding is missing: tunnels work, but several times slower. " +
         'With a C++ compiler, make and Python 3: npm rebuild ssh2 --foreground-scripts',
     );
+  }
+
+  /** A worker of an earlier primary comes with what it holds. */
+  #adopt(adoption: Adoption, lines: JsonLines): void {
+    const { log, clock } = this.#options;
+    const numbers = new Numbers(() => connId(++this.#lastId));
+    const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers));
+    const { pid, connections } = adoption;
+    for (const held of connections) this.#ledger.adopt(numbers.here(held.id), worker, clock.nowMs(), held);
+    const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
+    log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {

@@ -15,6 +15,8 @@ export interface PrimarySetup {
   readonly config: Config;
   readonly handler: HandlerStart | null;
   readonly fork: Fork;
+  /** As in PrimaryOptions. */
+  readonly workersOutlive: boolean;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
   readonly timing?: PrimaryTiming;
@@ -39,7 +41,7 @@ export interface Prepared {
 
 /** @throws TunnelError HOST_KEY_INVALID */
 export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
-  const { config, handler, fork, fds, timing, warnings = [], listener } = setup;
+  const { config, handler, fork, workersOutlive, fds, timing, warnings = [], listener } = setup;
   const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
   const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
   for (const line of warnings) log.warn(line);
@@ -52,6 +54,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
     hostKeys,
     handler,
     fork,
+    workersOutlive,
     fds,
     maxWaiting: Math.max(MIN_WAITING, openFilesLimit() - RESERVED_FILES),
     log,

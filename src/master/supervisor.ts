@@ -7,7 +7,7 @@ import { closeHandle, type TcpHandle } from '../shared/handles.js';
 import type { ToPrimary, ToWorker, WorkerLoad } from '../shared/ipc.js';
 import type { Cancel } from '../shared/timer.js';
 import type { Clock } from './clock.js';
-import type { ExitText, WorkerProcess } from './worker_process.js';
+import type { ExitText, Fork, WorkerProcess } from './worker_process.js';
 import {
   SUPERVISOR_TIMING,
   type SupervisorOptions,
@@ -23,7 +23,8 @@ const CRASH_LOOP = 3;
 
 interface Member {
   readonly id: number;
-  readonly place: Place;
+  /** Null: adopted, so nobody fills its place. */
+  readonly place: Place | null;
   process: WorkerProcess;
   state: WorkerState;
   load: WorkerLoad;
@@ -80,6 +81,13 @@ export class Supervisor {
     }
     this.#scheduleTick();
     return started;
+  }
+
+  /** Takes in a worker that another primary has started. It gets no new sockets; for the rest it is one of ours. */
+  adopt(open: Fork): number {
+    const member = this.#add(open, null);
+    member.state = 'draining';
+    return member.id;
   }
 
   workers(): WorkerStatus[] {
@@ -141,9 +149,17 @@ export class Supervisor {
   }
 
   #spawn(place: Place): void {
+    const member = this.#add(this.#options.fork, place);
+    member.cancelReady = this.#clock.after(this.#timing.readyMs, () => {
+      member.lastWords ??= `not ready after ${this.#timing.readyMs} ms`;
+      this.#kill(member, 'START_FAILED');
+    });
+  }
+
+  #add(open: Fork, place: Place | null): Member {
     const nowMs = this.#clock.nowMs();
     const id = ++this.#lastId;
-    const process = this.#options.fork({
+    const process = open({
       message: (message) => this.#message(member, message),
       gone: (how) => this.#gone(member, how),
     });
@@ -158,12 +174,10 @@ export class Supervisor {
       missed: 0,
       lastWords: undefined,
       end: undefined,
-      cancelReady: this.#clock.after(this.#timing.readyMs, () => {
-        member.lastWords ??= `not ready after ${this.#timing.readyMs} ms`;
-        this.#kill(member, 'START_FAILED');
-      }),
+      cancelReady: nothing,
     };
     this.#members.set(id, member);
+    return member;
   }
 
   #message(member: Member, message: ToPrimary): void {
@@ -262,6 +276,7 @@ export class Supervisor {
   /** Fills a place: at once after the first crash, then after pauses that double. */
   #replace(member: Member): void {
     const { place } = member;
+    if (place === null) return;
     const { stableMs, backoffMinMs, backoffMaxMs } = this.#timing;
     if (this.#clock.nowMs() - member.bornMs >= stableMs) place.crashes = 0;
     const delayMs = place.crashes === 0 ? 0 : Math.min(backoffMaxMs, backoffMinMs * 2 ** (place.crashes - 1));

@@ -11,6 +11,7 @@ const LEVELS: { readonly [event in EventName]: Level } = {
   'server.draining': 'info',
   'server.stopped': 'info',
   'worker.started': 'info',
+  'worker.adopted': 'info',
   'worker.exited': 'warn',
   'source.penalised': 'warn',
   'connection.accepted': 'info',

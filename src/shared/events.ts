@@ -124,6 +124,14 @@ export type ProcessEvent =
       readonly durationMs: number;
     }
   | { readonly event: 'worker.started'; readonly worker: number; readonly pid: number; readonly durationMs: number }
+  /** A worker of an earlier primary has come with what it holds. Its connections have new numbers from here on. */
+  | {
+      readonly event: 'worker.adopted';
+      readonly worker: number;
+      readonly pid: number;
+      readonly connections: number;
+      readonly forwards: number;
+    }
   | {
       readonly event: 'worker.exited';
       readonly worker: number;

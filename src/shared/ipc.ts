@@ -45,6 +45,8 @@ export interface StartMessage {
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
   readonly workerId: number;
+  /** Path of the Unix socket at which a next primary will listen, for when this one is gone; null: there will be none. */
+  readonly control: string | null;
   /** Events below it are heard by nobody and stay in the worker. */
   readonly eventLevel: LogLevel;
   /** Null: the config-driven server. */

@@ -4,7 +4,7 @@
 import { hasControl } from './text.js';
 
 /** Longest path that fits sockaddr_un on Linux with its closing NUL. */
-const MAX_PATH_BYTES = 107;
+export const MAX_PATH_BYTES = 107;
 
 /** What is wrong with a Unix socket's path, or null. Only one spelling per file is taken: absolute, normalised, with no
  *  control characters (NUL would make it an abstract socket, which no file permission guards), at most 107 bytes. */

@@ -31,6 +31,11 @@ export class EventQueue {
     if (!this.#underWay) this.#schedule();
   }
 
+  /** The message under way is lost: nobody will say that it was sent. */
+  forget(): void {
+    this.#underWay = false;
+  }
+
   /** Sends what waits now, unless a message is under way: then that one's end does. */
   flush(): void {
     if (this.#underWay || (this.#waiting.length === 0 && this.#lost === 0)) return;

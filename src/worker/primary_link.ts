@@ -1,15 +1,15 @@
 /** PRIMARY LINK: the worker's end of the channel to the primary.
- *  Owns the questions that wait for an answer, and what is to be said in this turn of the event loop: it goes as one
- *  message, since each costs both processes more than what it says. Every question gets an answer, also when the primary
- *  is gone. Sorts what comes in; decides only one thing itself: a socket that comes too late or without its handle is
+ *  Owns the channel, and what is to be said in this turn of the event loop: it goes as one message, since each costs both
+ *  processes more than what it says. A primary that is gone may be followed by another, which is told what its forerunner had
+ *  granted. Sorts what comes in; decides only one thing itself: a socket that comes too late or without its handle is
  *  refused, so that none is ever served twice. */
+import type { HeldConnection } from '../shared/adoption.js';
 import { assertNever, type CloseReason, type PenaltyReason, type RefuseReason } from '../shared/errors.js';
 import type { AuditEvent } from '../shared/events.js';
 import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import {
   type Answer,
-  type AskId,
   type BandwidthGrant,
   type BandwidthWant,
   type ConnectionMessage,
@@ -22,6 +22,8 @@ import {
   type ToPrimary,
 } from '../shared/ipc.js';
 import { EventQueue } from './event_queue.js';
+import { Held } from './held.js';
+import { Questions } from './questions.js';
 
 /** A socket that the primary handed over. */
 export interface HandedOver {
@@ -81,20 +83,18 @@ export interface LinkHandler {
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
   drain(deadlineMs: number): void;
-  /** The primary is dead. */
+  /** The primary is dead, or has let go of this worker. */
   orphaned(): void;
   /** Something threw that must not. */
   fault(thrown: unknown): void;
 }
 
-const GONE: Answer = { ok: false, reason: 'DRAINING' };
-
 export class PrimaryLink implements Primary {
-  readonly #channel: PrimaryChannel;
+  #channel: PrimaryChannel;
+  #handler: LinkHandler | undefined;
+  readonly #held = new Held();
   readonly #nowNs: () => bigint;
-  readonly #asked = new Map<AskId, (answer: Answer) => void>();
-  readonly #wanted = new Map<AskId, (grant: BandwidthGrant | null) => void>();
-  #lastAsk = 0;
+  readonly #questions = new Questions();
   /** Said in this turn, and who wants to know when it is written. */
   #batch: ToPrimary[] = [];
   #batchSent: (() => void)[] = [];
@@ -102,6 +102,8 @@ export class PrimaryLink implements Primary {
   #unsent = 0;
   #whenSent: (() => void)[] = [];
   #dropped = 0;
+  /** Of channels: which primary it is. */
+  #generation = 0;
   readonly #events = new EventQueue(
     (events, lost, sent) => this.send({ type: 'events', events, lost }, sent),
     () => this.#schedule(),
@@ -123,15 +125,41 @@ export class PrimaryLink implements Primary {
   }
 
   listen(handler: LinkHandler): void {
-    this.#channel.onMessage((message, handle) => this.#message(message, handle, handler));
-    this.#channel.onDisconnect(() => {
-      for (const settle of this.#asked.values()) settle(GONE);
-      this.#asked.clear();
-      for (const settle of this.#wanted.values()) settle(null);
-      this.#wanted.clear();
+    this.#handler = handler;
+    this.#attach(handler);
+    this.send({ type: 'hello' });
+  }
+
+  /** What the primary that is gone had granted. */
+  held(): HeldConnection[] {
+    return this.#held.list();
+  }
+
+  /** Another primary takes the place of the one that is gone; it has been told what is held. */
+  follow(channel: PrimaryChannel): void {
+    this.#channel = channel;
+    if (this.#handler !== undefined) this.#attach(this.#handler);
+    this.#schedule(); // events that waited for somebody to hear them
+  }
+
+  #attach(handler: LinkHandler): void {
+    const channel = this.#channel;
+    channel.onMessage((message, handle) => this.#message(message, handle, handler));
+    channel.onDisconnect(() => {
+      this.#forget();
       handler.orphaned();
     });
-    this.send({ type: 'hello' });
+  }
+
+  /** Nobody hears what was on its way. Events that were not sent yet wait for the next primary. */
+  #forget(): void {
+    this.#questions.forget();
+    this.#batch = [];
+    this.#batchSent = [];
+    this.#events.forget();
+    this.#unsent = 0;
+    this.#generation++;
+    for (const resolve of this.#whenSent.splice(0)) resolve();
   }
 
   /** Lost without a sound when the primary is gone. */
@@ -152,6 +180,7 @@ export class PrimaryLink implements Primary {
   }
 
   #flush(): void {
+    if (!this.#channel.connected) return;
     this.#events.flush();
     const batch = this.#batch;
     if (batch.length === 0) return;
@@ -159,7 +188,9 @@ export class PrimaryLink implements Primary {
     this.#batch = [];
     this.#batchSent = [];
     this.#unsent++;
+    const generation = this.#generation;
     this.#channel.send(batch, () => {
+      if (generation !== this.#generation) return; // of a channel that is gone
       this.#unsent--;
       for (const told of sent) told();
       if (this.#whenSent.length > 0) this.#flush(); // events that waited for this one must not be left behind at exit
@@ -176,34 +207,34 @@ export class PrimaryLink implements Primary {
     });
   }
 
-  /** Never rejects; `DRAINING` when the primary is gone. */
+  /** Never rejects. */
   ask(question: Question): Promise<Answer> {
-    if (!this.#channel.connected) return Promise.resolve(GONE);
-    const ask = askId(++this.#lastAsk);
-    return new Promise((resolve) => {
-      this.#asked.set(ask, resolve);
-      this.send({ type: 'ask', ask, question });
-    });
+    return this.#questions.ask(question, this.#sender());
   }
 
-  login(id: ConnId, user: string, limit: number): Promise<Answer> {
-    return this.ask({ kind: 'login', id, user, limit });
+  #sender(): ((message: ToPrimary) => void) | null {
+    return this.#channel.connected ? (message) => this.send(message) : null;
   }
-  lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer> {
-    return this.ask({ kind: 'lease', id, user, limit, target });
+
+  async login(id: ConnId, user: string, limit: number): Promise<Answer> {
+    const answer = await this.ask({ kind: 'login', id, user, limit });
+    if (answer.ok) this.#held.login(id, user);
+    return answer;
+  }
+  async lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer> {
+    const answer = await this.ask({ kind: 'lease', id, user, limit, target });
+    if (answer.ok) this.#held.leased(id, user, target, answer.port);
+    return answer;
   }
   bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null> {
-    if (!this.#channel.connected) return Promise.resolve(null);
-    const ask = askId(++this.#lastAsk);
-    return new Promise((resolve) => {
-      this.#wanted.set(ask, resolve);
-      this.send({ type: 'want', ask, ...want });
-    });
+    return this.#questions.want(want, this.#sender());
   }
   release(id: ConnId, key: LeaseKey): void {
+    this.#held.released(id, key);
     this.send({ type: 'release', id, target: key });
   }
   closed(id: ConnId, penalty?: PenaltyReason): void {
+    this.#held.closed(id);
     this.send({ type: 'closed', id, ...(penalty === undefined ? {} : { penalty }) });
   }
   event(event: AuditEvent): void {
@@ -227,12 +258,10 @@ export class PrimaryLink implements Primary {
         handler.close(message.id, 'REVOKED');
         return;
       case 'answer':
-        this.#asked.get(message.ask)?.(message.answer);
-        this.#asked.delete(message.ask);
+        this.#questions.answered(message.ask, message.answer);
         return;
       case 'grant':
-        this.#wanted.get(message.ask)?.(message);
-        this.#wanted.delete(message.ask);
+        this.#questions.granted(message.ask, message);
         return;
       case 'probe':
         void this.#probe(message.probe, handler.probe(message.id, message.timeoutMs));
@@ -257,11 +286,9 @@ export class PrimaryLink implements Primary {
     // The descriptor did not fit into this process's limit (MSG_CTRUNC), or the primary has given up waiting.
     if (!isTcpHandle(handle)) return this.send({ type: 'refused', id, reason: 'HANDOFF_FAILED' });
     if (this.#nowNs() > BigInt(message.deadlineNs)) return this.#refuse(handle, id, 'HANDOFF_FAILED');
-    const taken = this.#taken(handler, {
-      id,
-      handle,
-      peer: { address: message.peerAddress, port: message.peerPort },
-    });
+    const peer = { address: message.peerAddress, port: message.peerPort };
+    this.#held.accepted(id, peer);
+    const taken = this.#taken(handler, { id, handle, peer });
     if (taken === true) {
       this.send({ type: 'accepted', id });
       this.#flush(); // at once: the rest of this turn may last longer than the primary waits
@@ -280,6 +307,7 @@ export class PrimaryLink implements Primary {
 
   #refuse(handle: TcpHandle, id: ConnId, reason: RefuseReason): void {
     closeHandle(handle);
+    this.#held.closed(id);
     this.send({ type: 'refused', id, reason });
   }
 
@@ -296,7 +324,3 @@ export function stackOf(thrown: unknown): string {
 }
 
 const MAX_STACK = 4_000;
-
-function askId(value: number): AskId {
-  return value as AskId; // the one place that gives them out
-}

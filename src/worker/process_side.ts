@@ -3,9 +3,11 @@
  *  worker that obeyed them would cut the tunnels that the primary means to drain. */
 import cluster from 'node:cluster';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { findNextPrimary } from './next_primary.js';
 import type { WorkerProcessSide } from './run.js';
 
 const IGNORED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
+const TERMINATE: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
 const RESOLUTION_MS = 20;
 
 /** Takes hold of this process; for a worker's entry, before anything else. */
@@ -23,6 +25,13 @@ export function takeProcess(): WorkerProcessSide {
       return Math.round(longestMs);
     },
     exit: (code) => process.exit(code),
+    orphan: {
+      pid: process.pid,
+      findPrimary: findNextPrimary,
+      onTerminate(listener) {
+        for (const signal of TERMINATE) process.on(signal, listener);
+      },
+    },
     channel: {
       get connected() {
         return process.connected;

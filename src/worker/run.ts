@@ -1,8 +1,9 @@
 /** RUN: a worker's life: start, serve, drain, exit.
- *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes nothing new, keeps the
- *  tunnels it has and ends with them or at the drain's deadline. */
+ *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes no new connections, keeps those
+ *  that it has, and ends with the last of them. */
 import { type ErrorCode, type RefuseReason, reasonOf, TunnelError } from '../shared/errors.js';
 import type { StartMessage } from '../shared/ipc.js';
+import { Orphan, type OrphanSide } from './orphan.js';
 import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
 export type ServerFactory = (start: StartMessage, primary: Primary) => Promise<WorkerServer>;
@@ -15,6 +16,8 @@ export interface WorkerProcessSide {
   /** Longest event-loop delay since the last call, in milliseconds. */
   loopLagMs(): number;
   exit(code: number): void;
+  /** Null: this worker lives in the primary's own process, and ends with it. */
+  readonly orphan: OrphanSide | null;
 }
 
 export interface RunningWorker {
@@ -38,6 +41,9 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   const link = new PrimaryLink(side.channel, () => side.nowNs());
   let server: WorkerServer | undefined;
   let orphanDrainMs = 0;
+  let orphan: Orphan | undefined;
+  /** What it had a primary for is over: with its last connection the worker is of no use to anybody. */
+  let retired = false;
   /** The reason why nothing new is taken. */
   let closing: RefuseReason | undefined;
   let faulty = false;
@@ -59,6 +65,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   };
   const start = async (message: StartMessage): Promise<void> => {
     orphanDrainMs = message.config.timeouts.drainMs;
+    if (side.orphan !== null && message.control !== null) orphan = orphanage(side.orphan, message.control);
     try {
       server = await createServer(message, link);
     } catch (error) {
@@ -69,6 +76,20 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     }
     side.loopLagMs(); // loading the modules took its time, which says nothing of the load
     link.send({ type: 'ready', nativeBinding: server.nativeBinding });
+  };
+
+  const orphanage = (orphanSide: OrphanSide, path: string): Orphan =>
+    new Orphan({
+      side: orphanSide,
+      path,
+      introduce: () => ({ type: 'adopt', pid: orphanSide.pid, connections: link.held() }),
+      follow: (channel) => link.follow(channel),
+      giveUp: () => void drain(orphanDrainMs),
+    });
+  const orphaned = (): void => {
+    retired = true;
+    if (orphan === undefined || server === undefined) void drain(orphanDrainMs);
+    else orphan.begin();
   };
 
   const fault = (thrown: unknown): void => {
@@ -87,13 +108,17 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     close: (id, reason) => server?.close(id, reason),
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
-    orphaned: () => void drain(orphanDrainMs),
+    orphaned,
     fault,
   });
 
   const loadTimer = setInterval(() => {
     if (server === undefined) return;
     server.look();
+    if (retired && server.load().connections === 0) {
+      void drain(0);
+      return;
+    }
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
   }, LOAD_EVERY_MS).unref();
 

@@ -35,6 +35,7 @@ const EVENTS: { readonly [name in EventName]: true } = {
   'server.draining': true,
   'server.stopped': true,
   'worker.started': true,
+  'worker.adopted': true,
   'worker.exited': true,
   'source.penalised': true,
   'connection.accepted': true,

@@ -39,6 +39,7 @@ const EVENTS: { readonly [name in EventName]: Extract<AuditEvent, { readonly eve
   'server.draining': { event: 'server.draining', detail: '1 connection' },
   'server.stopped': { event: 'server.stopped', reason: 'DRAINED' },
   'worker.started': { event: 'worker.started', ...process, durationMs: 3 },
+  'worker.adopted': { event: 'worker.adopted', ...process, connections: 2, forwards: 1 },
   'worker.exited': { event: 'worker.exited', ...process, reason: 'CRASHED', detail: 'exit code 1' },
   'source.penalised': { event: 'source.penalised', source: '192.0.2.1', reason: 'AUTH_FAIL', durationMs: 15_000 },
   'connection.accepted': { event: 'connection.accepted', ...conn, worker: 1 },

@@ -56,6 +56,24 @@ t.test('login: a limit per user, across workers', async (t) => {
   t.same(made.login(id(1), 'zed', 0), { ok: false, reason: 'LIMIT' });
 });
 
+t.test('what comes with a worker of an earlier primary counts like what was asked for here', async (t) => {
+  const made = ledger();
+  const key = { kind: 'tcp', port: 2000 } as const;
+  const lease = { key, target: { kind: 'tcp', host: '', port: 2000 }, user: 'alice' } as const;
+  made.adopt(id(10), 3, 5, { id: id(1), peer, user: 'alice', leases: [lease] });
+  made.adopt(id(11), 3, 5, { id: id(2), peer, user: null, leases: [] });
+  t.match([made.size, made.unauthenticated, made.held(3)], [5, 4, 2]);
+  t.same(made.usage('alice'), { connections: 1, forwards: 1 });
+  t.same(made.login(id(1), 'alice', 1), { ok: false, reason: 'LIMIT' });
+  t.same(made.lease(id(1), 'bob', 9, port(2000)), refused('TAKEN'), 'another user');
+  t.same(made.lease(id(1), 'alice', 9, port(2000)), { kind: 'probe', holder: 10, worker: 3 }, 'the same user');
+  made.adopt(id(12), 4, 5, { id: id(3), peer, user: 'bob', leases: [{ ...lease, user: 'bob' }] });
+  t.same(made.usage('bob'), { connections: 1, forwards: 0 }, 'a port has one holder');
+  t.match(made.closed(id(10)), { leases: [{ key }] });
+  t.same(made.usage('alice'), { connections: 0, forwards: 0 });
+  t.same(made.lease(id(1), 'bob', 9, port(2000)), granted(2000));
+});
+
 t.test('names of the language are users like any other', async (t) => {
   for (const user of ['__proto__', 'constructor', 'toString', '']) {
     const made = ledger();

@@ -28,6 +28,7 @@ function room(workers = 1) {
       hostKeys: [],
       ownListeners: [],
       workerId,
+      control: null,
       eventLevel: 'trace',
       handler: null,
     }),
@@ -251,4 +252,33 @@ t.test('the rest of what workers say is passed on', async (t) => {
   process(0).events.message({ type: 'load', load: { connections: 3, channels: 4, bufferedBytes: 5, loopLagMs: 6 } });
   t.same(said.slice(2), ['events of 1']);
   t.match(supervisor.workers(), [{ load: { channels: 4, loopLagMs: 6 } }]);
+});
+
+t.test('an adopted worker: asked for signs of life, drained with the others, replaced by nobody', async (t) => {
+  const { supervisor, clock, said, process, ready, forked } = room(1);
+  const started = supervisor.start();
+  ready(0);
+  await started;
+  let gone = (_how: string): void => {};
+  const got: ToWorker[] = [];
+  const adopted = supervisor.adopt((events) => {
+    gone = events.gone;
+    return {
+      pid: 7,
+      send: (message) => got.push(message),
+      sendWithHandle: (_message, _handle, failed) => failed(),
+      taken() {},
+      kill() {},
+    };
+  });
+  t.match(supervisor.workers()[1], { id: adopted, pid: 7, state: 'draining' });
+  clock.advance(SUPERVISOR_TIMING.pingMs);
+  t.same(got, [{ type: 'ping' }]);
+  const drained = supervisor.drain(100);
+  t.same(got.at(-1), { type: 'drain', deadlineMs: 100 });
+  process(0).events.gone('exit code 0');
+  gone('its channel has closed');
+  t.equal(await drained, true);
+  t.ok(said.includes(`lost ${adopted}: DRAINED, its channel has closed`));
+  t.equal(forked.length, 1);
 });

@@ -84,6 +84,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       execArgv: [],
       env: { FAKE_WORKERS: JSON.stringify(options.behaviours ?? {}) },
     }),
+    workersOutlive: false,
     fds: [],
     maxWaiting: 100,
     clock: systemClock,

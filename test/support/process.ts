@@ -28,6 +28,7 @@ export class Running {
   readonly #command: string;
   readonly #mayMissSignals: boolean;
   readonly #exited = deferred<Exit>();
+  readonly #died = deferred<void>();
   readonly #waiters = new Set<() => void>();
   #stdout = '';
   #stderr = '';
@@ -51,6 +52,7 @@ export class Running {
     child.stdin.on('error', () => {});
     child.on('error', (error) => this.#end({ code: null, signal: null }, error.message));
     child.on('exit', (code, signal) => {
+      this.#died.resolve();
       // 'close' comes once the output is whole, but a grandchild that kept the pipe could delay it for ever.
       const timer = setTimeout(() => {
         child.stdout.destroy();
@@ -70,6 +72,10 @@ export class Running {
   /** Resolves when the program has ended and all of its output was read. */
   get exited(): Promise<Exit> {
     return this.#exited.promise;
+  }
+  /** Resolves when the process has ended; others may hold its output open still. */
+  get died(): Promise<void> {
+    return this.#died.promise;
   }
   get hasExited(): boolean {
     return this.#exit !== undefined;

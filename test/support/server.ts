@@ -54,6 +54,8 @@ export class Sallyport implements SshEndpoint {
   readonly bob: Login;
   readonly events: EventLog;
   readonly #program: Running;
+  readonly #start: StartServer;
+  #killed = false;
 
   constructor(
     address: SshEndpoint,
@@ -61,7 +63,9 @@ export class Sallyport implements SshEndpoint {
     logins: { alice: Login; bob: Login },
     program: Running,
     log: EventLog,
+    start: StartServer,
   ) {
+    this.#start = start;
     this.host = address.host;
     this.port = address.port;
     this.dir = dir;
@@ -81,6 +85,20 @@ export class Sallyport implements SshEndpoint {
   get hasExited(): boolean {
     return this.#program.hasExited;
   }
+  /** The test has ended the primary by force. */
+  get wasKilled(): boolean {
+    return this.#killed;
+  }
+  /** kill -9 of the primary alone; resolves when it is dead. */
+  async killPrimary(): Promise<void> {
+    this.#killed = true;
+    this.#program.signal('SIGKILL');
+    await this.#program.died;
+  }
+  /** Starts `serve` again: the same config, folder and address. */
+  async successor(args: readonly string[] = []): Promise<Sallyport> {
+    return await this.#start(['--listen', `${this.host}:${this.port}`, ...args]);
+  }
   /** Drains by SIGTERM and waits for the end. */
   async stop(): Promise<Exit> {
     return await this.#program.stop('SIGTERM', DEADLINE_MS);
@@ -91,6 +109,9 @@ export class Sallyport implements SshEndpoint {
     return [...internal.map((event) => JSON.stringify(event)), ...this.events.otherLines];
   }
 }
+
+/** Starts `serve` with these arguments behind the config, and waits until it listens and every worker has started. */
+type StartServer = (args: readonly string[]) => Promise<Sallyport>;
 
 /** Starts a server and waits until it listens and every worker has started. */
 export async function startSallyport(t: Test, options: ServerOptions): Promise<Sallyport> {
@@ -124,19 +145,25 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
   const configFile = join(dir, 'sallyport.yaml');
   writeFileSync(configFile, stringify(config));
 
-  const program = start(t, process.execPath, [cliEntry, 'serve', '--config', configFile], { cwd: dir, env });
-  const events = new EventLog(program);
-  const listening = await events.wait('server.listening');
-  await events.waitAll(options.workers, 'worker.started');
-  const server = new Sallyport(endpointOf(String(listening.address)), dir, { alice, bob }, program, events);
-  t.teardown(async () => {
-    // Asserted on the root test: the test that started the server has ended by now.
-    const name = `server of "${t.name}"`;
-    const exit = await server.stop().catch((error: unknown) => String(error));
-    root.same(exit, { code: 0, signal: null }, `${name} drains and exits with 0`);
-    root.same(server.complaints(), [], `${name} has nothing to complain about`);
-  });
-  return server;
+  const startServer: StartServer = async (args) => {
+    const command = [cliEntry, 'serve', '--config', configFile, ...args];
+    const program = start(t, process.execPath, command, { cwd: dir, env });
+    const events = new EventLog(program);
+    const listening = await events.wait('server.listening');
+    await events.waitAll(options.workers, 'worker.started');
+    const address = endpointOf(String(listening.address));
+    const server = new Sallyport(address, dir, { alice, bob }, program, events, startServer);
+    t.teardown(async () => {
+      if (server.wasKilled) return;
+      // Asserted on the root test: the test that started the server has ended by now.
+      const name = `server of "${t.name}"`;
+      const exit = await server.stop().catch((error: unknown) => String(error));
+      root.same(exit, { code: 0, signal: null }, `${name} drains and exits with 0`);
+      root.same(server.complaints(), [], `${name} has nothing to complain about`);
+    });
+    return server;
+  };
+  return await startServer([]);
 }
 
 /** An ed25519 key without passphrase in `dir`. */

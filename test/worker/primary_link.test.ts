@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { mock } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
-import type { ConnId, ToPrimary } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseTarget, ToPrimary } from '../../src/shared/ipc.js';
+import { ALONE_MS, type OrphanSide } from '../../src/worker/orphan.js';
 import {
   type LinkHandler,
   type PrimaryChannel,
@@ -50,6 +52,8 @@ class FakeChannel implements PrimaryChannel {
     return this.sent.filter(({ type }) => type !== 'hello');
   }
 }
+
+const anyPort: LeaseTarget = { kind: 'tcp', host: 'localhost', port: 0, portRanges: [[1024, 65_535]], except: [] };
 
 const IDLE_HANDLER: LinkHandler = {
   start: () => {},
@@ -215,20 +219,63 @@ t.test('bytes for a user: each want is answered by its grant', async (t) => {
   t.match(await second, { upBytes: 20, downBytes: 0 });
 });
 
-t.test('without a primary every question is answered by no, and nothing is sent', async (t) => {
+t.test('without a primary every question is answered, and nothing is sent', async (t) => {
   const { channel, link, heard } = room();
-  const before = link.login(id(1), 'alice', 2);
+  const before = [link.login(id(1), 'alice', 2), link.lease(id(1), 'alice', 2, anyPort)];
   const want = { user: 'alice', bytesPerSecond: 1_000, upBytes: 200, downBytes: 0 };
   const wanted = link.bandwidth(want);
-  await new Promise((resolve) => setImmediate(resolve));
   channel.disconnect();
-  const gone = { ok: false, reason: 'DRAINING' };
-  t.same(await before, gone);
-  t.same(await link.login(id(2), 'alice', 2), gone);
+  const granted = { ok: true, port: 0 };
+  const refused = { ok: false, reason: 'DRAINING' };
+  t.same(await Promise.all(before), [granted, refused], 'a login has happened; a port may be somebody else has it');
+  t.same(await link.login(id(2), 'alice', 2), granted);
+  t.same(await link.lease(id(2), 'alice', 2, anyPort), refused);
   t.same([await wanted, await link.bandwidth(want)], [null, null]);
   link.closed(id(1));
-  t.equal(channel.said.length, 2);
+  t.equal(channel.said.length, 3);
   t.same(heard, ['orphaned']);
+});
+
+t.test('the next primary is told what is held, and what happened since it was', async (t) => {
+  const { channel, link } = room();
+  for (const number of [1, 2, 3]) channel.receive({ ...connection, id: number }, await realHandle(t));
+  const peer = { address: connection.peerAddress, port: connection.peerPort };
+  const answers = [
+    link.login(id(1), 'alice', 9),
+    link.lease(id(1), 'alice', 9, anyPort),
+    link.lease(id(1), 'alice', 9, { kind: 'unix', path: '/run/a.sock' }),
+    link.login(id(2), 'bob', 9),
+  ];
+  for (const [at, port] of [0, 4711, 0, 0].entries())
+    channel.receive({ type: 'answer', ask: at + 1, answer: { ok: true, port } });
+  await Promise.all(answers);
+  link.release(id(1), { kind: 'unix', path: '/run/a.sock' });
+  link.closed(id(2));
+  channel.disconnect();
+  link.event({ event: 'connection.closed', conn: 3, peer: 'p', reason: 'PEER_CLOSED', durationMs: 1 });
+  t.same(link.held(), [
+    {
+      id: 1,
+      peer,
+      user: 'alice',
+      leases: [
+        { key: { kind: 'tcp', port: 4711 }, target: { kind: 'tcp', host: 'localhost', port: 4711 }, user: 'alice' },
+      ],
+    },
+    { id: 3, peer, user: null, leases: [] },
+  ]);
+
+  const next = new FakeChannel();
+  link.follow(next);
+  t.match(next.sent, [{ type: 'events', events: [{ conn: 3 }] }], 'an event without a hearer has waited');
+  next.receive({ type: 'ping' });
+  t.match(next.sent.at(-1), { type: 'pong' });
+  const asked = link.lease(id(3), 'carol', 1, anyPort);
+  next.receive({ type: 'answer', ask: 5, answer: { ok: true, port: 4712 } });
+  t.same(await asked, { ok: true, port: 4712 });
+  channel.write(); // what the first primary was sent is nobody's business any more
+  next.disconnect();
+  t.equal((await link.lease(id(3), 'carol', 1, anyPort)).ok, false);
 });
 
 t.test('ping, probe, close, revoke, drain', async (t) => {
@@ -307,12 +354,12 @@ t.test('flushed: not before the events are written that waited for others', asyn
 
 // ---- a worker's life ----
 
-function life(server: Partial<WorkerServer> | Error) {
+function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null = null) {
   const channel = new FakeChannel();
   const exited = deferred<number>();
   const calls: string[] = [];
   const worker = runWorker(
-    { channel, nowNs: () => NOW_NS, loopLagMs: () => 0, exit: (code) => exited.resolve(code) },
+    { channel, nowNs: () => NOW_NS, loopLagMs: () => 0, exit: (code) => exited.resolve(code), orphan },
     async () => {
       if (server instanceof Error) throw server;
       return {
@@ -329,7 +376,15 @@ function life(server: Partial<WorkerServer> | Error) {
   );
   const start = async (): Promise<void> => {
     const config = testConfig({ timeouts: { drain: '7s' } });
-    channel.receive({ type: 'start', config, hostKeys: [], ownListeners: [], workerId: 1, eventLevel: 'info' });
+    channel.receive({
+      type: 'start',
+      config,
+      hostKeys: [],
+      ownListeners: [],
+      workerId: 1,
+      control: '/c',
+      eventLevel: 'info',
+    });
     await new Promise((resolve) => setImmediate(resolve));
     channel.write();
   };
@@ -389,4 +444,76 @@ t.test('drain, an orphan and a fault: what each gives its tunnels, and the exit 
   t.equal(await faulty.exit(), 1);
   t.same(faulty.calls, ['drain 5000']);
   t.match(faulty.channel.said.slice(1), [{ type: 'stopping', message: /bug/ }]);
+});
+
+t.test(
+  'an orphan that may have another primary keeps its tunnels, follows, and ends with the last of them',
+  async (t) => {
+    mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+    t.teardown(() => mock.timers.reset());
+    let connections = 1;
+    let found: (channel: FakeChannel) => void = () => {};
+    let terminate = (): void => {};
+    let searches = 0;
+    const { channel, calls, start, exit } = life(
+      { load: () => ({ connections, channels: 1, bufferedBytes: 0 }) },
+      {
+        pid: 77,
+        findPrimary(path, introduce, listener) {
+          searches++;
+          t.equal(path, '/c');
+          t.same(introduce(), { type: 'adopt', pid: 77, connections: [] });
+          found = listener;
+          return () => {};
+        },
+        onTerminate: (listener) => {
+          terminate = listener;
+        },
+      },
+    );
+    await start();
+    terminate();
+    t.same(calls, [], 'signals are the affair of the primary');
+    channel.disconnect();
+    t.equal(searches, 1);
+    mock.timers.tick(ALONE_MS - 1_000);
+    t.same(calls, []);
+    const second = new FakeChannel();
+    found(second);
+    mock.timers.tick(ALONE_MS);
+    t.same(calls, [], 'it has a primary again');
+    second.receive({ type: 'close', id: 5, reason: 'REPLACED' });
+    t.same(calls, ['close 5: REPLACED']);
+    second.disconnect();
+    t.equal(searches, 2, 'and once more');
+    found(new FakeChannel());
+    connections = 0;
+    mock.timers.tick(1_000);
+    mock.timers.reset();
+    t.equal(await exit(), 0);
+  },
+);
+
+t.test('an orphan that stays alone ends its tunnels, at a signal at once', async (t) => {
+  for (const how of ['signal', 'time'] as const) {
+    mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+    let terminate = (): void => {};
+    const { channel, calls, start, exit } = life(
+      { load: () => ({ connections: 1, channels: 1, bufferedBytes: 0 }) },
+      {
+        pid: 77,
+        findPrimary: () => () => {},
+        onTerminate: (listener) => {
+          terminate = listener;
+        },
+      },
+    );
+    await start();
+    channel.disconnect();
+    if (how === 'signal') terminate();
+    else mock.timers.tick(ALONE_MS);
+    mock.timers.reset();
+    t.equal(await exit(), 0);
+    t.same(calls, ['drain 7000'], how);
+  }
 });

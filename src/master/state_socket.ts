@@ -1,0 +1,74 @@
+/** STATE SOCKET: a Unix socket in `stateDir` by which processes of this server that it has not forked find it.
+ *  Owns the listening socket and its file. The file has mode 0600 from the moment in which it has its name, and takes the
+ *  place of one that a dead process left in one step. */
+import { chmod, mkdir, rename, stat, unlink } from 'node:fs/promises';
+import net from 'node:net';
+import { dirname } from 'node:path';
+import { errnoOf, reasonOf } from '../shared/errors.js';
+import { MAX_PATH_BYTES } from '../shared/socket_path.js';
+
+export interface StateSocket {
+  /** Nobody new comes in, and the file goes, unless it is another's by now. */
+  close(): Promise<void>;
+}
+
+export type StateSocketOutcome =
+  | { readonly kind: 'open'; readonly socket: StateSocket }
+  /** A living process answers there. */
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'failed'; readonly why: string };
+
+/** @param options `pauseOnConnect`: nothing is read from whoever comes */
+export async function openStateSocket(
+  path: string,
+  options: { readonly pauseOnConnect?: boolean },
+  arrived: (socket: net.Socket) => void,
+): Promise<StateSocketOutcome> {
+  const aside = `${path}.${process.pid}`;
+  // libuv cuts what is longer, without a word.
+  if (Buffer.byteLength(aside) > MAX_PATH_BYTES)
+    return { kind: 'failed', why: `longer than the ${MAX_PATH_BYTES} bytes that the path of a Unix socket may have` };
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (await answers(path)) return { kind: 'taken' };
+    const server = net.createServer(options, arrived);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen(aside, resolve);
+    });
+    server.on('error', ignore); // a failed accept: whoever came tries again
+    await chmod(aside, 0o600);
+    const { ino } = await stat(aside);
+    await rename(aside, path);
+    return { kind: 'open', socket: { close: () => closeAndUnlink(server, path, ino) } };
+  } catch (error) {
+    await unlink(aside).catch(ignore);
+    return { kind: 'failed', why: reasonOf(error) };
+  }
+}
+
+/** Is a process there that listens? */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ path });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (error) => {
+      const code = errnoOf(error) ?? '';
+      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') resolve(false);
+      else if (code === 'EAGAIN')
+        resolve(true); // its backlog is full
+      else reject(error);
+    });
+  });
+}
+
+async function closeAndUnlink(server: net.Server, path: string, ino: number): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  const left = await stat(path).catch(() => undefined);
+  if (left?.ino === ino) await unlink(path).catch(ignore);
+  await closed;
+}
+
+function ignore(): void {}

@@ -1,0 +1,56 @@
+/** HELD: what the primary has granted to this worker's connections, so that the next primary can be told of it.
+ *  Owns that record, and nothing of what it speaks of. */
+import type { HeldConnection, HeldLease } from '../shared/adoption.js';
+import type { Peer } from '../shared/identity.js';
+import type { ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
+
+interface Entry {
+  readonly peer: Peer;
+  user: string | null;
+  /** Most connections hold none. */
+  leases: HeldLease[] | null;
+}
+
+export class Held {
+  readonly #entries = new Map<ConnId, Entry>();
+
+  accepted(id: ConnId, peer: Peer): void {
+    this.#entries.set(id, { peer, user: null, leases: null });
+  }
+
+  login(id: ConnId, user: string): void {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) entry.user = user;
+  }
+
+  /** @param port what port 0 became */
+  leased(id: ConnId, user: string, target: LeaseTarget, port: number): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.leases ??= [];
+    if (target.kind === 'unix') {
+      const { path } = target;
+      entry.leases.push({ key: { kind: 'unix', path }, target: { kind: 'unix', path }, user });
+    } else entry.leases.push({ key: { kind: 'tcp', port }, target: { kind: 'tcp', host: target.host, port }, user });
+  }
+
+  released(id: ConnId, key: LeaseKey): void {
+    const entry = this.#entries.get(id);
+    if (entry?.leases == null) return;
+    entry.leases = entry.leases.filter((lease) => !isSame(lease.key, key));
+  }
+
+  closed(id: ConnId): void {
+    this.#entries.delete(id);
+  }
+
+  list(): HeldConnection[] {
+    return [...this.#entries].map(([id, { peer, user, leases }]) => ({ id, peer, user, leases: leases ?? [] }));
+  }
+}
+
+function isSame(one: LeaseKey, other: LeaseKey): boolean {
+  return one.kind === 'tcp'
+    ? other.kind === 'tcp' && one.port === other.port
+    : other.kind === 'unix' && one.path === other.path;
+}

@@ -1,0 +1,64 @@
+/** NEXT PRIMARY: a worker whose primary is gone looks for the one that takes its place.
+ *  Owns the search: the socket in `stateDir` is tried again and again, since nobody can tell when somebody listens there;
+ *  a try costs some 20 us. */
+import { connect } from 'node:net';
+import { type Adoption, isWelcome } from '../shared/adoption.js';
+import { JsonLines } from '../shared/json_lines.js';
+import type { Cancel } from '../shared/timer.js';
+import type { PrimaryChannel } from './primary_link.js';
+
+/** A new primary has to know of all ports that are held before its first client asks for one: its own workers take longer to
+ *  start than this. */
+const LOOK_AGAIN_MS = 100;
+
+/** @param introduce what this worker holds, asked for in the moment in which it is said
+ *  @param found called once, in that same moment */
+export function findNextPrimary(
+  path: string,
+  introduce: () => Adoption,
+  found: (channel: PrimaryChannel) => void,
+): Cancel {
+  let cancel: Cancel = ignore;
+  const wait = (): void => {
+    const timer = setTimeout(look, LOOK_AGAIN_MS);
+    cancel = () => clearTimeout(timer);
+  };
+  const look = (): void => {
+    const socket = connect({ path });
+    socket.unref(); // the search holds no process: what a worker has to do does
+    const lines = new JsonLines(socket, {
+      value(value) {
+        if (!isWelcome(value)) return lines.end(); // of another program; `closed` tries again
+        lines.send(introduce());
+        found(channelOver(lines));
+      },
+      closed: wait,
+    });
+    cancel = () => {
+      lines.listen({ value: ignore, closed: ignore });
+      lines.end();
+    };
+  };
+  wait();
+  return () => cancel();
+}
+
+function channelOver(lines: JsonLines): PrimaryChannel {
+  let onMessage: (message: unknown, handle: unknown) => void = ignore;
+  let onDisconnect: () => void = ignore;
+  lines.listen({ value: (value) => onMessage(value, undefined), closed: () => onDisconnect() });
+  return {
+    get connected() {
+      return lines.open;
+    },
+    send: (messages, done) => lines.send(messages, done),
+    onMessage: (listener) => {
+      onMessage = listener;
+    },
+    onDisconnect: (listener) => {
+      onDisconnect = listener;
+    },
+  };
+}
+
+function ignore(): void {}

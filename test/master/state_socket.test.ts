@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openStateSocket, type StateSocket } from '../../src/master/state_socket.js';
+import { tempDir } from '../support/temp.js';
+
+async function open(t: Test, path: string): Promise<StateSocket> {
+  const outcome = await openStateSocket(path, {}, (socket) => socket.on('error', () => {}).end('here'));
+  if (outcome.kind !== 'open') throw new Error(outcome.kind);
+  t.teardown(() => outcome.socket.close());
+  return outcome.socket;
+}
+
+t.test(
+  'the file is for its owner alone, in a folder that is made when missing, and goes with the socket',
+  async (t) => {
+    const path = join(tempDir(t), 'state', 's');
+    const socket = await open(t, path);
+    t.equal(statSync(path).mode & 0o777, 0o600);
+    t.equal(statSync(join(path, '..')).mode & 0o777, 0o700);
+    const client = net.connect(path);
+    const [data]: Buffer[] = await once(client, 'data');
+    t.equal(String(data), 'here');
+    await once(client, 'close');
+    await socket.close();
+    t.notOk(existsSync(path));
+  },
+);
+
+t.test('a living process keeps it', async (t) => {
+  const path = join(tempDir(t), 's');
+  await open(t, path);
+  t.same(await openStateSocket(path, {}, () => {}), { kind: 'taken' });
+  t.ok(existsSync(path));
+});
+
+t.test('what a dead process left is replaced; what is no socket at all too', async (t) => {
+  const path = join(tempDir(t), 's');
+  writeFileSync(path, '');
+  await open(t, path);
+  t.ok(statSync(path).isSocket());
+});
+
+t.test("another's file under the name is left alone at the end", async (t) => {
+  const path = join(tempDir(t), 's');
+  const first = await open(t, path);
+  const aside = net.createServer().listen(`${path}.new`);
+  await once(aside, 'listening');
+  t.teardown(() => aside.close());
+  const { renameSync } = await import('node:fs');
+  renameSync(`${path}.new`, path);
+  await first.close();
+  t.ok(existsSync(path));
+});
+
+t.test('a folder that cannot be, a path that is too long: told, not thrown', async (t) => {
+  const file = join(tempDir(t), 'file');
+  writeFileSync(file, '');
+  t.match(await openStateSocket(join(file, 'under', 's'), {}, () => {}), { kind: 'failed', why: /ENOTDIR|EEXIST/ });
+  t.match(await openStateSocket(join(tempDir(t), 'x'.repeat(200)), {}, () => {}), { kind: 'failed' });
+});
