@@ -20,7 +20,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'channel', holds: /^src\/worker\/channel\// },
     { room: 'policy', holds: /^src\/worker\/policy\.ts$/ },
     { room: 'pool', holds: /^src\/worker\/pool\// },
-    { room: 'primary link', holds: /^src\/worker\/(primary_link|event_queue)\.ts$/ },
+    { room: 'primary link', holds: /^src\/worker\/(primary_link|event_queue|questions|held)\.ts$/ },
   ],
   [
     { room: 'auth', holds: /^src\/worker\/auth\// },
@@ -30,7 +30,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
   [{ room: 'connection', holds: /^src\/worker\/connection\// }],
   [{ room: 'server', holds: /^src\/worker\/(server|guarded|life|endpoint|bandwidth)\.ts$/ }],
   [
-    { room: 'worker run', holds: /^src\/worker\/(run|process_side)\.ts$/ },
+    { room: 'worker run', holds: /^src\/worker\/(run|process_side|orphan|next_primary)\.ts$/ },
     { room: 'master', holds: /^src\/master\// },
   ],
   [{ room: 'library', holds: /^src\/library\// }],

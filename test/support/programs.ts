@@ -19,6 +19,7 @@ const PACKAGES = {
   puttygen: 'putty-tools',
   autossh: 'autossh',
   sshpass: 'sshpass',
+  prlimit: 'util-linux',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
