@@ -114,8 +114,14 @@ export class Endpoint implements WorkerServer {
   /** Takes nothing new, ends what is idle, lets tunnels run until the deadline and ends them then. Called again, the
    *  earlier deadline holds. */
   async drain(deadlineMs: number): Promise<void> {
+    const { now, transport } = this.#context;
+    const endMs = now() + deadlineMs;
     this.#draining = true;
-    if (this.#lives.size === 0) return;
+    if (this.#lives.size > 0) await this.#empty(deadlineMs);
+    await transport.buffers.lingerers.over(Math.max(0, endMs - now()));
+  }
+
+  async #empty(deadlineMs: number): Promise<void> {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty.push(resolve);
     });

@@ -202,10 +202,11 @@ export class Relay implements ChannelUser {
     const { bytes } = writes;
     if (!this.#buffers.linger(bytes)) {
       this.#settle('PEER_CLOSED');
-      socket.destroy();
+      cutOff(socket, bytes);
       return;
     }
     this.#lingerBytes = bytes;
+    this.#buffers.lingerers.begin(this.#cut);
     let left = writes.unsentBytes;
     let looks = 0;
     let idleLooks = 0;
@@ -214,12 +215,21 @@ export class Relay implements ChannelUser {
       left = writes.unsentBytes;
       looks++;
       idleLooks = left < before ? 0 : idleLooks + 1;
-      if (left === 0 || idleLooks >= MAX_IDLE_LOOKS || looks >= MAX_LOOKS) this.#finish('PEER_CLOSED');
+      if (left === 0 || idleLooks >= MAX_IDLE_LOOKS || looks >= MAX_LOOKS) this.#cut();
     }, LINGER_LOOK_MS);
     this.#lingerTimer.unref();
     socket.setTimeout(0);
     socket.resume();
   }
+
+  /** The target is not waited for any longer. */
+  readonly #cut = (): void => {
+    const socket = this.#socket;
+    if (socket === null || this.#ended) return;
+    const unsentBytes = this.#writes?.unsentBytes ?? 0;
+    this.#settle('PEER_CLOSED');
+    cutOff(socket, unsentBytes);
+  };
 
   /** Nothing has moved for a while. One that may not move at present is no idle one. */
   #onRest(): void {
@@ -247,6 +257,7 @@ export class Relay implements ChannelUser {
     if (this.#lingerTimer !== null) {
       clearInterval(this.#lingerTimer);
       this.#buffers.lingered(this.#lingerBytes);
+      this.#buffers.lingerers.ended(this.#cut);
     }
     this.#dropPending();
     this.#writes?.stop();
@@ -258,4 +269,10 @@ export class Relay implements ChannelUser {
     if (this.#pending !== null) this.#channel?.hold(-this.#pending.length);
     this.#pending = null;
   }
+}
+
+/** What the kernel does not have yet never arrives: after a FIN the target would take what it has for the whole. */
+function cutOff(socket: Socket, unsentBytes: number): void {
+  if (unsentBytes > 0 && socket.remoteAddress !== undefined) socket.resetAndDestroy();
+  else socket.destroy();
 }

@@ -2,6 +2,7 @@
  *  Owns the slabs and the read buffers. Promises that a buffer is lent to one user at a time and never re-used while
  *  anything still refers to it; an idle connection owns none. */
 import { WorkerMemory } from '../memory.js';
+import { Lingerers } from './lingerers.js';
 
 /** Reads of a connection that moves little: one buffer for all of them, consumed within the read's callback. */
 export const SMALL_READ_BYTES = 16 * 1024;
@@ -53,6 +54,8 @@ export class Buffers {
   readonly #freeSlabs: Buffer[] = [];
   readonly #memory: Lingering;
   #largeLent = 0;
+  /** Relays whose target still takes bytes beyond its channel's end. */
+  readonly lingerers = new Lingerers();
 
   constructor(memory: Lingering = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY })) {
     this.#memory = memory;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { MSG } from '../../../src/shared/protocol.js';
 import { within } from '../../support/deadline.js';
-import { collected, join, sentText, types, until } from '../../support/joined.js';
+import { collected, type Joined, join, sentText, types, until } from '../../support/joined.js';
 import { keyStream } from '../../support/raw_client.js';
 import { cut } from '../../support/targets.js';
 
@@ -138,8 +138,8 @@ t.test('the peer goes', async (t) => {
     t.same([port.take(), table.size, ends.length], [[], 0, 1]);
   });
 
-  await t.test('after EOF: a target that goes meanwhile ends the waiting', async (t) => {
-    const { channel, table, port, target, near, ended } = await join(t);
+  /** More than the kernel takes, and the end of it; the channel is closed. */
+  async function overfill({ channel, near, port }: Joined): Promise<void> {
     for (let rounds = 0; near.writableLength === 0 && rounds < 20; rounds++) {
       channel.onData(Buffer.alloc(1024 * 1024), null);
       channel.onReadEnd();
@@ -148,6 +148,34 @@ t.test('the peer goes', async (t) => {
     channel.onEof();
     channel.onPeerClose();
     port.take();
+  }
+
+  await t.test('after EOF: a worker that ends waits for a slow target until its deadline', async (t) => {
+    const joined = await join(t);
+    const { channel, target, buffers } = joined;
+    await overfill(joined);
+    const over = within(buffers.lingerers.over(60_000), 'end of the waiting');
+    t.equal((await collected(target)).length, channel.bytesIn);
+    target.end();
+    await over;
+    await buffers.lingerers.over(60_000);
+  });
+
+  await t.test('after EOF: and resets it then, for what it has is not the whole', async (t) => {
+    const joined = await join(t);
+    const { target, buffers, ended } = joined;
+    await overfill(joined);
+    await within(buffers.lingerers.over(0), 'end of the waiting');
+    t.equal(await ended(), 'PEER_CLOSED');
+    const reset = once(target, 'error');
+    target.resume();
+    t.match(await within(reset, 'reset'), [{ code: 'ECONNRESET' }]);
+  });
+
+  await t.test('after EOF: a target that goes meanwhile ends the waiting', async (t) => {
+    const joined = await join(t);
+    const { table, target, ended } = joined;
+    await overfill(joined);
     t.equal(table.size, 1);
     target.resetAndDestroy();
     t.not(await ended(), 'COMPLETE');
