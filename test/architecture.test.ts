@@ -160,6 +160,11 @@ const CASES: readonly Case[] = [
     files: { 'src/load/l.ts': "import { run } from '../../bench/run.js';" },
     broken: /not a part of the program/,
   },
+  {
+    name: 'chaos in the program',
+    files: { 'src/master/ledger.ts': "import { Ledger } from '../../chaos/ledger.js';" },
+    broken: /not a part of the program/,
+  },
   { name: 'a file without a room', files: { 'src/worker/attic.ts': '' }, broken: /belongs to no room/ },
 ];
 

@@ -71,7 +71,7 @@ export function violations(files: readonly SourceFile[]): string[] {
 }
 
 function brokenBy(path: string, target: string): string[] {
-  if (/^(test|bench)\//.test(target)) return [`${path} imports ${target}: not a part of the program`];
+  if (/^(test|bench|chaos)\//.test(target)) return [`${path} imports ${target}: not a part of the program`];
   if (target.startsWith('src/')) return mayImport(path, target) ? [] : [`${path} imports ${target}: not downwards`];
   const name = packageOf(target);
   const broken = DOORS.filter((door) => door.name === name && !door.only.test(path));

@@ -8,7 +8,8 @@ import { takeHandle } from '../../../src/shared/handles.js';
 import { Buffers, type ReadLease, SMALL_READ_BYTES } from '../../../src/worker/transport/buffers.js';
 import { type ByteConsumer, SocketReader } from '../../../src/worker/transport/reader.js';
 import { deferred, within } from '../../support/deadline.js';
-import { pieceSizes, seededRandom } from '../../support/segmenter.js';
+import { seededRandom } from '../../support/random.js';
+import { pieceSizes } from '../../support/segmenter.js';
 
 /** What one call of the consumer was given. */
 interface Read {
