@@ -2,10 +2,10 @@
  *  Owns nothing. Takes a handle out of a socket that nobody has read, sends it to another process, and puts it into a
  *  new socket there. We send raw handles ('net.Native'), since a net.Socket would build a list of sockets for each worker
  *  inside Node (child_process.js SocketList). Price: `_handle` is not public; `requireHandles` checks its shape at start. */
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { TunnelError } from './errors.js';
+import { errnoOf, TunnelError } from './errors.js';
 
 /** What we use of Node's internal TCP handle. Holds one file descriptor until it is closed. */
 export interface TcpHandle {
@@ -133,12 +133,18 @@ export function writeQueueBytes(socket: net.Socket): number {
   return typeof handle.writeQueueSize === 'number' ? handle.writeQueueSize : 0;
 }
 
-/** For the moment of 'end' on a TCP socket whose own side is still open: was it a reset? libuv takes bytes and a reset that
- *  come together for bytes and an end; the kernel, though, knows no peer any more then. False for a Unix socket. */
+/** For the moment of 'end': was it a reset? libuv takes bytes and a reset that come together for bytes and an end. The kernel
+ *  still has the error, and a read(2) gets it, also where our own side has ended and getpeername(2) knows nothing any more. */
 export function wasReset(socket: net.Socket): boolean {
   const handle: unknown = '_handle' in socket ? socket._handle : undefined;
-  if (typeof handle !== 'object' || handle === null || !('getpeername' in handle)) return false;
-  return typeof handle.getpeername === 'function' && handle.getpeername({}) !== 0;
+  const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined;
+  if (typeof fd !== 'number' || fd < 0) return false;
+  try {
+    readSync(fd, Buffer.alloc(1)); // nothing is left to be read
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'ECONNRESET';
+  }
 }
 
 /** Closes our copy of a handle. Other copies live on; may be called twice. */

@@ -146,8 +146,8 @@ export class Relay implements ChannelUser {
   }
 
   #onTargetEnd(): void {
-    // Else the peer would take a stream that was cut off for the whole. Where our side has ended too, it cannot be told.
-    if (!this.#peerEnded && this.#socket !== null && wasReset(this.#socket)) return this.#finish('TARGET_ERROR');
+    // Else the peer would take a stream that was cut off for the whole.
+    if (this.#socket !== null && wasReset(this.#socket)) return this.#finish('TARGET_ERROR');
     this.#targetEnded = true;
     if (this.#pending === null) this.#sendEof();
   }
