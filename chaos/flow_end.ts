@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../src/shared/errors.js';
+import { wasReset } from '../src/shared/handles.js';
 import { Content } from './content.js';
 import type { Cause, Side } from './flow.js';
 import type { Ledger } from './ledger.js';
@@ -38,7 +39,8 @@ export class FlowEnd {
     ledger.connected(id, side, performance.now());
     this.#eof = new Promise((resolve) => {
       socket.on('end', () => {
-        ledger.eof(id, side, performance.now());
+        if (wasReset(socket)) this.#error ??= 'ECONNRESET';
+        else ledger.eof(id, side, performance.now());
         resolve();
       });
       socket.on('close', () => {

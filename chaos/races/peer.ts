@@ -25,6 +25,7 @@ export interface PeerOptions {
 export class Peer {
   readonly id: ConnId;
   readonly connection: Connection;
+  readonly #account: ReturnType<World['memory']['open']>;
   readonly #options: PeerOptions;
   #ended = false;
   #lastChannel = 0;
@@ -46,7 +47,9 @@ export class Peer {
       await pause(dice);
       return value;
     };
+    this.#account = world.memory.open(() => this.end());
     this.connection = new Connection({
+      account: this.#account,
       transport: {
         ...{ writable: true, queuedBytes: 0, writeProgress: 0 },
         ...{ sendData: ignore, sendUnimplemented: ignore, rekeyIfDue: ignore },
@@ -120,6 +123,7 @@ export class Peer {
     this.#ended = true;
     const { world, worker } = this.#options;
     this.connection.close();
+    this.#account.close();
     world.link(worker).closed(this.id);
     world.peers.delete(this.id);
   }

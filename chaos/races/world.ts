@@ -9,6 +9,7 @@ import { systemClock } from '../../src/master/clock.js';
 import { LeaseDesk } from '../../src/master/lease_desk.js';
 import { Ledger } from '../../src/master/ledger.js';
 import type { ConnId, ToPrimary, ToWorker } from '../../src/shared/ipc.js';
+import { WorkerMemory } from '../../src/worker/memory.js';
 import { PrimaryLink } from '../../src/worker/primary_link.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import type { Dice } from '../dice.js';
@@ -28,7 +29,8 @@ interface Post {
 
 export class World {
   readonly ledger: Ledger;
-  readonly buffers = new Buffers();
+  readonly memory = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY });
+  readonly buffers = new Buffers(this.memory);
   readonly peers = new Map<ConnId, Peer>();
   readonly targetPort: number;
   readonly #posts: ReadonlyMap<number, Post>;
@@ -140,6 +142,7 @@ export class World {
       ({ target, holder }) => `lease of ${JSON.stringify(target)} by ${holder}`,
     );
     for (const { id } of this.ledger.connections()) left.push(`connection ${id} in the ledger`);
+    if (this.memory.usedBytes !== 0) left.push(`${this.memory.usedBytes} bytes counted`);
     for (const user of USERS) {
       const { connections, forwards } = this.ledger.usage(user);
       if (connections + forwards > 0) left.push(`${user}: ${connections} connections, ${forwards} forwards counted`);
