@@ -114,8 +114,11 @@ export class Resolver {
     });
   }
 
+  /** Nobody holds more places than he leaves to others: two users with dead names would else have all of them, for as long
+   *  as the system's resolver takes to give up. */
   #hasPlace(owner: string): boolean {
-    return this.#active < this.#maxActive && (this.#activeByOwner.get(owner) ?? 0) < this.#maxActivePerOwner;
+    const left = this.#maxActive - this.#active;
+    return (this.#activeByOwner.get(owner) ?? 0) < Math.min(this.#maxActivePerOwner, left);
   }
 
   #mayQueue(owner: string): boolean {
@@ -141,13 +144,12 @@ export class Resolver {
     this.#startNext();
   }
 
-  /** The first in the queue whose owner has a share left; one place became free, so one is enough. */
+  /** Those in the queue whose owners have a share left, in its order. */
   #startNext(): void {
     for (const waiting of this.#queue) {
       if (!this.#hasPlace(waiting.owner)) continue;
       this.#queue.delete(waiting);
       void this.#run(waiting);
-      return;
     }
   }
 }

@@ -194,6 +194,25 @@ t.test('one owner cannot take every place', async (t) => {
   t.same(lookups.names, ['dead1.example', 'db.example', 'dead2.example']);
 });
 
+t.test('several owners together cannot take every place either', async (t) => {
+  const { resolver, lookups } = setUp();
+  const mallories = ['mallory', 'mallet', 'trudy'];
+  for (const owner of mallories) for (let count = 0; count < 8; count++) void resolver.resolve('dead', { owner });
+  t.same(resolver.load, { active: 7, queued: 17 }, '4, 2 and 1');
+  const bystander = resolver.resolve('db.example', { owner: 'alice' });
+  lookups.answer(7, ['10.0.0.1']);
+  t.same(texts(await bystander), ['10.0.0.1']);
+  await settle();
+  t.same(resolver.load, { active: 7, queued: 17 }, 'her place is not one of theirs now');
+  const other = resolver.resolve('www.example', { owner: 'bob' });
+  lookups.answer(8, ['10.0.0.2']);
+  t.same(texts(await other), ['10.0.0.2']);
+  for (let index = 0; index < 4; index++) lookups.fail(index, 'EAI_AGAIN');
+  await settle();
+  t.ok(resolver.load.active >= 4 && resolver.load.active < 8, 'what has ended makes room for what waits');
+  t.equal(resolver.load.active + resolver.load.queued, 20);
+});
+
 t.test('an abort ends the call and leaves the queue', async (t) => {
   const { resolver, lookups, timers } = setUp({ maxActive: 1 });
   const control = new AbortController();
