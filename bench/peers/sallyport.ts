@@ -30,6 +30,9 @@ export function sallyport(name: string, root: string, limits: Readonly<Record<st
     async start({ dir, authorizedKeysFile, hostKeyFile, workers = 1 }) {
       const port = await freePort();
       const configFile = join(dir, 'sallyport.json');
+      // Its load is what others would call a flood. An older build knows no such limit, and refuses the key.
+      const schema = execFileSync(process.execPath, [main, 'schema'], { encoding: 'utf8' });
+      const floods = schema.includes('"opensPerSecond"') ? { opensPerSecond: 0, failedOpensPerMinute: 0 } : {};
       const config = JSON.stringify(
         {
           listen: [`127.0.0.1:${port}`],
@@ -43,7 +46,7 @@ export function sallyport(name: string, root: string, limits: Readonly<Record<st
               authorizedKeys: readFileSync(authorizedKeysFile, 'utf8').trim().split('\n'),
               permitOpen: ['127.0.0.0/8:*'],
               permitListen: ['localhost:*'],
-              limits: { connections: 20_000, channels: 4096, forwards: 20_000, ...limits },
+              limits: { connections: 20_000, channels: 4096, forwards: 20_000, ...floods, ...limits },
             },
           },
         },

@@ -73,9 +73,11 @@ export class Peer {
       },
       // Another address of the loopback each time: so many connections to one would use up its ports.
       resolver: new Resolver({ lookup: () => late([`127.${dice.between(1, 254)}.${dice.between(1, 254)}.1`]) }),
+      openRates: { open: () => null, failed: ignore },
       buffers: world.buffers,
       limits: {
         ...{ maxChannels: 20, maxForwards: 10, memoryBytes: 1 << 20, connectMs: 5_000 },
+        ...{ maxInbound: 20, inboundPerSecond: 0 },
         ...{ halfCloseMs: 0, idleChannelMs: 0, keepaliveMs: 0, keepaliveCount: 3, stalledWriteMs: 0 },
       },
       onEvent: ignore,

@@ -82,6 +82,12 @@ export class ConfiguredServer extends PatternServer {
   override limits(identity: Identity): IdentityLimits {
     const limits = this.#directory?.user(identity.user)?.limits;
     if (limits === undefined) return NO_LIMITS;
-    return { ...limits, bytesPerSecond: limits.bytesPerSecond || Number.POSITIVE_INFINITY }; // 0: off
+    const none = Number.POSITIVE_INFINITY; // in a config 0 says so
+    return {
+      ...limits,
+      bytesPerSecond: limits.bytesPerSecond || none,
+      opensPerSecond: limits.opensPerSecond || none,
+      failedOpensPerMinute: limits.failedOpensPerMinute || none,
+    };
   }
 }

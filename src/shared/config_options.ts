@@ -129,6 +129,20 @@ export interface LimitsOptions {
    *  Source: Sallyport.
    *  @default 64 */
   readonly forwardsPerConnection?: number | undefined;
+  /** Connections at a time that come in by one -R port or socket, with those that the client has not answered yet.
+   *
+   *  Allowed: a whole number from 1 to 65536.
+   *  Why: half of the channels: whoever floods a port leaves its owner the rest.
+   *  Source: Sallyport.
+   *  @default 512 */
+  readonly inboundPerForward?: number | undefined;
+  /** New connections a second by one -R port or socket; twice as many at once.
+   *
+   *  Allowed: a whole number from 0 to 1000000 (0 means no limit).
+   *  Why: beyond what a development server has for visitors; the rest is closed at once and costs little.
+   *  Source: Sallyport.
+   *  @default 500 */
+  readonly inboundPerSecond?: number | undefined;
   /** Bytes that may wait in memory for one connection, all its channels together.
    *
    *  Allowed: 256KiB to 1GiB.
@@ -360,6 +374,21 @@ export interface UserLimitsOptions {
    *  Source: Sallyport.
    *  @default 16 */
   readonly forwards?: number | undefined;
+  /** Channels that this user may open a second, in each worker; twice as many at once.
+   *
+   *  Allowed: a whole number from 0 to 1000000 (0 means no limit).
+   *  Why: far beyond what people and browsers do; a flood through this server stays a small one.
+   *  Source: Sallyport.
+   *  @default 1000 */
+  readonly opensPerSecond?: number | undefined;
+  /** Opens of this user a minute whose destination cannot be reached (refused, timed out, no such name), in each
+   *  worker; then nothing is opened for a while.
+   *
+   *  Allowed: a whole number from 0 to 1000000 (0 means no limit).
+   *  Why: a scan of all ports of one address takes an hour; a browser with a dead proxy behind it does not notice.
+   *  Source: Sallyport.
+   *  @default 1000 */
+  readonly failedOpensPerMinute?: number | undefined;
   /** Bytes per second in the channels of this user, each direction for itself, over all connections and workers; up
    *  to a fifth of a second of it may come at once.
    *

@@ -71,6 +71,8 @@ export type RefusalCode =
   | 'CONNECT_FAILED'
   | 'UNKNOWN_TYPE'
   | 'CHANNEL_LIMIT'
+  | 'OPEN_RATE' // the user opens too many a second
+  | 'OPEN_FAILURES' // too many of what the user opened could not be reached
   | 'FORWARD_LIMIT'
   | 'PORT_TAKEN'
   | 'BIND_FAILED'
@@ -83,6 +85,8 @@ export type RefusalCode =
 export type OpenFailed =
   | 'CHANNEL_LIMIT'
   | 'RESOURCE_SHORTAGE'
+  | 'INBOUND_LIMIT' // too many at a time by this forward
+  | 'INBOUND_RATE' // too many a second
   | 'PEER_REFUSED'
   | 'PEER_SILENT' // no answer in time
   | 'CONNECTION_LOST';
@@ -128,6 +132,8 @@ export const REFUSALS: { readonly [code in RefusalCode]: { readonly reason: Open
   CONNECT_FAILED: { reason: OPEN_FAILURE.CONNECT_FAILED, text: 'cannot connect' },
   UNKNOWN_TYPE: { reason: OPEN_FAILURE.UNKNOWN_CHANNEL_TYPE, text: 'unknown channel type' },
   CHANNEL_LIMIT: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many channels' },
+  OPEN_RATE: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many opens' },
+  OPEN_FAILURES: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many failed opens' },
   FORWARD_LIMIT: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many forwards' },
   PORT_TAKEN: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'address in use' },
   BIND_FAILED: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'cannot bind' },

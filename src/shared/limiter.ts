@@ -22,11 +22,16 @@ export class TokenBucket {
 
   /** @returns false when it happens too often */
   take(nowMs: number): boolean {
+    if (!this.has(nowMs)) return false;
+    this.#tokens--;
+    return true;
+  }
+
+  /** May it happen? Takes nothing. */
+  has(nowMs: number): boolean {
     const { burst, perSecond } = this.#limit;
     this.#tokens = Math.min(burst, this.#tokens + ((nowMs - this.#filledAtMs) / 1_000) * perSecond);
     this.#filledAtMs = nowMs;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
+    return this.#tokens >= 1;
   }
 }

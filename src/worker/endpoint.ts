@@ -8,6 +8,7 @@ import type { ConnId, HostKeyFile } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
 import { Bandwidth } from './bandwidth.js';
+import { OpenRates } from './forward/open_rates.js';
 import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
 import { budgetOf, WorkerMemory } from './memory.js';
@@ -69,6 +70,7 @@ export class Endpoint implements WorkerServer {
       now,
       memory: this.#memory,
       resolver: new Resolver({ lookup: systemLookup }),
+      openRates: new OpenRates(now),
       bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
       hookTimeoutMs: timeouts.hookMs,
       auth: config.auth,
@@ -85,6 +87,8 @@ export class Endpoint implements WorkerServer {
       limits: {
         maxChannels: limits.channelsPerConnection,
         maxForwards: limits.forwardsPerConnection,
+        maxInbound: limits.inboundPerForward,
+        inboundPerSecond: limits.inboundPerSecond,
         memoryBytes: limits.memoryPerConnectionBytes,
         connectMs: timeouts.connectMs,
         keepaliveMs: timeouts.keepaliveMs,

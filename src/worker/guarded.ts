@@ -74,19 +74,17 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
     const { hooks, identity } = this.#options;
     const limits: Partial<IdentityLimits> | null | undefined = Object(named('limits', () => hooks.limits(identity)));
     const [connections, channels, forwards] = [limits?.connections, limits?.channels, limits?.forwards].map(readLimit);
-    const bytesPerSecond = readRate(limits?.bytesPerSecond);
     const memoryBytes = readLimit(limits?.memoryBytes ?? 0);
-    if (
-      connections !== undefined &&
-      channels !== undefined &&
-      forwards !== undefined &&
-      bytesPerSecond !== undefined &&
-      memoryBytes !== undefined
-    )
-      return { connections, channels, forwards, bytesPerSecond, memoryBytes };
+    if (connections !== undefined && channels !== undefined && forwards !== undefined && memoryBytes !== undefined)
+      return {
+        ...{ connections, channels, forwards, memoryBytes },
+        bytesPerSecond: readRate('bytesPerSecond', limits?.bytesPerSecond),
+        opensPerSecond: readRate('opensPerSecond', limits?.opensPerSecond),
+        failedOpensPerMinute: readRate('failedOpensPerMinute', limits?.failedOpensPerMinute),
+      };
     throw new TunnelError(
       'HOOK_FAILED',
-      'limits: answered no connections, channels and forwards, each a number from 0 to Infinity, and bytesPerSecond, from 1 or none',
+      'limits: answered no connections, channels and forwards, each a number from 0 to Infinity',
     );
   }
 
@@ -208,9 +206,10 @@ function readLimit(value: unknown): number | undefined {
 }
 
 /** Nobody who writes 0 means that nothing may ever move. */
-function readRate(value: unknown): number | undefined {
+function readRate(name: string, value: unknown): number {
   if (value === undefined) return Number.POSITIVE_INFINITY;
-  return typeof value === 'number' && value >= 1 ? value : undefined;
+  if (typeof value === 'number' && value >= 1) return value;
+  throw new TunnelError('HOOK_FAILED', `limits: answered a ${name} that is no number from 1 to Infinity`);
 }
 
 function isPortRange(value: unknown): value is PortRange {

@@ -13,6 +13,7 @@ import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection, type ConnectionLimits } from './connection/connection.js';
+import type { OpenRates } from './forward/open_rates.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
@@ -30,6 +31,7 @@ export interface LifeContext {
   readonly memory: WorkerMemory;
   readonly resolver: Resolver;
   readonly bandwidth: Bandwidth;
+  readonly openRates: OpenRates;
   readonly limits: ConnectionLimits;
   readonly auth: { readonly maxTries: number; readonly loginGraceTimeMs: number };
   readonly hookTimeoutMs: number;
@@ -207,7 +209,7 @@ export class Life {
     fingerprint: string | undefined,
   ): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
-    const { hooks, primary, limits, resolver, hookTimeoutMs, now } = this.#context;
+    const { hooks, primary, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
     const { user } = identity;
@@ -232,6 +234,10 @@ export class Life {
         release: (key) => primary.release(this.id, key),
       },
       resolver,
+      openRates: {
+        open: () => openRates.open(user, own),
+        failed: () => openRates.failed(user, own),
+      },
       buffers: this.#context.transport.buffers,
       account: this.#account,
       limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },

@@ -23,6 +23,10 @@ export interface IdentityLimits {
   /** Bytes that may wait in memory for the user's connections, in each worker. Default, and at most: half of
    *  `limits.memoryPerWorker`. */
   readonly memoryBytes?: number;
+  /** Channels that the user may open a second in each worker (twice as many at once), and a minute those whose destination
+   *  cannot be reached; at least 1. Left out: no limit. */
+  readonly opensPerSecond?: number;
+  readonly failedOpensPerMinute?: number;
 }
 
 /** A hook's answer: yes, no, or a no that names its reason for the log and for the RFC 4254 §5.1 code. */

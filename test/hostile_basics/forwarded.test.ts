@@ -7,7 +7,7 @@ import { MSG, message, WireReader } from '../../src/shared/protocol.js';
 import { within } from '../support/deadline.js';
 import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
 import type { RawClient } from '../support/raw_client.js';
-import { connect, cut } from '../support/targets.js';
+import { connect } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
 
 interface Forwarding {
@@ -110,15 +110,6 @@ t.test('bytes that came before the confirmation are kept, as far as the kernel k
   const data = await forward.client.take(MSG.CHANNEL_DATA);
   t.same([data.readUInt32BE(1), data.subarray(9).toString()], [3, 'GET /']);
   await forward.client.take(MSG.CHANNEL_EOF);
-});
-
-t.test('opens without an answer count as channels: beyond the limit, whoever comes is let go at once', async (t) => {
-  const server = await startEndpoint(t, { config: { limits: { channelsPerConnection: 4 } } });
-  const forward = await forwarding(t, server);
-  for (let count = 0; count < 4; count++) await knock(t, forward);
-  await cut(await connect(t, forward.port));
-  t.match(await server.primary.wait('channel.refused'), { reason: 'CHANNEL_LIMIT' });
-  t.equal(server.endpoint.load().channels, 4);
 });
 
 t.test('after a cancel, what runs goes on', async (t) => {

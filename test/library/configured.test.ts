@@ -21,7 +21,7 @@ const written = {
       authorizedKeys: [line(aliceKey.blob)],
       permitOpen: ['10.0.0.0/8:*', 'localhost:8000-8999', '/run/app/*.sock'],
       permitListen: ['localhost:20000-20009', '/run/tunnels/*.sock'],
-      limits: { connections: 2, channels: 3, forwards: 4, bytesPerSecond: '5MiB' },
+      limits: { connections: 2, channels: 3, forwards: 4, bytesPerSecond: '5MiB', opensPerSecond: 0 },
     },
     bob: { authorizedKeys: [line(ed25519().blob)] },
   },
@@ -147,6 +147,7 @@ t.test('what may be bound', async (t) => {
 
 t.test('limits and the text for those who want a shell', async (t) => {
   t.match(server.limits(alice), { connections: 2, channels: 3, forwards: 4, bytesPerSecond: 5_242_880 });
+  t.match(server.limits(alice), { opensPerSecond: Number.POSITIVE_INFINITY, failedOpensPerMinute: 1000 });
   t.match(server.limits(bob), { connections: 10, channels: 1024, forwards: 16 });
   t.equal(server.limits(bob).bytesPerSecond, Number.POSITIVE_INFINITY, 'off');
   t.same(server.limits(stranger), { connections: 0, channels: 0, forwards: 0 });

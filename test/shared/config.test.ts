@@ -80,6 +80,8 @@ t.test('the defaults', async (t) => {
       connections: 20_000,
       channelsPerConnection: 1024,
       forwardsPerConnection: 64,
+      inboundPerForward: 512,
+      inboundPerSecond: 500,
       memoryPerConnectionBytes: 16 * 2 ** 20,
       memoryPerWorkerBytes: 0,
     },

@@ -91,10 +91,13 @@ log: { level: debug, format: json }
     password: HASH,
     permitOpen: ['*:443'],
     permitListen: [],
-    limits: { connections: 5, channels: 1024, forwards: 0, bytesPerSecond: 104_857_600, memoryBytes: 0 },
+    limits: {
+      ...{ connections: 5, channels: 1024, forwards: 0, memoryBytes: 0 },
+      ...{ opensPerSecond: 1000, failedOpensPerMinute: 1000, bytesPerSecond: 104_857_600 },
+    },
   });
   t.same(bob?.authorizedKeys, [{ text: KEY, file: 'c.yaml', line: 21 }]);
-  t.same(bob?.limits, { connections: 5, channels: 1024, forwards: 16, bytesPerSecond: 0, memoryBytes: 0 });
+  t.match(bob?.limits, { connections: 5, channels: 1024, forwards: 16, bytesPerSecond: 0, memoryBytes: 0 });
   t.same(bob?.permitListen, ['localhost:1024-65535']);
   t.equal(bob?.password, null);
 });

@@ -30,6 +30,8 @@ const EVERYTHING = {
     connections: 10,
     channelsPerConnection: 10,
     forwardsPerConnection: 0,
+    inboundPerForward: 5,
+    inboundPerSecond: 0,
     memoryPerConnection: '1MiB',
     memoryPerWorker: 'auto',
   },
@@ -59,7 +61,10 @@ const EVERYTHING = {
     password: HASH,
     permitOpen: ['*:443'],
     permitListen: [],
-    limits: { connections: 5, channels: 0, forwards: 0, bytesPerSecond: '1MiB', memory: '8MiB' },
+    limits: {
+      ...{ connections: 5, channels: 0, forwards: 0, memory: '8MiB' },
+      ...{ opensPerSecond: 0, failedOpensPerMinute: 60, bytesPerSecond: '1MiB' },
+    },
   },
 } as const satisfies ConfigOptions;
 

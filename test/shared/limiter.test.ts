@@ -10,6 +10,12 @@ t.test('a burst, then the rate', async (t) => {
   );
 });
 
+t.test('to ask whether it may happen takes nothing', async (t) => {
+  const bucket = new TokenBucket({ burst: 1, perSecond: 1 }, 0);
+  t.same([bucket.has(0), bucket.has(0), bucket.take(0), bucket.has(0)], [true, true, true, false]);
+  t.same([bucket.has(999), bucket.has(1_000), bucket.take(1_000)], [false, true, true]);
+});
+
 t.test('never more than the burst and the rate allow', async () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 500 })), (pausesMs) => {

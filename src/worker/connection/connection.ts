@@ -23,7 +23,7 @@ import { GlobalRequests } from './global_requests.js';
 import { Liveness, type LivenessLimits } from './liveness.js';
 import { kindOfBind, nameOfBind, storyOfForwarded } from './names.js';
 import { InboundOpens } from './opens.js';
-import { PeerOpens, type SessionPolicy } from './peer_opens.js';
+import { type OpenBudget, PeerOpens, type SessionPolicy } from './peer_opens.js';
 import { Refusals } from './refusals.js';
 
 /** What the connection needs of the transport below it. */
@@ -42,6 +42,10 @@ export interface ConnectionTransport {
 export interface ConnectionLimits extends RelayTimeouts, LivenessLimits {
   readonly maxChannels: number;
   readonly maxForwards: number;
+  /** Of each forward, at a time. */
+  readonly maxInbound: number;
+  /** Of each forward; 0 = no limit. */
+  readonly inboundPerSecond: number;
   readonly memoryBytes: number;
   readonly connectMs: number;
 }
@@ -53,6 +57,7 @@ export interface ConnectionOptions {
   readonly policy: DirectPolicy & ListenPolicy & SessionPolicy;
   readonly leases: Leases;
   readonly resolver: Resolver;
+  readonly openRates: OpenBudget;
   readonly buffers: Buffers;
   /** Where this connection's bytes are counted. */
   readonly account: MemoryAccount;
@@ -105,6 +110,7 @@ export class Connection {
       channels: this.#channels,
       policy: options.policy,
       resolver: options.resolver,
+      rates: options.openRates,
       identity: options.identity,
       peer: options.peer,
       connectMs: limits.connectMs,
@@ -121,6 +127,8 @@ export class Connection {
       policy: options.policy,
       leases: options.leases,
       maxForwards: limits.maxForwards,
+      maxInbound: limits.maxInbound,
+      inboundPerSecond: limits.inboundPerSecond,
       ending: this.#ending,
       makeTunnel: (bind, onEnd) => new Tunnel(storyOfForwarded(bind), tunnels, onEnd),
       onReleased: (bind, reason, traffic) =>
@@ -132,6 +140,8 @@ export class Connection {
           ...traffic,
         }),
       onInbound: (inbound) => this.#openInbound(inbound),
+      onInboundRefused: (bind, reason) =>
+        this.#refusals.tell({ event: 'channel.refused', ...storyOfForwarded(bind), reason }),
       now: options.now,
     });
     this.#requests = new GlobalRequests({
@@ -141,6 +151,7 @@ export class Connection {
       onRefused: (event) => this.#refusals.tell(event),
       onNoMoreSessions: () => this.#opens.noMoreSessions(),
       violated: (what) => this.#violated(what),
+      now: options.now,
     });
     this.#liveness = new Liveness(
       {

@@ -4,6 +4,7 @@
 import { reasonOf } from '../../shared/errors.js';
 import type { ForwardNews, RefusalNews } from '../../shared/events.js';
 import type { BindAddress } from '../../shared/identity.js';
+import { type RateLimit, TokenBucket } from '../../shared/limiter.js';
 import { safeText } from '../../shared/log.js';
 import { MSG, message, WireReader } from '../../shared/protocol.js';
 import type { ForwardOutcome, RemoteForwards } from '../forward/remote.js';
@@ -17,20 +18,27 @@ export interface GlobalRequestOptions {
   readonly onRefused: (event: RefusalNews) => void;
   readonly onNoMoreSessions: () => void;
   readonly violated: (what: string) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
 }
 
+/** Requests that we do not know. Clients send a few: keepalives, one a second at most, and what OpenSSH asks after a login.
+ *  Whoever sends more is at something else. */
+const UNKNOWN: RateLimit = { burst: 1_000, perSecond: 20 };
 /** Requests that may wait for their answer (binding takes a round trip to the primary). */
 const MAX_OPEN_REPLIES = 64;
 
 export class GlobalRequests {
   readonly #options: GlobalRequestOptions;
   readonly #replies: OrderedReplies;
+  readonly #unknown: TokenBucket;
   #draining = false;
   #closed = false;
 
   constructor(options: GlobalRequestOptions) {
     this.#options = options;
     this.#replies = new OrderedReplies(options.send);
+    this.#unknown = new TokenBucket(UNKNOWN, options.now());
   }
 
   /** No new forwards from now on. */
@@ -70,7 +78,9 @@ export class GlobalRequests {
         this.#options.onNoMoreSessions();
         return reply(SUCCESS);
       default: // keepalive@openssh.com among them: any answer shows that we are there
-        return reply(FAILURE);
+        reply(FAILURE);
+        if (!this.#unknown.take(this.#options.now())) violated('too many unknown requests');
+        return;
     }
   }
 

@@ -25,10 +25,18 @@ export interface SessionPolicy {
   onSession(session: Session, signal: AbortSignal, failed: (detail: string) => void): void;
 }
 
+/** How often the user may open, and fail to reach what was to be opened. */
+export interface OpenBudget {
+  /** May one more be opened? Yes counts it. */
+  open(): 'OPEN_RATE' | 'OPEN_FAILURES' | null;
+  failed(): void;
+}
+
 export interface PeerOpensOptions {
   readonly channels: ChannelTable;
   readonly policy: DirectPolicy & SessionPolicy;
   readonly resolver: Resolver;
+  readonly rates: OpenBudget;
   readonly identity: Identity;
   readonly peer: Peer;
   readonly connectMs: number;
@@ -98,8 +106,8 @@ export class PeerOpens {
     const { channels, ending } = this.#options;
     if (this.#noMoreSessions) return this.#refuse(peer.id, 'POLICY_DENIED', SESSION);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', SESSION);
-    const reservation = channels.reserve();
-    if (reservation === null) return this.#refuse(peer.id, channels.shortage, SESSION);
+    const reservation = this.#reserve();
+    if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, SESSION);
     const confirmedMs = this.#confirm(peer.id, reservation);
     if (ending.hasEnded) return;
     new SessionChannel(channels.open(reservation, peer, confirmedMs), this.#sessions);
@@ -114,8 +122,8 @@ export class PeerOpens {
     const { channels, policy, resolver, identity, connectMs, tunnels, ending } = this.#options;
     const story = storyOfDirect(destination);
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
-    const reservation = channels.reserve();
-    if (reservation === null) return this.#refuse(peer.id, channels.shortage, story);
+    const reservation = this.#reserve();
+    if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, story);
     const tunnel = new Tunnel(story, tunnels);
     const outcome = await openDirect(origin, destination, {
       policy,
@@ -129,6 +137,7 @@ export class PeerOpens {
     if (ending.hasEnded) return discard(outcome);
     if (!outcome.ok) {
       channels.cancel(reservation);
+      if (isUnreachable(outcome.code)) this.#options.rates.failed();
       return this.#refuse(peer.id, outcome.code, story, outcome.detail);
     }
     const confirmedMs = this.#confirm(peer.id, reservation);
@@ -143,6 +152,11 @@ export class PeerOpens {
       buffers: tunnels.buffers,
       onEnd: (end, detail) => record.closed(end, detail),
     });
+  }
+
+  #reserve(): Reservation | RefusalCode {
+    const { channels, rates } = this.#options;
+    return rates.open() ?? channels.reserve() ?? channels.shortage;
   }
 
   /** @returns when, in monotonic milliseconds */
@@ -180,6 +194,11 @@ function discard(outcome: DirectOutcome): void {
 interface Refused {
   readonly kind: ChannelKind | 'unknown';
   readonly destination: string;
+}
+
+/** What a scan of ports or names meets. A refusal of ours reached nobody. */
+function isUnreachable(code: RefusalCode): boolean {
+  return code.startsWith('CONNECT_') || code.startsWith('NAME_');
 }
 
 const SESSION: ChannelStory = { kind: 'session', destination: 'session' };

@@ -11,6 +11,7 @@ import type { Traffic } from '../../shared/events.js';
 import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
+import { TokenBucket } from '../../shared/limiter.js';
 import { parseBindHost } from '../../shared/patterns.js';
 import { isPort, type PortRange } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
@@ -46,6 +47,10 @@ export interface RemoteOptions {
   readonly policy: ListenPolicy;
   readonly leases: Leases;
   readonly maxForwards: number;
+  /** Of each forward, at a time. */
+  readonly maxInbound: number;
+  /** Of each forward, and twice as many at once; 0 = no limit. */
+  readonly inboundPerSecond: number;
   /** The connection's end. */
   readonly ending: Ends;
   /** `onEnd` must be told each channel that came in by the forward and has ended. */
@@ -54,6 +59,8 @@ export interface RemoteOptions {
   onReleased(bind: BindAddress, reason: ForwardEnd, traffic: Traffic): void;
   /** Opens a forwarded-tcpip or forwarded-streamlocal@openssh.com channel and takes the socket over. */
   onInbound(inbound: Inbound): void;
+  /** Whoever came was let go at once. */
+  onInboundRefused(bind: BindAddress, reason: 'INBOUND_LIMIT' | 'INBOUND_RATE'): void;
   /** Monotonic milliseconds. */
   now(): number;
 }
@@ -67,11 +74,13 @@ interface Forward {
   readonly counts: Counts;
 }
 
-/** What the channels of one forward moved. */
+/** What the channels of one forward moved, and who may still come in by it. */
 interface Counts {
   bytesIn: number;
   bytesOut: number;
   readonly sinceMs: number;
+  open: number;
+  readonly rate: TokenBucket | null;
 }
 
 /** Ports of the permitted range that other programs may hold before we give up on a request for port 0. */
@@ -211,12 +220,29 @@ export class RemoteForwards {
     this.#options.onReleased(forward.bind, reason, { bytesIn, bytesOut, durationMs });
   }
 
+  /** A flood on one forward is not to take the channels of the others, nor the worker's time. */
+  #refusalOf({ open, rate }: Counts): 'INBOUND_LIMIT' | 'INBOUND_RATE' | null {
+    if (rate?.take(this.#options.now()) === false) return 'INBOUND_RATE';
+    return open >= this.#options.maxInbound ? 'INBOUND_LIMIT' : null;
+  }
+
   #newCounts(): Counts {
-    return { bytesIn: 0, bytesOut: 0, sinceMs: this.#options.now() };
+    const { inboundPerSecond, now } = this.#options;
+    const sinceMs = now();
+    const limit = { burst: 2 * inboundPerSecond, perSecond: inboundPerSecond };
+    return {
+      ...{ bytesIn: 0, bytesOut: 0, sinceMs, open: 0 },
+      rate: inboundPerSecond === 0 ? null : new TokenBucket(limit, sinceMs),
+    };
   }
 
   /** Takes the handle out of the accepted socket and puts it into one whose reads go where the relay wants them. */
   #onAccept(bind: BindAddress, counts: Counts, accepted: Socket): void {
+    const refusal = this.#refusalOf(counts);
+    if (refusal !== null) {
+      accepted.destroy();
+      return this.#options.onInboundRefused(bind, refusal);
+    }
     const originator = {
       host: normalisePeerAddress(accepted.remoteAddress ?? ''),
       port: accepted.remotePort ?? 0,
@@ -228,6 +254,8 @@ export class RemoteForwards {
       counts.bytesOut += bytesOut;
     });
     const socket = adoptHandle(handle, { allowHalfOpen: true, paused: true, onread: tunnel.onread });
+    counts.open++;
+    socket.once('close', () => counts.open--);
     this.#options.onInbound({ bind, originator, tunnel, socket });
   }
 }

@@ -14,7 +14,10 @@ function user(name: string, options: { password?: string; keys?: readonly string
     authorizedKeys: (options.keys ?? []).map((text, index) => ({ text, file: `${name}.pub`, line: index + 1 })),
     permitOpen: ['*:*'],
     permitListen: [],
-    limits: { connections: 1, channels: 1, forwards: 1, bytesPerSecond: 0, memoryBytes: 0 },
+    limits: {
+      ...{ connections: 1, channels: 1, forwards: 1, memoryBytes: 0 },
+      ...{ bytesPerSecond: 0, opensPerSecond: 0, failedOpensPerMinute: 0 },
+    },
   };
 }
 

@@ -17,7 +17,7 @@ import { plenty } from '../../support/account.js';
 import { deferred } from '../../support/deadline.js';
 import { FakePort } from '../../support/fake_port.js';
 import { until } from '../../support/joined.js';
-import { canBind, connect, freePort } from '../../support/targets.js';
+import { canBind, connect, cut, freePort } from '../../support/targets.js';
 import { tempDir } from '../../support/temp.js';
 
 const tcp = (port: number, host = 'localhost'): BindAddress => ({ kind: 'tcp', host, port });
@@ -28,6 +28,8 @@ function make(
   t: Test,
   options: {
     readonly maxForwards?: number;
+    readonly maxInbound?: number;
+    readonly inboundPerSecond?: number;
     readonly lease?: (target: LeaseTarget) => Answer | Promise<Answer>;
     readonly check?: (bind: BindAddress) => Verdict | Promise<Verdict>;
   } = {},
@@ -42,6 +44,8 @@ function make(
   const time = { nowMs: 0 };
   const forwards = new RemoteForwards({
     maxForwards: options.maxForwards ?? 10,
+    maxInbound: options.maxInbound ?? 100,
+    inboundPerSecond: options.inboundPerSecond ?? 0,
     ending,
     policy: {
       checkForward: async (bind) => {
@@ -75,6 +79,7 @@ function make(
       releases.push({ reason, ...traffic });
     },
     now: () => time.nowMs,
+    onInboundRefused: (bind, reason) => told.push(`${nameOf(bind)} ${reason}`),
     onInbound: (inbound) => {
       inbound.socket.on('error', () => {});
       inbounds.push(inbound);
@@ -145,6 +150,30 @@ t.test('a forward tells what the channels that came in by it moved, those that h
   t.match(releases, [{ reason: 'CANCELLED', bytesIn: 3, bytesOut: 15 }]);
   forwards.close();
   t.match(releases[1], { reason: 'CONNECTION_CLOSED', bytesIn: 15, bytesOut: 15 });
+});
+
+t.test('who comes in by a forward: so many at a time, and so many a second, of each forward', async (t) => {
+  const { forwards, inbounds, told, time } = make(t, { maxInbound: 2, inboundPerSecond: 2 });
+  const [port, other] = [await freePort(), await freePort()];
+  for (const bound of [port, other]) await forwards.request(tcp(bound));
+  for (let count = 0; count < 2; count++) await connect(t, port);
+  await until(() => inbounds.length === 2, 'two that may come in');
+  await cut(await connect(t, port));
+  t.same(told, [`${port} INBOUND_LIMIT`]);
+  await connect(t, other);
+  await until(() => inbounds.length === 3, 'one by the other forward');
+
+  inbounds[0]?.socket.destroy();
+  await until(() => inbounds[0]?.socket.closed === true, 'the end of one');
+  await connect(t, port);
+  await until(() => inbounds.length === 4, 'one in its place');
+  inbounds[1]?.socket.destroy();
+  await until(() => inbounds[1]?.socket.closed === true, 'the end of another');
+  await cut(await connect(t, port));
+  t.same(told.splice(1), [`${port} INBOUND_RATE`], 'the fifth within one moment');
+  time.nowMs += 500;
+  await connect(t, port);
+  await until(() => inbounds.length === 5, 'one more after half a second');
 });
 
 t.test('refusals, and that they hold nothing', async (t) => {
