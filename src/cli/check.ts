@@ -1,16 +1,12 @@
 /** CHECK: says whether `serve` would take this config, and everything that is wrong with it. Changes nothing on disk.
  *  The list of errors is what was asked for, so it goes to stdout; warnings and remarks go to stderr. */
 
-import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { loadHandler } from '../library/handler.js';
 import { hookMistakes } from '../library/hook_names.js';
-import { readTextFile } from '../library/load_config.js';
-import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
+import { hostKeyErrors, placeOf } from '../library/host_key_errors.js';
 import type { Config } from '../shared/config.js';
-import { type ConfigIssue, formatIssue } from '../shared/config_file.js';
-import { type Entry, type Located, type Place, readYaml } from '../shared/config_source.js';
+import { formatIssue } from '../shared/config_file.js';
 import { reasonOf } from '../shared/errors.js';
 import { CONFIG_PLACES, findConfig, loadWith, type ServeOptions } from './options.js';
 
@@ -77,54 +73,4 @@ function summary(config: Config): string {
 function where(config: Config): string {
   const workers = `${config.workers} ${config.workers === 1 ? 'worker' : 'workers'}`;
   return `${workers}, listens on ${config.listen.join(', ')}`;
-}
-
-/** Host keys read as the start reads them: those that are named, or those that stateDir holds by now. */
-async function hostKeyErrors(file: string, config: Config): Promise<readonly ConfigIssue[]> {
-  const blocked = blockedBy(config.stateDir);
-  if (blocked !== null)
-    return [{ file, at: null, key: 'stateDir', message: `${blocked} is a file, allowed: a path of folders` }];
-  const issues: ConfigIssue[] = [];
-  const inStateDir = config.hostKeys.length === 0;
-  const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
-  for (const [index, path] of paths.entries()) {
-    try {
-      await loadHostKeys([path], config.stateDir);
-    } catch (thrown) {
-      const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
-      const place = inStateDir ? { at: null, key: 'stateDir' } : hostKeyPlace(file, index);
-      issues.push({ file, ...place, message });
-    }
-  }
-  return issues;
-}
-
-/** The first part of a path that is there and no folder. */
-function blockedBy(path: string): string | null {
-  for (let at = path; ; at = dirname(at)) {
-    try {
-      return statSync(at).isDirectory() ? null : at;
-    } catch {
-      if (at === dirname(at)) return null; // nothing that can be seen is in the way
-    }
-  }
-}
-
-function hostKeyPlace(file: string, index: number): { readonly at: Place; readonly key: string } {
-  const at = placeOf(file, ({ name, value }) =>
-    name === 'hostKeys' && value.type === 'list' ? value.items[index] : undefined,
-  );
-  return { at, key: `hostKeys[${index}]` };
-}
-
-/** Read once more: the Config has no places, and a good one needs none. */
-function placeOf(file: string, find: (entry: Entry) => Located | undefined): Place {
-  const text = readTextFile(file);
-  const source = text.ok ? readYaml(text.value) : undefined;
-  if (source?.ok !== true || source.root.type !== 'map') return null;
-  for (const entry of source.root.entries) {
-    const found = find(entry);
-    if (found !== undefined) return found.at;
-  }
-  return null;
 }

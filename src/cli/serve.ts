@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { WORKER_ENTRY } from '../library/cluster.js';
 import type { Loaded } from '../library/load_config.js';
+import { readAgain } from '../library/reading.js';
 import { startPrimary } from '../master/main.js';
 import { type ErrorCode, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
@@ -26,7 +27,13 @@ export async function serve(options: ServeOptions): Promise<number> {
     };
     const handler =
       config.handler === null ? null : { url: pathToFileURL(config.handler).href, options: loaded.options };
-    const primary = await startPrimary({ config, handler, workerEntry: WORKER_ENTRY, onListening });
+    const primary = await startPrimary({
+      config,
+      handler,
+      workerEntry: WORKER_ENTRY,
+      onListening,
+      ...(quick === null ? { read: () => readAgain(loadWith(configFile, options), configFile ?? 'config') } : {}),
+    });
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;

@@ -8,6 +8,7 @@ import type { ConfigOptions } from '../shared/config_options.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { HandlerStart, ListenerAddress } from '../shared/ipc.js';
 import { EventHub } from './events.js';
+import type { Loaded } from './load_config.js';
 import { HEARING } from './served.js';
 import type { CloseOptions } from './tunnel_server.js';
 
@@ -15,29 +16,51 @@ export interface ClusterOptions extends Omit<ConfigOptions, 'handler'> {
   /** Module whose default export is a TunnelServer subclass; each worker makes one, with these options, which therefore have
    *  to survive JSON. A text is a path from the working folder, or a file: URL. Default: the config-driven server. */
   readonly handler?: URL | string | undefined;
-  /** True: SIGTERM and SIGINT drain, a second one ends everything at once, as with `sallyport serve`. False: signals are your
-   *  program's. A worker ignores them in any case. Default true. */
+  /** True: SIGTERM and SIGINT drain, a second one ends everything at once, SIGHUP reloads and SIGUSR2 replaces the workers, as
+   *  with `sallyport serve`. False: signals are your program's. A worker ignores them in any case. Default true. */
   readonly signals?: boolean | undefined;
+}
+
+/** Where a reload without an argument reads: the options of the start, or of the last reload that brought others. */
+interface Source {
+  options: ClusterOptions;
 }
 
 /** A running cluster. Its events are those of all workers, and of the primary. */
 export class Cluster extends EventHub {
   readonly #started: Started;
-  /** Where it listens, with the ports that port 0 became. */
-  readonly addresses: readonly ListenerAddress[];
+  readonly #source: Source;
   /** Resolves when the cluster has ended, by `close` or by a signal: true after a clean drain, false where connections were
    *  ended by force. Never rejects. */
   readonly ended: Promise<boolean>;
 
   /** @internal Clusters are made by startCluster. */
-  constructor(started: Started) {
+  constructor(started: Started, source: Source) {
     super();
+    this.#source = source;
     this.#started = started;
-    this.addresses = started.addresses;
     this.ended = started.exitCode.then((code) => {
       this[HEARING].ended();
       return code === 0;
     });
+  }
+
+  /** Where it listens, with the ports that port 0 became. */
+  get addresses(): readonly ListenerAddress[] {
+    return this.#started.addresses;
+  }
+
+  /** Serves by other options from now on, or, without an argument, reads the files that they name again: keys, host keys, and
+   *  the handler's module. As one step or not at all. With a handler the workers are replaced one by one: its code is loaded
+   *  anew, and the old workers go on with their connections.
+   *  @throws TunnelError CONFIG_INVALID, HOST_KEY_INVALID, HANDLER_INVALID, LISTEN_FAILED, WORKER_START_FAILED; then all is as
+   *  it was */
+  async reload(options: ClusterOptions = this.#source.options): Promise<void> {
+    const copy = copyOf(options);
+    const { readAgain } = await import('./reading.js');
+    const error = await this.#started.reload(async () => readAgain((await loadCluster(copy)).loaded, 'options'));
+    if (error !== null) throw error;
+    this.#source.options = copy;
   }
 
   /** Ends the cluster, as `TunnelServer.close` does. */
@@ -58,33 +81,39 @@ export const WORKER_ENTRY = new URL('../worker/main.js', import.meta.url);
  *  @throws TunnelError CONFIG_INVALID (every mistake, one a line), HANDLER_INVALID (with the stack), HOST_KEY_INVALID,
  *  LISTEN_FAILED, WORKER_START_FAILED; then nothing is left running */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const { handler, signals, ...rest } = copyOf(options);
+  const copy = copyOf(options);
   // Only here: a worker loads this module with the library, and needs nothing of the primary's.
-  const [{ startPrimary }, { loadObject }] = await Promise.all([
-    import('../master/main.js'),
-    import('./load_config.js'),
-  ]);
-  const url = handler === undefined ? undefined : urlOf(handler);
-  const { config, errors, warnings } = loadObject(
-    { ...rest, ...(url === undefined ? {} : { handler: fileURLToPath(url) }) },
-    'options',
-  );
+  const [{ startPrimary }, { readAgain }] = await Promise.all([import('../master/main.js'), import('./reading.js')]);
+  const { loaded, handler } = await loadCluster(copy);
+  const { config, errors, warnings } = loaded;
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
-  const start: HandlerStart | null = url === undefined ? null : { url, options: rest };
+  const source: Source = { options: copy };
   let cluster: Cluster | undefined;
   const started = await startPrimary({
     config,
-    handler: start,
+    handler,
     workerEntry: WORKER_ENTRY,
     warnings,
+    read: async () => readAgain((await loadCluster(source.options)).loaded, 'options'),
     listener: {
       event: (event) => cluster?.[HEARING].event(event),
       lost: (count) => cluster?.[HEARING].lost(count),
     },
-    ...(signals === undefined ? {} : { signals }),
+    ...(copy.signals === undefined ? {} : { signals: copy.signals }),
   });
-  cluster = new Cluster(started);
+  cluster = new Cluster(started, source);
   return cluster;
+}
+
+async function loadCluster({ handler, signals: _, ...options }: ClusterOptions): Promise<{
+  readonly loaded: Loaded;
+  readonly handler: HandlerStart | null;
+}> {
+  const { loadObject } = await import('./load_config.js');
+  const url = handler === undefined ? undefined : urlOf(handler);
+  const path = url === undefined ? {} : { handler: fileURLToPath(url) };
+  const loaded = loadObject({ ...options, ...path }, 'options');
+  return { loaded: { ...loaded, options }, handler: url === undefined ? null : { url, options } };
 }
 
 /** What the workers get, also those that are started much later, whatever the program does to its object meanwhile. */

@@ -6,18 +6,18 @@ import type { ConfigOptions } from '../shared/config_options.js';
 import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
 import { Directory } from '../worker/auth/directory.js';
 import type { LoginAnswer } from '../worker/auth/hooks.js';
-import type { IdentityLimits } from '../worker/server.js';
+import type { IdentityLimits, Taken } from '../worker/server.js';
 import { PatternServer } from './pattern_server.js';
 import { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
+import { type Granted, NOTHING_TAKEN, takenBetween } from './taken.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 
 /** Serves the users of its options; a subclass may decide more. */
 export class ConfiguredServer extends PatternServer {
   #methods: readonly AuthChain[] = [];
-  #directory: Directory | null = null;
-  #rules: ReadonlyMap<string, Rules> = new Map();
+  #granted: Granted | null = null;
 
   readonly #inside: Inside;
 
@@ -29,7 +29,7 @@ export class ConfiguredServer extends PatternServer {
       hooksDecide: false,
       configure: (config, listeners, written) => {
         inside.configure(config, listeners, written);
-        this.#configure(config);
+        return this.#configure(config);
       },
     };
   }
@@ -39,13 +39,22 @@ export class ConfiguredServer extends PatternServer {
     return this.#inside;
   }
 
-  #configure(config: Config): void {
+  #configure(config: Config): Taken {
+    const before = this.#granted;
+    const now: Granted = {
+      directory: new Directory({
+        users: config.users,
+        verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
+      }),
+      rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
+    };
     this.#methods = config.auth.methods;
-    this.#directory = new Directory({
-      users: config.users,
-      verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
-    });
-    this.#rules = new Map(config.users.map((user) => [user.name, new Rules(user)]));
+    this.#granted = now;
+    return before === null ? NOTHING_TAKEN : takenBetween(before, now);
+  }
+
+  override reload(options?: ConfigOptions): Promise<void> {
+    return super.reload(options);
   }
 
   override getAllowedAuths(
@@ -62,7 +71,7 @@ export class ConfiguredServer extends PatternServer {
     signal: AbortSignal,
     _soFar: Identity | null,
   ): Promise<LoginAnswer> {
-    return (await this.#directory?.checkPassword(username, password, signal)) === true;
+    return (await this.#granted?.directory.checkPassword(username, password, signal)) === true;
   }
 
   override checkAuthPublicKey(
@@ -72,15 +81,15 @@ export class ConfiguredServer extends PatternServer {
     _signal: AbortSignal,
     _soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
-    return this.#directory?.checkKey(username, key.blob) != null;
+    return this.#granted?.directory.checkKey(username, key.blob) != null;
   }
 
   override rules(identity: Identity): Rules {
-    return this.#rules.get(identity.user) ?? super.rules(identity);
+    return this.#granted?.rules.get(identity.user) ?? super.rules(identity);
   }
 
   override limits(identity: Identity): IdentityLimits {
-    const limits = this.#directory?.user(identity.user)?.limits;
+    const limits = this.#granted?.directory.user(identity.user)?.limits;
     if (limits === undefined) return NO_LIMITS;
     const none = Number.POSITIVE_INFINITY; // in a config 0 says so
     return {

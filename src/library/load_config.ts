@@ -25,13 +25,22 @@ export interface Loaded {
 export function loadConfig(file: string, { hooksDecide = false } = {}): Loaded {
   const world = { ...worldAt(dirname(file)), hooksDecide };
   const text = readTextFile(file);
-  if (!text.ok) {
-    const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${text.error}, allowed: a YAML file` };
-    return { config: null, errors: [formatIssue(issue)], warnings: [], options: {} };
-  }
+  if (!text.ok) return whole(file, text.error);
   const source = readYaml(text.value);
   const options = source.ok ? plainOf(source.root) : null;
+  // As a write leaves it that was cut off. Whoever wants nothing but defaults writes one of them down.
+  if (source.ok && isEmpty(options)) return whole(file, 'has no key at all');
   return toLoaded(parseConfig(text.value, file, world), typeof options === 'object' && options !== null ? options : {});
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+/** What is wrong with a file as a whole. */
+function whole(file: string, wrong: string): Loaded {
+  const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${wrong}, allowed: a YAML file` };
+  return { config: null, errors: [formatIssue(issue)], warnings: [], options: {} };
 }
 
 /** A config from a program's object, with paths that start at the working folder. */

@@ -5,12 +5,12 @@ import type { Config } from '../shared/config.js';
 import type { AuditEvent } from '../shared/events.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { CryptoPool } from '../worker/pool/pool.js';
-import type { ServerHooks } from '../worker/server.js';
+import type { ServerHooks, Taken } from '../worker/server.js';
 
 /** On a class: its version of `Inside`. On a server: its `Inside`. */
 export const SERVED = Symbol.for('sallyport.served');
 /** Changes whenever `Inside` or `Hearing` does. */
-export const SERVED_VERSION = 1;
+export const SERVED_VERSION = 2;
 /** On whatever has listeners: its `Hearing`. */
 export const HEARING = Symbol.for('sallyport.hearing');
 
@@ -26,9 +26,10 @@ export interface Hearing {
 export interface Inside {
   /** False: the users of the config do, so a config without any lets nobody in. */
   readonly hooksDecide: boolean;
-  /** Called once in each process that serves, before the first connection; in one process again for each `listen()`.
-   *  @param written the config as it was written: tells what was said from what is a default */
-  configure(config: Config, listeners: readonly ListenerAddress[], written: object): void;
+  /** Called in each process that serves before the first connection, and again for each reload and each `listen()`.
+   *  @param written the config as it was written: tells what was said from what is a default
+   *  @returns what the config before this one gave and this one does not */
+  configure(config: Config, listeners: readonly ListenerAddress[], written: object): Taken;
   /** The server listens no longer. */
   closed(): Promise<void>;
   listeners(): readonly ListenerAddress[];

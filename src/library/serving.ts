@@ -26,15 +26,31 @@ export async function serve(
   if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
   await ciphersReady();
   server[SERVED].configure(config, ownListeners, written);
-  return new Endpoint({ hooks: server, config, hostKeys, primary });
+  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary });
+  return {
+    nativeBinding: endpoint.nativeBinding,
+    accept: (connection) => endpoint.accept(connection),
+    close: (id, reason) => endpoint.close(id, reason),
+    probe: (id, timeoutMs) => endpoint.probe(id, timeoutMs),
+    drain: (deadlineMs) => endpoint.drain(deadlineMs),
+    retire: () => endpoint.retire(),
+    reload: (next) => endpoint.reload(next, server[SERVED].configure(next.config, next.ownListeners, next.written)),
+    look: () => endpoint.look(),
+    load: () => endpoint.load(),
+  };
 }
 
 /** The same in a process of its own, where the server's listeners hear of this worker's connections. (In a single process
  *  they hear the primary, which knows more: peers that it turned away.) */
 export async function serveAndTell(server: Served, start: StartMessage, primary: Primary): Promise<WorkerServer> {
-  const endpoint = await serve(server, start, tellBoth(server, start.eventLevel, primary));
+  let level = start.eventLevel;
+  const endpoint = await serve(
+    server,
+    start,
+    tellBoth(server, () => level, primary),
+  );
   return {
-    nativeBinding: endpoint.nativeBinding,
+    ...endpoint,
     accept(connection) {
       const accepted = endpoint.accept(connection);
       const { id: conn, peer } = connection;
@@ -42,19 +58,23 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
       if (accepted) server[HEARING].event({ event: 'connection.accepted', conn, peer: text, worker: start.workerId });
       return accepted;
     },
-    close: (id, reason) => endpoint.close(id, reason),
-    probe: (id, timeoutMs) => endpoint.probe(id, timeoutMs),
     async drain(deadlineMs) {
       await endpoint.drain(deadlineMs);
       server[HEARING].ended();
     },
-    look: () => endpoint.look(),
-    load: () => endpoint.load(),
+    async retire() {
+      await endpoint.retire();
+      server[HEARING].ended();
+    },
+    reload(message) {
+      level = message.eventLevel;
+      endpoint.reload(message);
+    },
   };
 }
 
 /** Events go to the server's listeners, all of them, and to the primary where it tells them on. */
-export function tellBoth(server: Pick<Served, typeof HEARING>, level: LogLevel, primary: Primary): Primary {
+export function tellBoth(server: Pick<Served, typeof HEARING>, level: () => LogLevel, primary: Primary): Primary {
   return {
     login: (...login) => primary.login(...login),
     lease: (...lease) => primary.lease(...lease),
@@ -62,7 +82,7 @@ export function tellBoth(server: Pick<Served, typeof HEARING>, level: LogLevel, 
     bandwidth: (want) => primary.bandwidth(want),
     closed: (...closed) => primary.closed(...closed),
     event(event) {
-      if (isEnabled(event, level)) primary.event(event);
+      if (isEnabled(event, level())) primary.event(event);
       server[HEARING].event(event);
     },
   };

@@ -1,52 +1,54 @@
 /** SINGLE: a whole server in this process: a primary with one worker that shares its process.
  *  Owns the running primary. */
-import { LOG_FLUSH_MS, preparePrimary } from '../master/start.js';
+import { Orders } from '../master/orders.js';
+import { reload } from '../master/reload.js';
+import type { Reading } from '../master/settings.js';
+import { preparePrimary } from '../master/start.js';
 import { TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { inProcessFork } from './in_process.js';
-import { loadObject } from './load_config.js';
+import { type Loaded, loadObject } from './load_config.js';
+import { readAgain } from './reading.js';
 import { HEARING, SERVED, type Served } from './served.js';
 import { serve } from './serving.js';
 
 export interface SingleServer {
   readonly addresses: readonly ListenerAddress[];
+  /** @throws TunnelError that says why not; then all is as it was */
+  reload(options: object): Promise<void>;
   /** Never rejects. May be called again, with `now`, to wait no longer. */
   close(now: boolean): Promise<void>;
 }
 
 /** @throws TunnelError CONFIG_INVALID, HOST_KEY_INVALID, LISTEN_FAILED; then nothing is left running */
 export async function startSingle(server: Served, options: object): Promise<SingleServer> {
-  const { hooksDecide } = server[SERVED];
-  const written = new Map<string, unknown>(Object.entries(options).filter(([, value]) => value !== undefined));
-  const { config, errors, warnings } = loadObject(options, 'options', { hooksDecide });
-  const misplaced = [
-    ...(written.has('handler') ? ['options: handler: this object is the handler; startCluster takes a module'] : []),
-    ...(hooksDecide ? ['users', 'defaults'] : [])
-      .filter((key) => written.has(key))
-      .map((key) => `options: ${key}: here the hooks decide; ConfiguredServer serves ${key}`),
-  ];
-  if (config === null || misplaced.length > 0)
-    throw new TunnelError('CONFIG_INVALID', [...errors, ...misplaced].join('\n'));
-  const several = written.has('workers') && config.workers !== 1;
-  const { primary, log, end } = await preparePrimary({
-    config: { ...config, workers: 1 },
+  const { config, errors, warnings } = loadFor(server, options);
+  if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
+  const { primary, log, close, end } = await preparePrimary({
+    config,
     handler: null,
+    written: options,
     fork: inProcessFork((start, link) => serve(server, start, link, options)),
     workersOutlive: false,
     fds: [],
-    warnings: several
-      ? [...warnings, 'options: workers: listen() serves in one process, startCluster in many']
-      : warnings,
+    warnings,
     listener: server[HEARING],
   });
   const addresses = await primary.start().catch(async (error: unknown) => {
-    await log.close(LOG_FLUSH_MS);
+    await close();
     throw error;
   });
+  const orders = new Orders();
+  orders.begin();
   let draining: Promise<void> | null = null;
   let killed = false;
   return {
     addresses,
+    async reload(next) {
+      const read = (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
+      const error = await orders.ask(() => reload(primary, log, read));
+      if (error !== null) throw error;
+    },
     async close(now) {
       draining ??= primary.drain().then(async (clean) => {
         await end(clean && !killed);
@@ -60,4 +62,23 @@ export async function startSingle(server: Served, options: object): Promise<Sing
       await draining;
     },
   };
+}
+
+/** The options of a server that serves in one process. */
+function loadFor(server: Served, options: object): Loaded {
+  const { hooksDecide } = server[SERVED];
+  const written = new Map<string, unknown>(Object.entries(options).filter(([, value]) => value !== undefined));
+  const loaded = loadObject(options, 'options', { hooksDecide });
+  const misplaced = [
+    ...(written.has('handler') ? ['options: handler: this object is the handler; startCluster takes a module'] : []),
+    ...(hooksDecide ? ['users', 'defaults'] : [])
+      .filter((key) => written.has(key))
+      .map((key) => `options: ${key}: here the hooks decide; ConfiguredServer serves ${key}`),
+  ];
+  const { config, warnings } = loaded;
+  if (config === null || misplaced.length > 0)
+    return { ...loaded, config: null, errors: [...loaded.errors, ...misplaced] };
+  const several = written.has('workers') && config.workers !== 1;
+  const more = several ? ['options: workers: listen() serves in one process, startCluster in many'] : [];
+  return { ...loaded, config: { ...config, workers: 1 }, warnings: [...warnings, ...more] };
 }

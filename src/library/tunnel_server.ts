@@ -22,10 +22,11 @@ import { costOf, hashOfNothing } from '../worker/auth/directory.js';
 import type { LoginAnswer } from '../worker/auth/hooks.js';
 import type { Session } from '../worker/connection/session.js';
 import { CryptoPool } from '../worker/pool/pool.js';
-import type { DirectAnswer, HookVerdict, IdentityLimits, ServerHooks } from '../worker/server.js';
+import type { DirectAnswer, HookVerdict, IdentityLimits, ServerHooks, Taken } from '../worker/server.js';
 import { EventHub } from './events.js';
 import { type Inside, SERVED, SERVED_VERSION } from './served.js';
 import type { SingleServer } from './single.js';
+import { NOTHING_TAKEN } from './taken.js';
 
 /** The config file as an object, every key optional; users and a handler have no place where hooks decide. */
 export type ServerOptions = Omit<ConfigOptions, 'users' | 'defaults' | 'handler'>;
@@ -58,7 +59,9 @@ export interface CloseOptions {
 export class TunnelServer<I extends Identity = Identity> extends EventHub implements ServerHooks {
   /** What whoever asks for a shell or a command is told. Default: `options.noShell`, or the text of the config table. */
   noShell: string;
-  readonly #options: ServerOptions;
+  /** What the options said of it last: another text in `noShell` is the program's, and stays. */
+  #noShellSaid: string = SERVER_KEYS.noShell.default;
+  #options: ServerOptions;
   #addresses: readonly ListenerAddress[] = [];
   /** Those of the config, where it names any. */
   #methods: readonly AuthChain[] | null = null;
@@ -109,6 +112,17 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
       this.#running = null;
       throw error;
     }
+  }
+
+  /** Serves by other options from now on, or, without an argument, reads the files that they name again: keys, host keys. As
+   *  one step or not at all. Connections that are there stay; a `ConfiguredServer` ends those whose user, key or password is
+   *  gone, and tunnels and forwards that its patterns no longer cover.
+   *  @throws TunnelError CONFIG_INVALID, HOST_KEY_INVALID, LISTEN_FAILED: then all is as it was; NOT_LISTENING */
+  async reload(options: ServerOptions = this.#options): Promise<void> {
+    const running = await this.#running?.catch(() => null);
+    if (!running) throw new TunnelError('NOT_LISTENING', 'this server does not listen: listen() reads its options');
+    await running.reload(options);
+    this.#options = options;
   }
 
   /** Ends the server: nothing new is taken, what runs may end within `timeouts.drain`, and is ended then. Call it again with
@@ -254,11 +268,13 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
     return this.#pool;
   }
 
-  #configure(config: Config, listeners: readonly ListenerAddress[], written: object): void {
+  #configure(config: Config, listeners: readonly ListenerAddress[], written: object): Taken {
     this.#addresses = listeners;
     // A handler whose constructor keeps its options to itself is still held to what the config says.
     this.#methods = saysMethods(written) ? config.auth.methods : null;
-    if (this.noShell === SERVER_KEYS.noShell.default) this.noShell = config.noShell;
+    if (this.noShell === this.#noShellSaid) this.noShell = config.noShell;
+    this.#noShellSaid = config.noShell;
+    return NOTHING_TAKEN; // what hooks have given is theirs to take
   }
 
   async #closed(): Promise<void> {

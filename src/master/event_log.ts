@@ -14,6 +14,8 @@ import { type DescriptorWriter, LineSink, type WriteBytes, writerTo } from './li
 export interface Log {
   /** Events below it go nowhere, so that workers need not send them. */
   readonly eventLevel: LogLevel;
+  /** From the next line on. */
+  configure(settings: LogSettings): void;
   readonly event: EventSink;
   /** Events that came too fast to be told. */
   lost(worker: number, count: number): void;
@@ -22,9 +24,12 @@ export interface Log {
   error(text: string): void;
 }
 
-export interface EventLogOptions {
+export interface LogSettings {
   readonly level: LogLevel;
   readonly format: 'auto' | 'pretty' | 'json';
+}
+
+export interface EventLogOptions extends LogSettings {
   /** Is the log read on a terminal? Decides `auto`. */
   readonly terminal: boolean;
   /** Default: stderr. */
@@ -38,17 +43,24 @@ export class EventLog implements Log {
   readonly #stderr: DescriptorWriter;
   readonly #sink: LineSink;
   readonly #logger: Logger;
-  readonly eventLevel: LogLevel;
-  #reported = 0;
+  readonly #terminal: boolean;
+  #level: LogLevel;
+  #pretty: ((line: string) => string | undefined) | undefined;
+  /** Takes the line that is being made, in place of the sink. */
+  #catch: ((line: string) => void) | null = null;
   #closed = false;
 
   constructor(options: EventLogOptions) {
-    this.eventLevel = options.level;
+    this.#terminal = options.terminal;
+    this.#level = options.level;
     this.#stderr = options.write === undefined ? writerTo(STDERR) : { write: options.write, close: () => undefined };
-    const sink = new LineSink({ write: this.#stderr.write, clock: options.clock ?? systemClock });
-    const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);
-    const format = pretty ? prettyFactory(prettyOptions(options.terminal)) : undefined;
+    const sink = new LineSink({
+      write: this.#stderr.write,
+      clock: options.clock ?? systemClock,
+      confession: (dropped, lost) => this.#confession(dropped, lost),
+    });
     this.#sink = sink;
+    this.#pretty = this.#prettyFor(options);
     this.#logger = pino(
       {
         level: options.level,
@@ -58,10 +70,28 @@ export class EventLog implements Log {
       },
       {
         write: (line: string) => {
-          if (!this.#closed) sink.write(format === undefined ? line : (format(line) ?? ''));
+          if (this.#closed) return;
+          const shown = this.#pretty === undefined ? line : (this.#pretty(line) ?? '');
+          if (this.#catch === null) sink.write(shown);
+          else this.#catch(shown);
         },
       },
     );
+  }
+
+  get eventLevel(): LogLevel {
+    return this.#level;
+  }
+
+  configure(settings: LogSettings): void {
+    this.#level = settings.level;
+    this.#logger.level = settings.level;
+    this.#pretty = this.#prettyFor(settings);
+  }
+
+  #prettyFor({ format }: LogSettings): ((line: string) => string | undefined) | undefined {
+    const pretty = format === 'pretty' || (format === 'auto' && this.#terminal);
+    return pretty ? prettyFactory(prettyOptions(this.#terminal)) : undefined;
   }
 
   /** Lines lost since the start. */
@@ -70,7 +100,6 @@ export class EventLog implements Log {
   }
 
   readonly event: EventSink = (event: AuditEvent) => {
-    this.#confess();
     const level = levelOf(event);
     if (this.#logger.isLevelEnabled(level)) this.#logger[level](event);
   };
@@ -78,15 +107,12 @@ export class EventLog implements Log {
     this.error(`worker ${worker}: ${count} events were lost, too many at once`);
   }
   info(text: string): void {
-    this.#confess();
     this.#logger.info(text);
   }
   warn(text: string): void {
-    this.#confess();
     this.#logger.warn(text);
   }
   error(text: string): void {
-    this.#confess();
     this.#logger.error(text);
   }
 
@@ -98,12 +124,17 @@ export class EventLog implements Log {
     if (this.#sink.idle) this.#stderr.close(); // else it still waits for a reader that may come
   }
 
-  #confess(): void {
-    const dropped = this.#sink.dropped;
-    if (dropped === this.#reported) return;
-    const lost = dropped - this.#reported;
-    this.#reported = dropped;
-    this.#logger.warn({ dropped }, `${lost} log lines were lost: the log's reader is too slow or gone`);
+  #confession(dropped: number, lost: number): string {
+    let confession = '';
+    this.#catch = (line) => {
+      confession = line;
+    };
+    this.#logger.warn(
+      { dropped },
+      `${lost} log lines were lost: the log's reader is too slow or gone, or its disk is full`,
+    );
+    this.#catch = null;
+    return confession;
   }
 }
 

@@ -17,6 +17,8 @@ export type WriteBytes = (data: Buffer, done: (error: unknown, written: number) 
 export interface LineSinkOptions {
   readonly write: WriteBytes;
   readonly clock: Clock;
+  /** A line that says how many lines were lost, written before the next one that gets through. Default: none. */
+  readonly confession?: (dropped: number, lost: number) => string;
   /** Bytes that may wait; default LINE_SINK_BYTES. */
   readonly maxBytes?: number;
 }
@@ -25,16 +27,24 @@ export class LineSink {
   readonly #write: WriteBytes;
   readonly #clock: Clock;
   readonly #maxBytes: number;
+  readonly #confession: (dropped: number, lost: number) => string;
   #lines: Buffer[] = [];
   #queuedBytes = 0;
-  #current: Buffer | undefined;
-  #currentLines = 0;
+  /** Being written. */
+  #current: readonly Buffer[] = [];
+  #headBytes = 0;
+  #confessing = 0;
+  /** The last line that was begun has no end: the next one must not go on where it stops. */
+  #torn = false;
   #dropped = 0;
+  /** As many of them were confessed. */
+  #confessed = 0;
   #whenEmpty: (() => void)[] = [];
 
   constructor(options: LineSinkOptions) {
     this.#write = options.write;
     this.#clock = options.clock;
+    this.#confession = options.confession ?? (() => '');
     this.#maxBytes = options.maxBytes ?? LINE_SINK_BYTES;
   }
 
@@ -52,12 +62,12 @@ export class LineSink {
     }
     this.#lines.push(bytes);
     this.#queuedBytes += bytes.length;
-    if (this.#current === undefined) this.#next();
+    if (this.idle) this.#next();
   }
 
   /** Resolves when all is written or `deadlineMs` has passed. */
   flush(deadlineMs: number): Promise<void> {
-    if (this.#current === undefined) return Promise.resolve();
+    if (this.idle) return Promise.resolve();
     return new Promise((resolve) => {
       const cancel = this.#clock.after(deadlineMs, resolve);
       this.#whenEmpty.push(() => {
@@ -69,7 +79,7 @@ export class LineSink {
 
   /** No write is under way, and none will be before the next line. */
   get idle(): boolean {
-    return this.#current === undefined;
+    return this.#current.length === 0;
   }
 
   #next(): void {
@@ -80,30 +90,47 @@ export class LineSink {
       bytes += line.length;
       count++;
     }
-    if (count === 0) {
-      this.#current = undefined;
-      for (const wake of this.#whenEmpty.splice(0)) wake();
-      return;
-    }
-    this.#currentLines = count;
-    this.#current = Buffer.concat(this.#lines.splice(0, count), bytes);
-    this.#put(this.#current);
+    this.#current = this.#lines.splice(0, count);
+    if (count > 0) this.#put(Buffer.concat([this.#head(), ...this.#current]), 0);
+    else for (const wake of this.#whenEmpty.splice(0)) wake();
   }
 
-  #put(data: Buffer): void {
-    this.#write(data, (error, written) => {
+  /** What stands before the lines of a write: an end for a torn line, and a confession. Being lost itself, it is no line lost. */
+  #head(): Buffer {
+    const dropped = this.#dropped;
+    const lost = dropped - this.#confessed;
+    const head = Buffer.from(`${this.#torn ? '\n' : ''}${lost > 0 ? this.#confession(dropped, lost) : ''}`);
+    this.#headBytes = head.length;
+    this.#confessing = dropped;
+    return head;
+  }
+
+  /** @param done bytes of `data` that are written */
+  #put(data: Buffer, done: number): void {
+    this.#write(data.subarray(done), (error, written) => {
       if (error === null || error === undefined) {
-        this.#queuedBytes -= written;
-        if (written < data.length) this.#put(data.subarray(written));
-        else this.#next();
+        if (done + written < data.length) this.#put(data, done + written);
+        else this.#end(data.length);
       } else if (errnoOf(error) === 'EAGAIN') {
-        this.#clock.after(RETRY_MS, () => this.#put(data));
-      } else {
-        this.#dropped += this.#currentLines;
-        this.#queuedBytes -= data.length;
-        this.#next();
-      }
+        this.#clock.after(RETRY_MS, () => this.#put(data, done));
+      } else this.#end(done);
     });
+  }
+
+  /** A full disk takes some bytes of a write and then no more: the lines that are on it whole are not lost. */
+  #end(done: number): void {
+    let end = this.#headBytes;
+    if (done >= end) this.#confessed = this.#confessing;
+    if (done > 0) this.#torn = done < end;
+    for (const line of this.#current) {
+      const start = end;
+      end += line.length;
+      this.#queuedBytes -= line.length;
+      if (done >= end) continue;
+      this.#dropped++;
+      if (done > start) this.#torn = true;
+    }
+    this.#next();
   }
 }
 

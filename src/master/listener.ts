@@ -63,21 +63,67 @@ async function openOne(listeners: ServerListeners, text: string, options: Listen
 
 const NO_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
+/** Listeners that another config wants: the new ones are open, the old ones still. */
+export interface ListenerChange {
+  readonly addresses: readonly ListenerAddress[];
+  /** Closes those that are not wanted any more. */
+  keep(): void;
+  /** Closes the new ones: all is as it was. */
+  drop(): Promise<void>;
+}
+
+/** Opens what `options.listen` has and `current` has not: all of it, or nothing. Inherited sockets stay what they are.
+ *  @throws TunnelError LISTEN_FAILED; then all is as it was */
+export async function changeListeners(current: ServerListeners, options: ListenerOptions): Promise<ListenerChange> {
+  const wanted = options.fds.length > 0 ? current.names : options.listen;
+  const missing = wanted.filter((name) => !current.names.includes(name));
+  const opened = new ServerListeners();
+  try {
+    for (const text of missing) await openOne(opened, text, options);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+  return {
+    addresses: [...current.addressesOf(wanted), ...opened.addresses],
+    keep: () => current.change(wanted, opened),
+    drop: () => opened.close(),
+  };
+}
+
+interface OpenListener {
+  /** The text that asked for it; two may have the same, with port 0. */
+  readonly name: string;
+  readonly server: net.Server;
+  readonly address: ListenerAddress;
+}
+
 /** The sockets on which the server itself listens. */
 export class ServerListeners {
-  readonly #servers = new Set<net.Server>();
-  readonly #addresses: ListenerAddress[] = [];
+  #open: readonly OpenListener[] = [];
+  #closing: Promise<unknown> | undefined;
 
+  get names(): readonly string[] {
+    return this.#open.map(({ name }) => name);
+  }
   /** With the ports that port 0 became. */
   get addresses(): readonly ListenerAddress[] {
-    return this.#addresses;
+    return this.addressesOf(this.names);
+  }
+  addressesOf(names: readonly string[]): readonly ListenerAddress[] {
+    return this.#open.filter(({ name }) => names.includes(name)).map(({ address }) => address);
+  }
+
+  /** Closes those that are not among `names`, and takes over all that `others` has. */
+  change(names: readonly string[], others: ServerListeners): void {
+    for (const listener of this.#open) if (!names.includes(listener.name)) void closed(listener);
+    this.#open = [...this.#open.filter(({ name }) => names.includes(name)), ...others.#open];
   }
 
   /** No new connections from the call on; resolves when the ports are free. */
   async close(): Promise<void> {
-    const closing = [...this.#servers].map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
-    this.#servers.clear();
-    await Promise.all(closing);
+    this.#closing ??= Promise.all(this.#open.map(closed));
+    await this.#closing;
   }
 
   async open(
@@ -87,13 +133,19 @@ export class ServerListeners {
   ): Promise<void> {
     const server = net.createServer();
     await listening(server, where, name);
-    this.#servers.add(server);
-    serve(server, name, options);
     const address = server.address();
-    if (address === null || typeof address === 'string')
+    if (address === null || typeof address === 'string') {
+      server.close();
       throw new TunnelError('LISTEN_FAILED', `${name} is no TCP socket`);
-    this.#addresses.push({ kind: 'tcp', address: address.address, port: address.port });
+    }
+    serve(server, name, options);
+    const at: ListenerAddress = { kind: 'tcp', address: address.address, port: address.port };
+    this.#open = [...this.#open, { name, server, address: at }];
   }
+}
+
+function closed({ server }: OpenListener): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
 }
 
 function listening(

@@ -1,7 +1,11 @@
 /** PRIMARY'S MAIN: starts the primary in this process and ties it to what a process has: signals, inherited sockets.
  *  Owns the exit code: 0 after a clean drain, 1 after anything else. */
+import type { TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
-import { LOG_FLUSH_MS, type Prepared, type PrimarySetup, preparePrimary } from './start.js';
+import { Orders } from './orders.js';
+import { reload } from './reload.js';
+import type { Reading } from './settings.js';
+import { type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
 
 export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive'> {
@@ -11,15 +15,20 @@ export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'worke
   readonly execArgv?: readonly string[];
   /** Called once all addresses listen and all workers are ready. */
   readonly onListening?: (addresses: readonly ListenerAddress[]) => void;
-  /** Default true: SIGTERM and SIGINT drain, the second one ends at once. False: they are the caller's. */
+  /** For SIGHUP: reads again what the settings were made of. */
+  readonly read?: () => Promise<Reading>;
+  /** Default true: SIGTERM and SIGINT drain, the second one ends at once; SIGHUP reloads; SIGUSR2 replaces the workers. False:
+   *  they are the caller's. */
   readonly signals?: boolean;
 }
 
 export interface Started {
-  /** Empty when it was told to stop before it listened. */
+  /** Where it listens now, or has listened last. Empty when it was told to stop before that. */
   readonly addresses: readonly ListenerAddress[];
   /** Settles when the server has ended; never rejects. Nothing of it is left running then. */
   readonly exitCode: Promise<number>;
+  /** As SIGHUP, with what this reads. Never rejects. @returns what was in the way, or null */
+  reload(read: () => Promise<Reading>): Promise<TunnelError | null>;
   /** As SIGTERM. */
   drain(): void;
   /** As a second SIGTERM. */
@@ -30,7 +39,14 @@ export interface Started {
  *  @throws TunnelError HOST_KEY_INVALID, HANDLER_INVALID, LISTEN_FAILED or WORKER_START_FAILED, each with a text for the
  *  operator */
 export async function startPrimary(options: StartOptions): Promise<Started> {
-  const { workerEntry, execArgv = workerExecArgv(), onListening, signals = true, ...setup } = options;
+  const {
+    workerEntry,
+    execArgv = workerExecArgv(),
+    onListening,
+    signals = true,
+    read = nothingToRead,
+    ...setup
+  } = options;
   const prepared = await preparePrimary({
     ...setup,
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
@@ -38,19 +54,30 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     fds: takeInheritedSockets(),
   });
   const wishes = new Wishes();
-  const forget = signals ? listenToSignals(prepared, wishes) : nothing;
+  const orders = new Orders();
+  const signalled: Signalled = {
+    stop: () => wishes.stop(),
+    reload: () => orders.give('reload', () => reload(prepared.primary, prepared.log, read)),
+    replace: () => orders.give('replace', () => prepared.primary.replaceWorkers()),
+  };
+  void wishes.asked.then(() => orders.end());
+  const forget = signals ? listenToSignals(signalled) : nothing;
   let addresses: readonly ListenerAddress[];
   try {
     addresses = await Promise.race([prepared.primary.start(), wishes.asked.then(() => [])]);
   } catch (error) {
     forget();
-    await prepared.log.close(LOG_FLUSH_MS);
+    await prepared.close();
     throw error;
   }
   if (addresses.length > 0) onListening?.(addresses);
+  orders.begin();
   return {
-    addresses,
+    get addresses() {
+      return addresses.length > 0 ? prepared.primary.addresses : addresses;
+    },
     exitCode: serve(prepared, wishes).finally(forget),
+    reload: (read) => orders.ask(() => reload(prepared.primary, prepared.log, read)),
     drain: () => wishes.stop(),
     kill: () => {
       wishes.stop();
@@ -88,15 +115,24 @@ class Wishes {
   }
 }
 
+async function nothingToRead(): Promise<Reading> {
+  return { ok: false, reason: 'CONFIG_INVALID', errors: ['there is no config file to be read again'] };
+}
+
+/** What signals ask for. */
+interface Signalled {
+  readonly stop: () => void;
+  readonly reload: () => void;
+  readonly replace: () => void;
+}
+
 /** @returns how to let them be again */
-function listenToSignals({ log }: Prepared, wishes: Wishes): () => void {
-  const stop = (): void => wishes.stop();
-  const later = (signal: NodeJS.Signals): void => log.warn(`${signal} has no effect in this version yet`);
-  const handlers: ReadonlyArray<readonly [NodeJS.Signals, (signal: NodeJS.Signals) => void]> = [
+function listenToSignals({ stop, reload, replace }: Signalled): () => void {
+  const handlers: ReadonlyArray<readonly [NodeJS.Signals, () => void]> = [
     ['SIGTERM', stop],
     ['SIGINT', stop],
-    ['SIGHUP', later], // without a handler these two would end the process
-    ['SIGUSR2', later],
+    ['SIGHUP', reload],
+    ['SIGUSR2', replace],
   ];
   for (const [signal, handler] of handlers) process.on(signal, handler);
   return () => {

@@ -1,14 +1,10 @@
 /** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
-import { formatHostPort } from '../shared/address.js';
 import type { Adoption } from '../shared/adoption.js';
-import type { Config } from '../shared/config.js';
 import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
 import { lastWords, requireHandles } from '../shared/handles.js';
-import type { ConnId, HandlerStart, HostKeyFile, ListenerAddress } from '../shared/ipc.js';
+import type { ConnId, ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
-import { safeText } from '../shared/log.js';
-import { removeStaleSocket } from '../shared/stale_socket.js';
 import { adoptedWorker, Numbers } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
@@ -17,10 +13,13 @@ import { Door, type DoorStatus } from './door.js';
 import type { Log } from './event_log.js';
 import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } from './handoff.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
-import { type Freed, Ledger } from './ledger.js';
-import { openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
+import { Ledger } from './ledger.js';
+import { type ListenerOptions, openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
+import { tellLost } from './lost_worker.js';
 import { Orphanage } from './orphanage.js';
+import { Renewal } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
+import type { Settings } from './settings.js';
 import { Supervisor } from './supervisor.js';
 import type { ExitText, Fork } from './worker_process.js';
 import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
@@ -41,10 +40,7 @@ export const PRIMARY_TIMING: PrimaryTiming = {
  *  waits here instead of there can still go to another worker. */
 const IN_FLIGHT = 1;
 
-export interface PrimaryOptions {
-  readonly config: Config;
-  readonly hostKeys: readonly HostKeyFile[];
-  readonly handler: HandlerStart | null;
+export interface PrimaryOptions extends Settings {
   readonly fork: Fork;
   /** Workers are processes that may outlive their primary: they are told where to look for the next one, and those of an
    *  earlier one are taken in. */
@@ -72,6 +68,7 @@ export interface PrimaryStatus extends DoorStatus {
 
 export class Primary {
   readonly #options: PrimaryOptions;
+  readonly #renewal: Renewal;
   readonly #ledger: Ledger;
   readonly #door: Door;
   readonly #desk: LeaseDesk;
@@ -88,7 +85,7 @@ export class Primary {
   #draining = false;
 
   constructor(options: PrimaryOptions) {
-    const { clock, config, hostKeys, timing = PRIMARY_TIMING } = options;
+    const { clock, config, timing = PRIMARY_TIMING } = options;
     this.#options = options;
     this.#rules = { lateMs: timing.supervisor.lateMs, inFlight: IN_FLIGHT };
     this.#ledger = new Ledger({ random: options.random });
@@ -96,16 +93,7 @@ export class Primary {
     this.#supervisor = new Supervisor({
       workers: config.workers,
       fork: options.fork,
-      startMessage: (workerId) => ({
-        type: 'start',
-        config,
-        hostKeys,
-        ownListeners: this.#listeners?.addresses ?? [],
-        workerId,
-        control: this.#control,
-        eventLevel: options.log.eventLevel,
-        handler: options.handler,
-      }),
+      startMessage: (workerId) => this.#renewal.startMessage(workerId),
       clock,
       timing: timing.supervisor,
       events: {
@@ -114,6 +102,18 @@ export class Primary {
         lost: (worker, end, how) => this.#workerLost(worker, end, how),
         available: () => this.#handoff.pump(),
         trouble: (text) => options.log.error(text),
+      },
+    });
+    this.#renewal = new Renewal(options, {
+      supervisor: this.#supervisor,
+      log: options.log,
+      listeners: () => (this.#draining ? undefined : this.#listeners),
+      control: () => this.#control,
+      listenerOptions: (settings) => this.#listenerOptions(settings),
+      changed: (config, all, fresh) => {
+        this.#door.configure(config);
+        this.#reservePorts(all);
+        this.#tellListening(fresh);
       },
     });
     this.#handoff = new Handoff(
@@ -161,19 +161,11 @@ export class Primary {
    *  @throws TunnelError LISTEN_FAILED or WORKER_START_FAILED; then nothing is left running */
   async start(): Promise<readonly ListenerAddress[]> {
     requireHandles();
-    const { config, fds, clock, log, workersOutlive } = this.#options;
-    const listeners = await openListeners({
-      listen: config.listen,
-      fds,
-      clock,
-      events: {
-        arrived: (socket) => this.#arrived(socket),
-        trouble: (text) => log.warn(text),
-      },
-    });
+    const { config } = this.#renewal.settings;
+    const listeners = await openListeners(this.#listenerOptions(this.#renewal.settings));
     this.#listeners = listeners;
-    this.#ledger.reserve(listeners.addresses.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
-    if (workersOutlive) this.#control = await this.#orphanage.open(config.stateDir);
+    this.#reservePorts(listeners.addresses);
+    if (this.#options.workersOutlive) this.#control = await this.#orphanage.open(config.stateDir);
     if (this.#draining) {
       await Promise.all([listeners.close(), this.#orphanage.close()]); // told to stop meanwhile
       return [];
@@ -184,20 +176,56 @@ export class Primary {
       await this.kill();
       throw error;
     }
-    for (const address of listeners.addresses)
-      if (address.kind === 'tcp')
-        log.event({ event: 'server.listening', address: peerText({ address: address.address, port: address.port }) });
+    this.#tellListening(listeners.addresses);
     return listeners.addresses;
+  }
+
+  /** Puts other settings in force, as one step or not at all.
+   *  @param inForce called in that moment
+   *  @throws TunnelError that says why not; then all is as it was */
+  reload(next: Settings, inForce: () => void = nothing): Promise<void> {
+    return this.#renewal.reload(next, inForce);
+  }
+
+  /** Replaces the workers one by one. Never rejects. */
+  replaceWorkers(): Promise<void> {
+    return this.#renewal.replaceWorkers();
+  }
+
+  #listenerOptions({ config }: Settings): ListenerOptions {
+    const { fds, clock, log } = this.#options;
+    return {
+      listen: config.listen,
+      fds,
+      clock,
+      events: {
+        arrived: (socket) => this.#arrived(socket),
+        trouble: (text) => log.warn(text),
+      },
+    };
+  }
+
+  #reservePorts(own: readonly ListenerAddress[]): void {
+    this.#ledger.reserve(own.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
+  }
+
+  #tellListening(addresses: readonly ListenerAddress[]): void {
+    for (const address of addresses)
+      if (address.kind === 'tcp')
+        this.#options.log.event({
+          event: 'server.listening',
+          address: peerText({ address: address.address, port: address.port }),
+        });
   }
 
   /** Nothing new comes in; what runs may end until `timeouts.drain`. @returns true when all workers went by themselves */
   async drain(): Promise<boolean> {
-    const { config, log } = this.#options;
+    const { log } = this.#options;
     if (!this.#draining) log.event({ event: 'server.draining', detail: this.#drainText() });
     this.#draining = true;
     const closed = this.#close();
     this.#handoff.drain();
-    const clean = await this.#supervisor.drain(config.timeouts.drainMs);
+    const clean = await this.#supervisor.drain(this.#renewal.settings.config.timeouts.drainMs);
     this.#handoff.close();
     await closed;
     this.#door.close();
@@ -212,7 +240,7 @@ export class Primary {
   /** For whoever waits at a terminal. */
   #drainText(): string {
     const { size } = this.#ledger;
-    const seconds = Math.round(this.#options.config.timeouts.drainMs / 1_000);
+    const seconds = Math.round(this.#renewal.settings.config.timeouts.drainMs / 1_000);
     const wait = size === 0 ? 'no connections' : `${size} connections may end within ${seconds} s`;
     return `${wait}; a second signal ends everything at once`;
   }
@@ -226,6 +254,16 @@ export class Primary {
     await this.#supervisor.drain(0);
     await closed;
     this.#door.close();
+  }
+
+  /** Where it listens, or has listened. */
+  get addresses(): readonly ListenerAddress[] {
+    return this.#listeners?.addresses ?? [];
+  }
+
+  /** In force. */
+  get settings(): Settings {
+    return this.#renewal.settings;
   }
 
   status(): PrimaryStatus {
@@ -307,32 +345,14 @@ export class Primary {
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
-    const { log } = this.#options;
-    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason: end, detail: how });
-    for (const freed of this.#ledger.workerLost(worker.id)) this.#lostWithWorker(freed);
-    this.#handoff.workerLost(worker.id);
-  }
-
-  /** The worker cannot say it any more. */
-  #lostWithWorker({ connection, leases }: Freed): void {
     const { log, clock } = this.#options;
-    this.#door.ended(connection.id);
-    const common = {
-      conn: connection.id,
-      peer: peerText(connection.peer),
-      ...(connection.user === null ? {} : { user: connection.user }),
-      reason: 'WORKER_LOST' as const,
-    };
-    for (const { target, user } of leases) {
-      // A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already.
-      if (target.kind === 'unix') removeStaleSocket(target.path).catch(nothing);
-      const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
-      const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
-      log.event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });
+    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason: end, detail: how });
+    for (const freed of this.#ledger.workerLost(worker.id)) {
+      this.#door.ended(freed.connection.id);
+      tellLost(freed, clock.nowMs(), log.event);
+      this.#desk.released(freed.connection.id);
     }
-    const durationMs = Math.round(clock.nowMs() - connection.sinceMs);
-    log.event({ ...common, event: 'connection.closed', durationMs });
-    this.#desk.released(connection.id);
+    this.#handoff.workerLost(worker.id);
   }
 }
 

@@ -6,7 +6,7 @@ import type { Config } from '../shared/config.js';
 import type { AuditEvent, EventSink } from '../shared/events.js';
 import type { HandlerStart } from '../shared/ipc.js';
 import { systemClock } from './clock.js';
-import { EventLog, type Log } from './event_log.js';
+import { EventLog, type Log, type LogSettings } from './event_log.js';
 import { loadHostKeys } from './host_keys.js';
 import { Primary, type PrimaryTiming } from './primary.js';
 import type { Fork } from './worker_process.js';
@@ -14,6 +14,8 @@ import type { Fork } from './worker_process.js';
 export interface PrimarySetup {
   readonly config: Config;
   readonly handler: HandlerStart | null;
+  /** The config as it was written; see Settings. */
+  readonly written?: object;
   readonly fork: Fork;
   /** As in PrimaryOptions. */
   readonly workersOutlive: boolean;
@@ -34,14 +36,16 @@ export interface EventListener {
 
 export interface Prepared {
   readonly primary: Primary;
-  readonly log: EventLog;
+  readonly log: Log;
+  /** Writes what the log still holds, and closes it. */
+  close(): Promise<void>;
   /** Says that the server has stopped, writes what the log still holds, and closes it. */
   end(clean: boolean): Promise<void>;
 }
 
 /** @throws TunnelError HOST_KEY_INVALID */
 export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
-  const { config, handler, fork, workersOutlive, fds, timing, warnings = [], listener } = setup;
+  const { config, handler, written = {}, fork, workersOutlive, fds, timing, warnings = [], listener } = setup;
   const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
   const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
   for (const line of warnings) log.warn(line);
@@ -53,6 +57,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
     config,
     hostKeys,
     handler,
+    written,
     fork,
     workersOutlive,
     fds,
@@ -64,7 +69,8 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   });
   return {
     primary,
-    log: eventLog,
+    log,
+    close: () => eventLog.close(LOG_FLUSH_MS),
     async end(clean) {
       log.event({ event: 'server.stopped', reason: clean ? 'DRAINED' : 'KILLED' });
       await eventLog.close(LOG_FLUSH_MS);
@@ -72,7 +78,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   };
 }
 
-export const LOG_FLUSH_MS = 1_000;
+const LOG_FLUSH_MS = 1_000;
 const STDERR_FD = 2;
 /** For channels to workers, logs, keys and the like. */
 const RESERVED_FILES = 100;
@@ -93,6 +99,9 @@ class HeardLog implements Log {
     this.#log.event(event);
     this.#listener.event(event);
   };
+  configure(settings: LogSettings): void {
+    this.#log.configure(settings);
+  }
   lost(worker: number, count: number): void {
     this.#log.lost(worker, count);
     this.#listener.lost(count);

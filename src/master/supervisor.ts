@@ -1,48 +1,29 @@
-/** SUPERVISOR: keeps the wanted number of workers alive, and replaces each one that dies, hangs or gives up.
+/** SUPERVISOR: keeps the wanted number of workers alive, and replaces each one that dies, hangs or gives up, or whose
+ *  successor is wished for.
  *  Owns the worker table: starting -> ready -> draining -> dead. Promises a replacement at once for the first crash, and
  *  growing pauses for a crash loop, so that a broken installation does not eat the machine. The heartbeat's last resort
  *  is a signal: behind an unanswered socket no message reaches a worker. */
-import { assertNever, type ErrorCode, TunnelError, type WorkerEnd } from '../shared/errors.js';
+import { assertNever, type WorkerEnd } from '../shared/errors.js';
 import { closeHandle, type TcpHandle } from '../shared/handles.js';
 import type { ToPrimary, ToWorker, WorkerLoad } from '../shared/ipc.js';
 import type { Cancel } from '../shared/timer.js';
 import type { Clock } from './clock.js';
-import type { ExitText, Fork, WorkerProcess } from './worker_process.js';
+import { Ready, StartWatch } from './start_watch.js';
+import type { ExitText, Fork } from './worker_process.js';
 import {
+  isFilling,
+  type Member,
+  type Place,
+  pauseMs,
   SUPERVISOR_TIMING,
   type SupervisorOptions,
   type SupervisorTiming,
-  type WorkerState,
+  statusOf,
   type WorkerStatus,
 } from './worker_status.js';
 
-/** Deaths before `ready`, in a row, after which the start is given up. */
-const START_ATTEMPTS = 3;
 /** Crashes in a row from which it is called a loop. */
 const CRASH_LOOP = 3;
-
-interface Member {
-  readonly id: number;
-  /** Null: adopted, so nobody fills its place. */
-  readonly place: Place | null;
-  process: WorkerProcess;
-  state: WorkerState;
-  load: WorkerLoad;
-  readonly bornMs: number;
-  lastSignMs: number;
-  /** Pings in a row without an answer. Counted, not measured: if we were held up ourselves, no worker is to blame. */
-  missed: number;
-  /** What it said before it died. */
-  lastWords: string | undefined;
-  end: WorkerEnd | undefined;
-  cancelReady: Cancel;
-}
-
-/** One of the `workers` places; a worker that dies or retires is replaced in its place. */
-interface Place {
-  crashes: number;
-  cancelRespawn: Cancel;
-}
 
 const NO_LOAD: WorkerLoad = { connections: 0, channels: 0, bufferedBytes: 0, loopLagMs: 0 };
 
@@ -52,13 +33,11 @@ export class Supervisor {
   readonly #clock: Clock;
   readonly #members = new Map<number, Member>();
   readonly #places: Place[] = [];
+  #wanted: number;
   #lastId = 0;
   #stopping = false;
   #cancelTick: Cancel = nothing;
-  /** While the start is under way. */
-  #startDone: { resolve(): void; reject(error: Error): void } | undefined;
-  #startFailures = 0;
-  #gaveUp = false;
+  readonly #watch = new StartWatch();
   #emptied: (() => void)[] = [];
   #forced = false;
 
@@ -66,32 +45,68 @@ export class Supervisor {
     this.#options = options;
     this.#timing = options.timing ?? SUPERVISOR_TIMING;
     this.#clock = options.clock;
+    this.#wanted = options.workers;
   }
 
   /** Resolves when every worker is ready.
    *  @throws TunnelError WORKER_START_FAILED when workers keep dying before they are */
   start(): Promise<void> {
-    const started = new Promise<void>((resolve, reject) => {
-      this.#startDone = { resolve, reject };
-    });
-    for (let index = 0; index < this.#options.workers; index++) {
-      const place: Place = { crashes: 0, cancelRespawn: nothing };
-      this.#places.push(place);
-      this.#spawn(place);
-    }
+    for (let index = 0; index < this.#wanted; index++) this.#addPlace();
     this.#scheduleTick();
-    return started;
+    return this.#watch.done;
+  }
+
+  /** Starts a successor of this worker. When that is ready, the worker takes no new connection and exits with the last of
+   *  those that it has; `retireMs` from then on it is drained, 0: never.
+   *  @throws TunnelError WORKER_START_FAILED, or what the successor said; then the worker stays as it is */
+  async succeed(worker: number, retireMs: number, start = this.#options.startMessage): Promise<void> {
+    const member = this.#members.get(worker);
+    if (member === undefined || member.place === null || this.#stopping || !isFilling(member)) return; // its place has another one, or ends
+    await this.#spawn(member.place, start).ready.settled;
+    this.#letGo(member, retireMs);
+  }
+
+  /** Another number of workers: the new ones start, those that are too many are let go. */
+  resize(workers: number, retireMs: number): void {
+    if (this.#stopping) return;
+    this.#wanted = workers;
+    for (const place of this.#places.splice(workers)) {
+      place.cancelRespawn();
+      place.givenUp = true;
+      for (const member of this.#members.values()) if (member.place === place) this.#letGo(member, retireMs);
+    }
+    while (this.#places.length < workers) this.#addPlace();
+  }
+
+  #addPlace(): void {
+    const place: Place = { crashes: 0, cancelRespawn: nothing, givenUp: false };
+    this.#places.push(place);
+    this.#spawn(place);
+  }
+
+  #letGo(member: Member, retireMs: number): void {
+    if (member.state === 'starting') this.#kill(member, 'DRAINED');
+    if (member.state !== 'ready') return; // it died, or is told to drain
+    member.state = 'draining';
+    member.process.send({ type: 'retire', deadlineMs: retireMs });
   }
 
   /** Takes in a worker that another primary has started. It gets no new sockets; for the rest it is one of ours. */
   adopt(open: Fork): number {
     const member = this.#add(open, null);
     member.state = 'draining';
+    member.started = true;
     return member.id;
   }
 
   workers(): WorkerStatus[] {
-    return [...this.#members.values()].map((member) => this.#status(member));
+    const nowMs = this.#clock.nowMs();
+    return [...this.#members.values()].map((member) => statusOf(member, nowMs));
+  }
+
+  /** Told to whoever has been told how to start, also to those that drain. */
+  tellAll(message: ToWorker): void {
+    for (const member of this.#members.values()) if (member.started) member.process.send(message);
   }
 
   /** Dropped when the worker is unknown. */
@@ -148,15 +163,16 @@ export class Supervisor {
     for (const place of this.#places) place.cancelRespawn();
   }
 
-  #spawn(place: Place): void {
-    const member = this.#add(this.#options.fork, place);
+  #spawn(place: Place, start = this.#options.startMessage): Member {
+    const member = this.#add(this.#options.fork, place, start);
     member.cancelReady = this.#clock.after(this.#timing.readyMs, () => {
       member.lastWords ??= `not ready after ${this.#timing.readyMs} ms`;
       this.#kill(member, 'START_FAILED');
     });
+    return member;
   }
 
-  #add(open: Fork, place: Place | null): Member {
+  #add(open: Fork, place: Place | null, start = this.#options.startMessage): Member {
     const nowMs = this.#clock.nowMs();
     const id = ++this.#lastId;
     const process = open({
@@ -167,11 +183,14 @@ export class Supervisor {
       id,
       place,
       process,
+      start,
+      started: false,
       state: 'starting',
       load: NO_LOAD,
       bornMs: nowMs,
       lastSignMs: nowMs,
       missed: 0,
+      ready: new Ready(),
       lastWords: undefined,
       end: undefined,
       cancelReady: nothing,
@@ -184,28 +203,28 @@ export class Supervisor {
     const { events } = this.#options;
     switch (message.type) {
       case 'hello':
-        member.process.send(this.#options.startMessage(member.id));
+        member.started = true;
+        member.process.send(member.start(member.id));
         return;
       case 'ready':
         if (member.state !== 'starting') return;
         member.state = 'ready';
         member.cancelReady();
-        this.#startFailures = 0;
         this.#alive(member);
-        events.started(this.#status(member), message.nativeBinding);
-        if (this.workers().filter((worker) => worker.state === 'ready').length >= this.#options.workers) {
-          this.#startDone?.resolve();
-          this.#startDone = undefined;
-        }
+        events.started(statusOf(member, this.#clock.nowMs()), message.nativeBinding);
+        this.#watch.ready(this.workers().filter((worker) => worker.state === 'ready').length >= this.#wanted);
+        member.ready.is();
         events.available();
         return;
       case 'failed':
         member.lastWords = message.message;
-        if (message.code !== undefined) this.#giveUp(message.code, message.message);
+        if (message.code === undefined) return;
+        member.ready.never(message.code, message.message);
+        this.#watch.giveUp(message.code, message.message);
         return;
       case 'stopping':
         member.lastWords = message.message;
-        this.#retire(member);
+        this.#faulty(member);
         return;
       case 'pong':
         this.#alive(member);
@@ -236,11 +255,12 @@ export class Supervisor {
   }
 
   /** A worker that gave up: its place is filled at once, and it may use its last seconds. */
-  #retire(member: Member): void {
-    if (member.state !== 'ready') return; // one that is starting dies soon, one that drains does already
-    member.state = 'draining';
-    member.end = 'FAULT';
+  #faulty(member: Member): void {
+    if (member.state === 'starting') return; // it dies soon, and says why then
+    member.end ??= 'FAULT';
     this.#options.events.trouble(`worker ${member.id}: ${member.lastWords ?? 'fault'}`);
+    if (member.state !== 'ready') return;
+    member.state = 'draining';
     if (!this.#stopping) this.#replace(member);
   }
 
@@ -251,35 +271,22 @@ export class Supervisor {
     member.cancelReady();
     this.#members.delete(member.id);
     const end = member.end ?? (before === 'starting' ? 'START_FAILED' : before === 'draining' ? 'DRAINED' : 'CRASHED');
-    this.#options.events.lost(this.#status(member), end, how);
-    if (before === 'starting' && !this.#stopping) this.#startFailed(member, how);
-    if (before !== 'draining' && !this.#stopping && !this.#gaveUp) this.#replace(member);
+    this.#options.events.lost(statusOf(member, this.#clock.nowMs()), end, how);
+    const why = member.lastWords ?? how;
+    member.ready.never('WORKER_START_FAILED', why);
+    if (before === 'starting' && end !== 'DRAINED' && !this.#stopping && this.#watch.failed(why))
+      this.#options.events.trouble(`worker ${member.id} did not start: ${why}`);
+    if (before !== 'draining' && !this.#stopping && !this.#watch.gaveUp) this.#replace(member);
     if (this.#members.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
   }
 
-  /** It would be the same with the next one. Not after the start: by then a module may be mended, and its place is filled. */
-  #giveUp(code: ErrorCode, why: string): void {
-    if (this.#gaveUp || this.#startDone === undefined) return;
-    this.#gaveUp = true;
-    this.#startDone.reject(new TunnelError(code, why));
-  }
-
-  #startFailed(member: Member, how: ExitText): void {
-    if (this.#gaveUp) return;
-    const why = member.lastWords ?? how;
-    this.#startFailures++;
-    this.#options.events.trouble(`worker ${member.id} did not start: ${why}`);
-    if (this.#startFailures < START_ATTEMPTS || this.#startDone === undefined) return;
-    this.#startDone.reject(new TunnelError('WORKER_START_FAILED', `no worker starts: ${why}`));
-  }
-
-  /** Fills a place: at once after the first crash, then after pauses that double. */
+  /** Fills a place, unless somebody else does: at once after the first crash, then after pauses that double. */
   #replace(member: Member): void {
     const { place } = member;
-    if (place === null) return;
-    const { stableMs, backoffMinMs, backoffMaxMs } = this.#timing;
-    if (this.#clock.nowMs() - member.bornMs >= stableMs) place.crashes = 0;
-    const delayMs = place.crashes === 0 ? 0 : Math.min(backoffMaxMs, backoffMinMs * 2 ** (place.crashes - 1));
+    if (place === null || place.givenUp) return;
+    if ([...this.#members.values()].some((other) => other.place === place && isFilling(other))) return;
+    if (this.#clock.nowMs() - member.bornMs >= this.#timing.stableMs) place.crashes = 0;
+    const delayMs = pauseMs(place.crashes, this.#timing);
     place.crashes++;
     if (place.crashes >= CRASH_LOOP)
       this.#options.events.trouble(`crash loop: ${place.crashes} in a row; the next worker starts in ${delayMs} ms`);
@@ -309,18 +316,6 @@ export class Supervisor {
     member.end ??= end;
     if (this.#stopping && end !== 'DRAINED') this.#forced = true;
     member.process.kill();
-  }
-
-  #status(member: Member): WorkerStatus {
-    const nowMs = this.#clock.nowMs();
-    return {
-      id: member.id,
-      pid: member.process.pid,
-      state: member.state,
-      load: member.load,
-      silentMs: nowMs - member.lastSignMs,
-      upMs: nowMs - member.bornMs,
-    };
   }
 }
 

@@ -2,8 +2,10 @@
  *  Owns nothing but the default times. */
 import type { WorkerEnd } from '../shared/errors.js';
 import type { StartMessage, ToPrimary, WorkerLoad } from '../shared/ipc.js';
+import type { Cancel } from '../shared/timer.js';
 import type { Clock } from './clock.js';
-import type { ExitText, Fork } from './worker_process.js';
+import type { Ready } from './start_watch.js';
+import type { ExitText, Fork, WorkerProcess } from './worker_process.js';
 
 export type WorkerState = 'starting' | 'ready' | 'draining' | 'dead';
 
@@ -16,6 +18,42 @@ export interface WorkerStatus {
   /** Since the last sign of life. */
   readonly silentMs: number;
   readonly upMs: number;
+}
+
+/** The same as the supervisor keeps it. */
+export interface Member {
+  readonly id: number;
+  /** Null: adopted, so nobody fills its place. */
+  readonly place: Place | null;
+  process: WorkerProcess;
+  readonly start: (worker: number) => StartMessage;
+  /** It has got its `start`. */
+  started: boolean;
+  state: WorkerState;
+  load: WorkerLoad;
+  readonly bornMs: number;
+  lastSignMs: number;
+  /** Pings in a row without an answer. Counted, not measured: if we were held up ourselves, no worker is to blame. */
+  missed: number;
+  readonly ready: Ready;
+  /** What it said before it died. */
+  lastWords: string | undefined;
+  end: WorkerEnd | undefined;
+  cancelReady: Cancel;
+}
+
+/** One of the `workers` places; a worker that dies or gives up is replaced in its place. For a while it may hold two: one
+ *  that serves, and its successor that starts. */
+export interface Place {
+  crashes: number;
+  cancelRespawn: Cancel;
+  /** Fewer workers are wanted: it is not filled again. */
+  givenUp: boolean;
+}
+
+/** Ready, or soon. */
+export function isFilling({ state }: Member): boolean {
+  return state === 'ready' || state === 'starting';
 }
 
 export interface SupervisorTiming {
@@ -65,4 +103,20 @@ export interface SupervisorOptions {
   readonly events: SupervisorEvents;
   readonly clock: Clock;
   readonly timing?: SupervisorTiming;
+}
+
+/** Before a place is filled again: none after its first crash, then pauses that double. */
+export function pauseMs(crashes: number, { backoffMinMs, backoffMaxMs }: SupervisorTiming): number {
+  return crashes === 0 ? 0 : Math.min(backoffMaxMs, backoffMinMs * 2 ** (crashes - 1));
+}
+
+export function statusOf(member: Member, nowMs: number): WorkerStatus {
+  return {
+    id: member.id,
+    pid: member.process.pid,
+    state: member.state,
+    load: member.load,
+    silentMs: nowMs - member.lastSignMs,
+    upMs: nowMs - member.bornMs,
+  };
 }

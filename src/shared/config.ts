@@ -413,6 +413,16 @@ export const SERVER_KEYS = {
       why: 'below the 90 s after which systemd kills',
       source: 'systemd.service(5) TimeoutStopSec',
     },
+    retire: {
+      kind: 'duration',
+      default: 'off',
+      min: '1s',
+      max: '7d',
+      off: 'until its last connection ends',
+      does: 'Time that a replaced worker goes on with its connections, before `timeouts.drain` begins for them',
+      why: 'off: a replacement is to be felt by nobody, and a tunnel may live for weeks; a bound ends old processes where replacements are frequent',
+      source: 'nginx worker_shutdown_timeout, HAProxy hard-stop-after; both off by default',
+    },
   },
   rekey: {
     bytes: {

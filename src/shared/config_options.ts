@@ -278,6 +278,14 @@ export interface TimeoutsOptions {
    *  Source: systemd.service(5) TimeoutStopSec.
    *  @default '30s' */
   readonly drain?: Duration | undefined;
+  /** Time that a replaced worker goes on with its connections, before `timeouts.drain` begins for them.
+   *
+   *  Allowed: 1s to 7d or off (off means until its last connection ends).
+   *  Why: off: a replacement is to be felt by nobody, and a tunnel may live for weeks; a bound ends old processes
+   *  where replacements are frequent.
+   *  Source: nginx worker_shutdown_timeout, HAProxy hard-stop-after; both off by default.
+   *  @default 'off' */
+  readonly retire?: Duration | 'off' | undefined;
 }
 
 /** Keys of `rekey`. */

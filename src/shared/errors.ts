@@ -41,6 +41,7 @@ export type CloseReason =
   | 'REPLACED' // the same identity came back for its port
   | 'REVOKED' // handed over too late: another worker has it
   | 'KILLED' // by the administrator
+  | 'RIGHTS_WITHDRAWN' // a reload took the user, the key or the password away
   | 'DRAINED'
   | 'WORKER_LOST'
   | 'INTERNAL_ERROR';
@@ -96,7 +97,8 @@ export type RelayEnd =
   | 'COMPLETE' // both directions ended and everything was delivered
   | 'PEER_CLOSED' // the SSH side closed the channel early
   | 'TARGET_ERROR' // reset or error on the socket
-  | 'IDLE_TIMEOUT'; // half-closed or idle for too long
+  | 'IDLE_TIMEOUT' // half-closed or idle for too long
+  | 'RIGHTS_WITHDRAWN'; // a reload took away what permitted it
 
 /** Why a channel ended. */
 export type ChannelEnd = RelayEnd | 'HOOK_FAILED'; // code of the user's that served it
@@ -105,6 +107,7 @@ export type ChannelEnd = RelayEnd | 'HOOK_FAILED'; // code of the user's that se
 export type ForwardEnd =
   | 'CANCELLED' // by its owner
   | 'CONNECTION_CLOSED' // with its connection
+  | 'RIGHTS_WITHDRAWN' // a reload took away what permitted it
   | 'WORKER_LOST';
 
 /** Why the server stopped: by itself, or with connections ended by force. */
@@ -182,6 +185,7 @@ export type ErrorCode =
   | 'SSH2_INCOMPATIBLE'
   | 'HANDLER_INVALID'
   | 'ALREADY_LISTENING'
+  | 'NOT_LISTENING'
   // No verdict on a login: the check itself could not be made, so the login is denied.
   | 'POOL_BUSY'
   | 'HOOK_TIMEOUT'

@@ -10,6 +10,8 @@ const LEVELS: { readonly [event in EventName]: Level } = {
   'server.listening': 'info',
   'server.draining': 'info',
   'server.stopped': 'info',
+  'config.reloaded': 'info',
+  'config.rejected': 'warn',
   'worker.started': 'info',
   'worker.adopted': 'info',
   'worker.exited': 'warn',

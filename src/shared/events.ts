@@ -5,6 +5,7 @@ import type {
   AuthFailure,
   ChannelEnd,
   CloseReason,
+  ErrorCode,
   ForwardEnd,
   OpenFailed,
   PenaltyReason,
@@ -116,6 +117,10 @@ export type ProcessEvent =
   | { readonly event: 'server.listening'; readonly address: string }
   | { readonly event: 'server.draining'; readonly detail: string }
   | { readonly event: 'server.stopped'; readonly reason: ServerEnd }
+  /** Other settings are in force. `changed`: keys of the config, users by name, where they are not what they were. */
+  | { readonly event: 'config.reloaded'; readonly changed: readonly string[] }
+  /** What was in force stays, whole. `errors`: every mistake, with file, line and key where it has them. */
+  | { readonly event: 'config.rejected'; readonly reason: ErrorCode; readonly errors: readonly string[] }
   /** Refused from now on, for this time or longer. `source` is an IPv4 address or a /64 of IPv6. */
   | {
       readonly event: 'source.penalised';

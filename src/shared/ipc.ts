@@ -38,19 +38,30 @@ export type LeaseTarget =
     }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** First message: the worker starts up with it and answers `ready` or `failed`. */
-export interface StartMessage {
-  readonly type: 'start';
+/** What a worker serves by; a reload brings others. */
+export interface WorkerSettings {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
   readonly ownListeners: readonly ListenerAddress[];
+  /** Events below it are heard by nobody and stay in the worker. */
+  readonly eventLevel: LogLevel;
+}
+
+/** First message: the worker starts up with it and answers `ready` or `failed`. */
+export interface StartMessage extends WorkerSettings {
+  readonly type: 'start';
   readonly workerId: number;
   /** Path of the Unix socket at which a next primary will listen, for when this one is gone; null: there will be none. */
   readonly control: string | null;
-  /** Events below it are heard by nobody and stay in the worker. */
-  readonly eventLevel: LogLevel;
   /** Null: the config-driven server. */
   readonly handler: HandlerStart | null;
+}
+
+/** Other settings from now on, for what comes and for every decision. They are known to be good. */
+export interface ReloadMessage extends WorkerSettings {
+  readonly type: 'reload';
+  /** The config as it was written: tells what was said from what is a default. */
+  readonly written: object;
 }
 
 /** The user's own server, to be loaded in the worker. */
@@ -66,6 +77,7 @@ export type ConnectionMessage = Extract<ToWorker, { type: 'connection' }>;
 
 export type ToWorker =
   | StartMessage
+  | ReloadMessage
   /** Comes with the socket's handle. `deadlineNs` is CLOCK_MONOTONIC (process.hrtime.bigint() is the same in all
    *  processes of a host): a worker that reads this later closes its copy and answers `refused`, so that a socket
    *  which went to another worker meanwhile is never served twice. */
@@ -87,7 +99,10 @@ export type ToWorker =
   /** Heartbeat: answered by `pong` at once. */
   | { readonly type: 'ping' }
   /** No new channels' worth of work is lost: finish what runs, end everything by the deadline, then exit. */
-  | { readonly type: 'drain'; readonly deadlineMs: number };
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  /** Another worker has this one's place: take no new connection, serve those that are there as before, and exit with the
+   *  last of them. `deadlineMs` from now they are drained; 0: never. */
+  | { readonly type: 'retire'; readonly deadlineMs: number };
 
 export type Answer =
   | { readonly ok: true; readonly port: number }
@@ -195,8 +210,11 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   events: { events: 'object', lost: 'number' },
 };
 
+const SETTINGS: Shape = { config: 'object', hostKeys: 'object', ownListeners: 'object', eventLevel: 'string' };
+
 const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
-  start: { config: 'object', hostKeys: 'object', ownListeners: 'object', workerId: 'number', eventLevel: 'string' },
+  start: { ...SETTINGS, workerId: 'number' },
+  reload: { ...SETTINGS, written: 'object' },
   connection: { id: 'number', peerAddress: 'string', peerPort: 'number', deadlineNs: 'string' },
   revoke: { id: 'number' },
   answer: { ask: 'number', answer: 'object' },
@@ -205,6 +223,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   close: { id: 'number', reason: 'string' },
   ping: {},
   drain: { deadlineMs: 'number' },
+  retire: { deadlineMs: 'number' },
 };
 
 function fits(value: unknown, shapes: Readonly<Record<string, Shape>>): boolean {

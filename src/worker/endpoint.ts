@@ -13,16 +13,21 @@ import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
 import { budgetOf, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary, WorkerServer } from './primary_link.js';
-import type { ServerHooks } from './server.js';
+import type { ServerHooks, Taken } from './server.js';
 import { makeOffer } from './transport/algorithms.js';
 import { Buffers } from './transport/buffers.js';
 import { parseHostKeys } from './transport/host_key.js';
 import { loadSsh2 } from './transport/ssh2.js';
+import type { TransportOptions } from './transport/transport.js';
 
-export interface EndpointOptions {
-  readonly hooks: ServerHooks;
+/** What a reload changes. */
+export interface EndpointSettings {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
+}
+
+export interface EndpointOptions extends EndpointSettings {
+  readonly hooks: ServerHooks;
   readonly primary: Primary;
   /** Default: this process on this machine. */
   readonly process?: ProcessMemory;
@@ -44,64 +49,51 @@ const THIS_PROCESS: ProcessMemory = {
 
 const KEX_TIMEOUT_MS = 30_000;
 
-export class Endpoint implements WorkerServer {
-  readonly nativeBinding: boolean;
-  readonly #context: LifeContext;
+export class Endpoint implements Omit<WorkerServer, 'reload'> {
+  /** Of the connections to come; each keeps the one that it began with. */
+  #context: LifeContext;
   readonly #process: ProcessMemory;
   readonly #memory: WorkerMemory;
   readonly #lives = new Map<ConnId, Life>();
-  #draining = false;
+  /** Nothing new is taken. */
+  #closed = false;
   readonly #onEmpty: (() => void)[] = [];
 
   /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID */
   constructor({ hooks, config, hostKeys, primary, process = THIS_PROCESS }: EndpointOptions) {
-    const ssh2 = loadSsh2();
-    const keys = parseHostKeys(ssh2, hostKeys);
-    const { timeouts, limits } = config;
-    const now = (): number => performance.now();
-    this.nativeBinding = ssh2.nativeBinding;
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
-    const budgetBytes = budgetOf(limits.memoryPerWorkerBytes, processBytes);
+    const budgetBytes = budgetOf(config.limits.memoryPerWorkerBytes, processBytes);
     this.#memory = new WorkerMemory({ budgetBytes, processBytes });
-    this.#context = {
-      hooks,
-      primary,
-      now,
-      memory: this.#memory,
-      resolver: new Resolver({ lookup: systemLookup }),
-      openRates: new OpenRates(now),
-      bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
-      hookTimeoutMs: timeouts.hookMs,
-      auth: config.auth,
-      transport: {
-        ssh2,
-        offer: makeOffer(ssh2, keys.algorithms),
-        hostKeys: keys,
+    this.#context = contextOf(
+      { config, hostKeys },
+      {
+        hooks,
+        primary,
+        memory: this.#memory,
+        resolver: new Resolver({ lookup: systemLookup }),
+        openRates: new OpenRates(now),
+        bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
         buffers: new Buffers(this.#memory),
-        userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
-        rekey: config.rekey,
-        kexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
-        now,
+        ssh2: loadSsh2(),
       },
-      limits: {
-        maxChannels: limits.channelsPerConnection,
-        maxForwards: limits.forwardsPerConnection,
-        maxInbound: limits.inboundPerForward,
-        inboundPerSecond: limits.inboundPerSecond,
-        memoryBytes: limits.memoryPerConnectionBytes,
-        connectMs: timeouts.connectMs,
-        keepaliveMs: timeouts.keepaliveMs,
-        keepaliveCount: timeouts.keepaliveCount,
-        stalledWriteMs: timeouts.stalledWriteMs,
-        halfCloseMs: timeouts.halfCloseMs,
-        idleChannelMs: timeouts.idleChannelMs,
-      },
-    };
+    );
+  }
+
+  get nativeBinding(): boolean {
+    return this.#context.transport.ssh2.nativeBinding;
+  }
+
+  /** Whoever comes from now on is served by these settings; of those who are there, what was taken away is ended. Their time
+   *  limits and budgets stay those that they began with.
+   *  @throws TunnelError HOST_KEY_INVALID; then nothing has changed */
+  reload(settings: EndpointSettings, taken: Taken): void {
+    this.#context = contextOf(settings, { ...this.#context, ...this.#context.transport });
+    for (const life of [...this.#lives.values()]) life.review(taken);
   }
 
   accept(connection: HandedOver): boolean {
-    if (this.#draining || this.#memory.isFull) return false;
+    if (this.#closed || this.#memory.isFull) return false;
     const life = new Life(connection, this.#context, (ended) => this.#onLifeEnd(ended));
     this.#lives.set(life.id, life);
     return true;
@@ -120,21 +112,28 @@ export class Endpoint implements WorkerServer {
   async drain(deadlineMs: number): Promise<void> {
     const { now, transport } = this.#context;
     const endMs = now() + deadlineMs;
-    this.#draining = true;
+    this.#closed = true;
     if (this.#lives.size > 0) await this.#empty(deadlineMs);
     await transport.buffers.lingerers.over(Math.max(0, endMs - now()));
   }
 
   async #empty(deadlineMs: number): Promise<void> {
-    const empty = new Promise<void>((resolve) => {
-      this.#onEmpty.push(resolve);
-    });
+    const empty = this.retire();
     for (const life of [...this.#lives.values()]) life.drain();
     const timer = setTimeout(() => {
       for (const life of [...this.#lives.values()]) life.close('DRAINED');
     }, deadlineMs);
     await empty;
     clearTimeout(timer);
+  }
+
+  /** Takes nothing new; resolves when every connection has ended by itself. */
+  retire(): Promise<void> {
+    this.#closed = true;
+    if (this.#lives.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty.push(resolve);
+    });
   }
 
   look(): void {
@@ -151,4 +150,52 @@ export class Endpoint implements WorkerServer {
     this.#lives.delete(life.id);
     if (this.#lives.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
+}
+
+/** What outlives a reload. */
+type Lasting = Pick<LifeContext, 'hooks' | 'primary' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'> &
+  Pick<TransportOptions, 'ssh2' | 'buffers'>;
+
+function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
+  const { hooks, primary, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
+  const keys = parseHostKeys(ssh2, hostKeys);
+  const { timeouts, limits } = config;
+  return {
+    hooks,
+    primary,
+    memory,
+    resolver,
+    openRates,
+    bandwidth,
+    now,
+    hookTimeoutMs: timeouts.hookMs,
+    auth: config.auth,
+    transport: {
+      ssh2,
+      offer: makeOffer(ssh2, keys.algorithms),
+      hostKeys: keys,
+      buffers,
+      userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
+      rekey: config.rekey,
+      kexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
+      now,
+    },
+    limits: {
+      maxChannels: limits.channelsPerConnection,
+      maxForwards: limits.forwardsPerConnection,
+      maxInbound: limits.inboundPerForward,
+      inboundPerSecond: limits.inboundPerSecond,
+      memoryBytes: limits.memoryPerConnectionBytes,
+      connectMs: timeouts.connectMs,
+      keepaliveMs: timeouts.keepaliveMs,
+      keepaliveCount: timeouts.keepaliveCount,
+      stalledWriteMs: timeouts.stalledWriteMs,
+      halfCloseMs: timeouts.halfCloseMs,
+      idleChannelMs: timeouts.idleChannelMs,
+    },
+  };
+}
+
+function now(): number {
+  return performance.now();
 }

@@ -9,17 +9,19 @@ import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
+import type { LoginStep } from './auth/hooks.js';
 import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
-import { Connection, type ConnectionLimits } from './connection/connection.js';
+import { Connection } from './connection/connection.js';
+import type { ConnectionLimits } from './connection/surroundings.js';
 import type { OpenRates } from './forward/open_rates.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
 import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
-import type { IdentityLimits, ServerHooks } from './server.js';
+import type { IdentityLimits, ServerHooks, Taken } from './server.js';
 import { SocketReader } from './transport/reader.js';
 import { Transport, type TransportOptions } from './transport/transport.js';
 
@@ -43,7 +45,13 @@ type Stage =
   | { readonly name: 'ident'; readonly intake: Intake }
   | { readonly name: 'kex'; readonly transport: Transport }
   | { readonly name: 'auth'; readonly transport: Transport; readonly auth: UserAuth }
-  | { readonly name: 'serving'; readonly transport: Transport; readonly connection: Connection }
+  | {
+      readonly name: 'serving';
+      readonly transport: Transport;
+      readonly connection: Connection;
+      /** What the login stands on. */
+      readonly steps: readonly LoginStep[];
+    }
   | { readonly name: 'ended' };
 
 /** What the peer reads when we end its connection. */
@@ -52,6 +60,7 @@ const FAREWELLS: { readonly [reason in CloseReason]?: string } = {
   USER_LIMIT: 'too many connections of this user',
   REPLACED: 'replaced by a newer connection',
   KILLED: 'ended by the administrator',
+  RIGHTS_WITHDRAWN: 'access was withdrawn',
   DRAINED: 'server is shutting down',
 };
 
@@ -123,6 +132,14 @@ export class Life {
     }
   }
 
+  /** The config has changed: ends what it took away, the whole connection or what of it is not permitted any more. */
+  review(taken: Taken): void {
+    const stage = this.#stage;
+    const steps = stage.name === 'serving' ? stage.steps : stage.name === 'auth' ? stage.auth.steps : [];
+    if (steps.some((step) => taken.login(step))) this.close('RIGHTS_WITHDRAWN');
+    else if (stage.name === 'serving') stage.connection.review(taken);
+  }
+
   /** The worker's memory is needed for others. With a reset, since nothing that waits here may wait any longer. */
   #shed(): void {
     const stage = this.#stage;
@@ -177,7 +194,7 @@ export class Life {
       peer: this.#peer,
       maxTries: auth.maxTries,
       hookTimeoutMs,
-      onSuccess: (identity, method, fingerprint) => this.#startConnection(transport, identity, method, fingerprint),
+      onSuccess: (...login) => this.#startConnection(transport, ...login),
       onPartial: (step) => this.#onAuthPartial(step),
       onFailure: (failure) => this.#onAuthFailure(failure),
     });
@@ -207,6 +224,7 @@ export class Life {
     identity: Identity,
     method: AuthMethod,
     fingerprint: string | undefined,
+    steps: readonly LoginStep[],
   ): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
@@ -249,7 +267,7 @@ export class Life {
       },
       now,
     });
-    this.#stage = { name: 'serving', transport, connection };
+    this.#stage = { name: 'serving', transport, connection, steps };
     primary.event({ event: 'auth.succeeded', ...this.#login, method });
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.

@@ -64,6 +64,14 @@ export function mayDialPath(rights: Rights, realPath: string, ownListeners: read
   return coversPath(rights.permitOpen, realPath) ? ALLOW : refuse('POLICY_DENIED');
 }
 
+/** Would these rights still let it be opened? `address`: the one that was dialled; null where there is none, and then the
+ *  text decides. Listeners of ours are no matter here: nothing that leads to one was ever opened. */
+export function mayStayOpen(rights: Rights, destination: Destination, address: Address | null): boolean {
+  if (!mayOpen(rights, destination).allow) return false;
+  if (destination.kind === 'unix' || address === null) return true;
+  return coversOpen(rights.permitOpen, destination.host, address, destination.port);
+}
+
 /** May this be bound? Port 0 asks for a free one of `listenPortRanges` (RFC 4254 §7.1).
  *  @returns codes BAD_ADDRESS, POLICY_DENIED */
 export function mayListen(rights: Rights, bind: BindAddress): Verdict {

@@ -18,6 +18,7 @@ import {
   type LeaseKey,
   type LeaseTarget,
   type Question,
+  type ReloadMessage,
   type StartMessage,
   type ToPrimary,
 } from '../shared/ipc.js';
@@ -46,6 +47,10 @@ export interface WorkerServer {
   /** Resolves when every connection has ended, at the deadline by force. May be called again; the earlier deadline
    *  holds. */
   drain(deadlineMs: number): Promise<void>;
+  /** Takes no new connection; those that are there go on in full. Resolves when the last one has ended. */
+  retire(): Promise<void>;
+  /** Serves by other settings from now on, and ends what they took away from those who are there. */
+  reload(message: ReloadMessage): void;
   /** Once a second: what is due now and then. */
   look(): void;
   load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
@@ -78,11 +83,14 @@ export interface PrimaryChannel {
 /** What the worker's main does with what comes in. */
 export interface LinkHandler {
   start(message: StartMessage): void;
+  reload(message: ReloadMessage): void;
   /** Takes ownership of the handle when it returns true. */
   connection(connection: HandedOver): true | RefuseReason;
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
   drain(deadlineMs: number): void;
+  /** @param deadlineMs 0: none */
+  retire(deadlineMs: number): void;
   /** The primary is dead, or has let go of this worker. */
   orphaned(): void;
   /** Something threw that must not. */
@@ -251,6 +259,9 @@ export class PrimaryLink implements Primary {
       case 'start':
         handler.start(message);
         return;
+      case 'reload':
+        handler.reload(message);
+        return;
       case 'connection':
         this.#connection(message, handle, handler);
         return;
@@ -274,6 +285,9 @@ export class PrimaryLink implements Primary {
         return;
       case 'drain':
         handler.drain(message.deadlineMs);
+        return;
+      case 'retire':
+        handler.retire(message.deadlineMs);
         return;
       default:
         assertNever(message);

@@ -1,8 +1,8 @@
-/** RUN: a worker's life: start, serve, drain, exit.
+/** RUN: a worker's life: start, serve, retire or drain, exit.
  *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes no new connections, keeps those
  *  that it has, and ends with the last of them. */
 import { type ErrorCode, type RefuseReason, reasonOf, TunnelError } from '../shared/errors.js';
-import type { StartMessage } from '../shared/ipc.js';
+import type { ReloadMessage, StartMessage } from '../shared/ipc.js';
 import { Orphan, type OrphanSide } from './orphan.js';
 import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
@@ -40,15 +40,19 @@ const FLUSH_MS = 500;
 export function runWorker(side: WorkerProcessSide, createServer: ServerFactory): RunningWorker {
   const link = new PrimaryLink(side.channel, () => side.nowNs());
   let server: WorkerServer | undefined;
-  let orphanDrainMs = 0;
+  let started: Promise<void> = Promise.resolve();
+  let drainMs = 0;
   let orphan: Orphan | undefined;
   /** What it had a primary for is over: with its last connection the worker is of no use to anybody. */
   let retired = false;
   /** The reason why nothing new is taken. */
   let closing: RefuseReason | undefined;
   let faulty = false;
+  let exiting = false;
 
   const exit = async (code: number): Promise<void> => {
+    if (exiting) return; // one that retires may be told to drain as well
+    exiting = true;
     clearInterval(loadTimer);
     await Promise.race([link.flushed(), delay(FLUSH_MS)]);
     side.exit(code);
@@ -63,8 +67,15 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     }
     await exit(faulty ? 1 : 0);
   };
+  const retire = async (deadlineMs: number): Promise<void> => {
+    closing = 'DRAINING';
+    const timer = deadlineMs > 0 ? setTimeout(() => void drain(drainMs), deadlineMs) : undefined;
+    await server?.retire();
+    clearTimeout(timer);
+    await drain(drainMs); // for what still waits for targets
+  };
   const start = async (message: StartMessage): Promise<void> => {
-    orphanDrainMs = message.config.timeouts.drainMs;
+    drainMs = message.config.timeouts.drainMs;
     if (side.orphan !== null && message.control !== null) orphan = orphanage(side.orphan, message.control);
     try {
       server = await createServer(message, link);
@@ -77,6 +88,19 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     side.loopLagMs(); // loading the modules took its time, which says nothing of the load
     link.send({ type: 'ready', nativeBinding: server.nativeBinding });
   };
+  /** They are checked before they are sent: what fails here is a fault of ours, and the worker's successor starts with them. */
+  const reload = (message: ReloadMessage): void => {
+    if (server === undefined) {
+      void started.then(() => server !== undefined && reload(message)); // else it did not start
+      return;
+    }
+    drainMs = message.config.timeouts.drainMs;
+    try {
+      server.reload(message);
+    } catch (error) {
+      fault(error);
+    }
+  };
 
   const orphanage = (orphanSide: OrphanSide, path: string): Orphan =>
     new Orphan({
@@ -84,11 +108,11 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       path,
       introduce: () => ({ type: 'adopt', pid: orphanSide.pid, connections: link.held() }),
       follow: (channel) => link.follow(channel),
-      giveUp: () => void drain(orphanDrainMs),
+      giveUp: () => void drain(drainMs),
     });
   const orphaned = (): void => {
     retired = true;
-    if (orphan === undefined || server === undefined) void drain(orphanDrainMs);
+    if (orphan === undefined || server === undefined) void drain(drainMs);
     else orphan.begin();
   };
 
@@ -100,7 +124,10 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   };
 
   link.listen({
-    start: (message) => void start(message),
+    start: (message) => {
+      started = start(message);
+    },
+    reload,
     connection(connection) {
       if (closing !== undefined || server === undefined) return closing ?? 'NO_WORKER';
       return server.accept(connection) || 'AT_CAPACITY';
@@ -108,6 +135,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     close: (id, reason) => server?.close(id, reason),
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
+    retire: (deadlineMs) => void retire(deadlineMs),
     orphaned,
     fault,
   });

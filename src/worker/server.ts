@@ -5,8 +5,9 @@ import type { Address } from '../shared/address.js';
 import type { Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, Identity, Origin, TcpDestination } from '../shared/identity.js';
 import type { PortRange } from '../shared/port.js';
-import type { AuthHooks } from './auth/hooks.js';
+import type { AuthHooks, LoginStep } from './auth/hooks.js';
 import type { Session } from './connection/session.js';
+import type { Withdrawn } from './connection/surroundings.js';
 import type { InProcessTarget } from './forward/inside.js';
 
 /** What one identity may have at a time. Whole numbers from 0, or Infinity. */
@@ -27,6 +28,13 @@ export interface IdentityLimits {
    *  cannot be reached; at least 1. Left out: no limit. */
   readonly opensPerSecond?: number;
   readonly failedOpensPerMinute?: number;
+}
+
+/** What a reload of the config has taken away: what the config before it gave and this one does not. What hooks of the user's
+ *  own gave is not among it. */
+export interface Taken extends Withdrawn {
+  /** The user, the key or the password behind a step of a login. */
+  login(step: LoginStep): boolean;
 }
 
 /** A hook's answer: yes, no, or a no that names its reason for the log and for the RFC 4254 §5.1 code. */

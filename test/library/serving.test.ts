@@ -24,7 +24,7 @@ t.test('an event below the level of the log stays in the worker, where its liste
     const heard: AuditEvent[] = [];
     const sent: AuditEvent[] = [];
     const server = { [HEARING]: { event: (event: AuditEvent) => heard.push(event), lost() {}, ended() {} } };
-    const primary = tellBoth(server, level, {
+    const primary = tellBoth(server, () => level, {
       login: async () => ({ ok: true, port: 0 }),
       lease: async () => ({ ok: true, port: 0 }),
       release() {},
@@ -47,7 +47,7 @@ t.test('what else a connection says reaches the primary as it was said', async (
       return { ok: true, port: 0 };
     };
   const parts = { login: tell('login'), lease: tell('lease'), release: tell('release'), closed: tell('closed') };
-  const primary = tellBoth(server, 'info', { ...parts, bandwidth: async () => null, event() {} });
+  const primary = tellBoth(server, () => 'info', { ...parts, bandwidth: async () => null, event() {} });
   const id = 7 as ConnId;
   await primary.login(id, 'alice', 1);
   primary.release(id, { kind: 'tcp', port: 80 });

@@ -127,3 +127,30 @@ t.test('a file is written as it is', async (t) => {
   await sink.flush(1000);
   t.equal(readFileSync(file, 'utf8'), 'one\ntwo\n');
 });
+
+t.test(
+  'a disk that fills up in the middle of a write: what is on it whole is not lost, and no two lines grow into one',
+  async (t) => {
+    const { sink, calls, next } = slow();
+    sink.write('a\n');
+    sink.write('bbb\n');
+    sink.write('cccc\n');
+    next().done(null, 2);
+    next().done(null, 6); // `bbb` whole, `cc` of the next
+    next().done(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }), 0);
+    t.equal(sink.dropped, 1);
+    t.ok(sink.idle);
+    sink.write('d\n');
+    const again = next();
+    t.equal(String(again.data), '\nd\n');
+    again.done(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }), 0);
+    t.equal(sink.dropped, 2);
+    sink.write('e\n');
+    const last = next();
+    t.equal(String(last.data), '\ne\n', 'the torn line still has no end');
+    last.done(null, 3);
+    for (const line of ['12345678901234567\n', '1\n', '1\n']) sink.write(line);
+    t.equal(sink.dropped, 3, 'twenty bytes fit, before and after');
+    t.equal(calls.length, 1);
+  },
+);

@@ -3,12 +3,20 @@ import net from 'node:net';
 import { networkInterfaces } from 'node:os';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../src/master/clock.js';
-import { openListeners, type ServerListeners, type Untouched } from '../../src/master/listener.js';
+import {
+  changeListeners,
+  type ListenerOptions,
+  openListeners,
+  type ServerListeners,
+  type Untouched,
+} from '../../src/master/listener.js';
 import { adoptHandle } from '../../src/shared/handles.js';
 import { deferred, within } from '../support/deadline.js';
+import { canBind, freePort } from '../support/targets.js';
 
 interface Room {
   readonly listeners: ServerListeners;
+  readonly options: ListenerOptions;
   readonly trouble: string[];
   /** The next socket. */
   readonly next: () => Promise<Untouched>;
@@ -18,7 +26,7 @@ async function open(t: Test, listen: readonly string[]): Promise<Room> {
   const trouble: string[] = [];
   const queue: Untouched[] = [];
   let wake = (): void => {};
-  const listeners = await openListeners({
+  const options: ListenerOptions = {
     listen,
     fds: [],
     clock: systemClock,
@@ -29,13 +37,15 @@ async function open(t: Test, listen: readonly string[]): Promise<Room> {
       },
       trouble: (text) => trouble.push(text),
     },
-  });
+  };
+  const listeners = await openListeners(options);
   t.teardown(async () => {
     for (const socket of queue) socket.handle.close();
     await listeners.close();
   });
   return {
     listeners,
+    options,
     trouble,
     async next() {
       const { promise, resolve } = deferred<void>();
@@ -130,4 +140,44 @@ t.test('close frees the port at once', async (t) => {
   await within(room.listeners.close(), 'close');
   const again = await open(t, [`127.0.0.1:${port}`]);
   t.equal(portOf(again), port);
+});
+
+t.test('another list of addresses: the new ones are opened, the common ones stay, the others are closed', async (t) => {
+  const room = await open(t, ['127.0.0.1:0', '127.0.0.2:0']);
+  const [first, second] = [portOf(room, 0), portOf(room, 1)];
+  const change = await changeListeners(room.listeners, { ...room.options, listen: ['127.0.0.2:0', '127.0.0.3:0'] });
+  await once(dial(t, first), 'connect');
+  await room.next(); // until it is kept, all are open
+  t.match(change.addresses, [{ address: '127.0.0.2', port: second }, { address: '127.0.0.3' }]);
+  change.keep();
+  t.same(room.listeners.addresses, change.addresses);
+  const [error] = await once(dial(t, first), 'error');
+  t.match(error, { code: 'ECONNREFUSED' });
+  for (const index of [0, 1]) {
+    await once(dial(t, portOf(room, index), `127.0.0.${index + 2}`), 'connect');
+    (await room.next()).handle.close();
+  }
+});
+
+t.test('an address that cannot be had: all is as it was', async (t) => {
+  const room = await open(t, ['127.0.0.1:0']);
+  const taken = await open(t, ['127.0.0.2:0']);
+  const before = room.listeners.addresses;
+  const free = await freePort();
+  const listen = [`127.0.0.1:${free}`, `127.0.0.2:${portOf(taken)}`];
+  await t.rejects(changeListeners(room.listeners, { ...room.options, listen }), { code: 'LISTEN_FAILED' });
+  t.same(room.listeners.addresses, before);
+  t.ok(await canBind(free), 'the one that could be had was given back');
+  await once(dial(t, portOf(room)), 'connect');
+  (await room.next()).handle.close();
+});
+
+t.test('dropped in the end: the new ones are closed', async (t) => {
+  const room = await open(t, ['127.0.0.1:0']);
+  const free = await freePort();
+  const change = await changeListeners(room.listeners, { ...room.options, listen: [`127.0.0.1:${free}`] });
+  await change.drop();
+  t.ok(await canBind(free));
+  await once(dial(t, portOf(room)), 'connect');
+  (await room.next()).handle.close();
 });

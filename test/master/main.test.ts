@@ -1,8 +1,9 @@
 /** PRIMARY'S MAIN: signals, exit codes, inherited sockets, and what outlives the primary. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { startPrimary } from '../../src/master/main.js';
@@ -21,8 +22,10 @@ interface Served {
   readonly port: number;
 }
 
-function launch(t: Test, keys: Readonly<Record<string, unknown>>): Running {
-  return start(t, process.execPath, [entry, JSON.stringify({ stateDir: tempDir(t), ...keys })]);
+function launch(t: Test, keys: Readonly<Record<string, unknown>>, reloaded?: string): Running & { stateDir: string } {
+  const stateDir = tempDir(t);
+  const args = [JSON.stringify({ stateDir, ...keys }), ...(reloaded === undefined ? [] : [reloaded])];
+  return Object.assign(start(t, process.execPath, [entry, ...args]), { stateDir });
 }
 
 async function serve(t: Test, keys: Readonly<Record<string, unknown>> = {}): Promise<Served> {
@@ -80,16 +83,90 @@ t.test('a second signal ends at once', async (t) => {
   t.match(events.list('server.stopped'), [{ reason: 'KILLED' }]);
 });
 
-t.test('SIGHUP and SIGUSR2 are survived and answered in the log; workers ignore all signals', async (t) => {
-  const { program, events, port } = await serve(t);
-  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) {
-    program.signal(signal);
-    await program.waitFor(new RegExp(`${signal} has no effect in this version yet`));
-  }
+t.test('workers ignore all signals', async (t) => {
+  const { events, port } = await serve(t);
   for (const { pid } of events.list('worker.started'))
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.kill(Number(pid), signal);
   t.ok((await (await FakePeer.connect(t, port)).worker()) > 0);
   t.same(events.list('worker.exited'), []);
+});
+
+t.test('SIGHUP puts another config in force in every worker, or says what is wrong and changes nothing', async (t) => {
+  const file = join(tempDir(t), 'keys.json');
+  const program = launch(t, { limits: { connections: 7 } }, file);
+  const [, port] = await program.waitFor(/port (\d+)/);
+  const events = new EventLog(program);
+  const stateDir = program.stateDir;
+  const peers = [];
+  for (let count = 0; count < 4; count++) peers.push(await FakePeer.connect(t, Number(port)));
+  for (const peer of peers) await peer.worker();
+
+  writeFileSync(file, JSON.stringify({ stateDir, limits: { connections: 5 }, log: { level: 'debug' } }));
+  program.signal('SIGHUP');
+  const { changed } = await events.wait('config.reloaded');
+  t.same(new Set(Array.isArray(changed) ? changed : []), new Set(['limits', 'log']));
+  for (const peer of peers) t.equal(await peer.line(), 'reload 5');
+
+  for (const [text, reason, error] of [
+    ['{', 'INTERNAL', /JSON/],
+    [JSON.stringify({ stateDir: '/elsewhere' }), 'CONFIG_INVALID', /^stateDir: /],
+    [JSON.stringify({ stateDir, listen: ['192.0.2.1:1025'] }), 'LISTEN_FAILED', /192\.0\.2\.1:1025 is no address/],
+  ] as const) {
+    writeFileSync(file, text);
+    const from = events.mark();
+    program.signal('SIGHUP');
+    const rejected = await events.wait('config.rejected', { reason }, from);
+    t.match(Array.isArray(rejected.errors) ? rejected.errors[0] : undefined, error);
+  }
+  t.equal(await peers[0]?.ask('still'), 'still');
+  t.same(events.list('worker.exited'), []);
+});
+
+t.test('SIGHUP before the server listens waits until it does', async (t) => {
+  const file = join(tempDir(t), 'keys.json');
+  const program = launch(t, {}, file);
+  writeFileSync(file, JSON.stringify({ stateDir: program.stateDir }));
+  await program.waitFor(/worker\.started/); // its handlers stand since before that
+  program.signal('SIGHUP');
+  t.match(await new EventLog(program).wait('config.reloaded'), { changed: [] });
+});
+
+t.test('SIGUSR2 replaces each worker; the old ones go on with their connections and end with the last', async (t) => {
+  const { program, events, port } = await serve(t);
+  const old = await FakePeer.connect(t, port);
+  const worker = await old.worker();
+  program.signal('SIGUSR2');
+  await events.waitAll(4, 'worker.started');
+  await program.waitFor(/the workers are replaced/);
+  await events.wait('worker.exited', { worker: worker === 1 ? 2 : 1, reason: 'DRAINED', detail: 'exit code 0' });
+  t.ok((await (await FakePeer.connect(t, port)).worker()) > 2, 'whoever comes is served by a new one');
+  t.equal(await old.ask('still'), 'still');
+  t.match(await old.ask('lease bob 1 0 30000-30009'), '"ok":true', 'ports and all');
+  t.equal(events.list('worker.exited').length, 1);
+  old.socket.end();
+  await events.wait('worker.exited', { worker, reason: 'DRAINED', detail: 'exit code 0' });
+});
+
+t.test('timeouts.retire bounds how long a replaced worker goes on', async (t) => {
+  const { program, events, port } = await serve(t, { timeouts: { retire: '1s', drain: '0s' } });
+  const old = await FakePeer.connect(t, port);
+  const worker = await old.worker();
+  program.signal('SIGUSR2');
+  await events.wait('worker.exited', { worker, reason: 'DRAINED' });
+  t.equal(await old.line(), undefined);
+});
+
+t.test('SIGTERM drains replaced workers too', async (t) => {
+  const { program, port } = await serve(t, { timeouts: { drain: '10m' } });
+  const old = await FakePeer.connect(t, port);
+  await old.worker();
+  program.signal('SIGUSR2');
+  await program.waitFor(/the workers are replaced/);
+  program.signal('SIGTERM');
+  await program.waitFor(/server\.draining/);
+  t.equal(await old.ask('still'), 'still');
+  old.socket.end();
+  t.match(await program.exited, { code: 0 });
 });
 
 t.test('a program that keeps the signals to itself ends the server by a call', async (t) => {

@@ -282,3 +282,116 @@ t.test('an adopted worker: asked for signs of life, drained with the others, rep
   t.ok(said.includes(`lost ${adopted}: DRAINED, its channel has closed`));
   t.equal(forked.length, 1);
 });
+
+t.test('a worker is replaced when its successor is ready, and serves until then', async (t) => {
+  const { supervisor, process, ready, forked } = room();
+  void supervisor.start();
+  ready(0);
+  const done = supervisor.succeed(1, 5_000);
+  t.equal(forked.length, 2);
+  t.match(supervisor.workers(), [
+    { id: 1, state: 'ready' },
+    { id: 2, state: 'starting' },
+  ]);
+  t.notMatch(process(0).got, [{ type: 'retire' }]);
+  ready(1);
+  await done;
+  t.match(process(0).got, [{ type: 'retire', deadlineMs: 5_000 }]);
+  t.match(supervisor.workers(), [
+    { id: 1, state: 'draining' },
+    { id: 2, state: 'ready' },
+  ]);
+  process(0).events.gone('exit code 0');
+  t.equal(forked.length, 2, 'nobody takes its place, which is filled');
+});
+
+t.test('a successor that does not start leaves everything as it was', async (t) => {
+  for (const code of [undefined, 'HANDLER_INVALID'] as const) {
+    const { supervisor, clock, process, ready, forked, said } = room();
+    void supervisor.start();
+    ready(0);
+    const done = supervisor.succeed(1, 0);
+    process(1).events.message({ type: 'failed', message: 'broken', ...(code === undefined ? {} : { code }) });
+    process(1).events.gone('exit code 1');
+    await t.rejects(done, { code: code ?? 'WORKER_START_FAILED', message: 'broken' });
+    clock.advance(60_000);
+    t.equal(forked.length, 2, 'it is not tried again');
+    t.match(supervisor.workers(), [{ id: 1, state: 'ready' }]);
+    t.ok(said.includes('lost 2: START_FAILED, exit code 1'));
+  }
+});
+
+t.test('the old worker dies while its successor starts: one worker takes the place, not two', async (t) => {
+  const { supervisor, clock, process, ready, forked } = room();
+  void supervisor.start();
+  ready(0);
+  const done = supervisor.succeed(1, 0);
+  process(0).events.gone('signal SIGKILL');
+  clock.advance(1_000);
+  ready(1);
+  await done;
+  t.equal(forked.length, 2);
+  process(1).events.gone('signal SIGKILL');
+  t.equal(forked.length, 3, 'and the successor is replaced like any other');
+});
+
+t.test('both die: the place is filled', async (t) => {
+  const { supervisor, process, ready, forked, clock } = room();
+  void supervisor.start();
+  ready(0);
+  const done = supervisor.succeed(1, 0);
+  process(0).events.gone('signal SIGKILL');
+  process(1).events.gone('signal SIGKILL');
+  await t.rejects(done, { code: 'WORKER_START_FAILED' });
+  clock.advance(1_000);
+  t.equal(forked.length, 3);
+});
+
+t.test('a drain in the middle of a replacement ends it, and all workers', async (t) => {
+  const { supervisor, process, ready } = room();
+  void supervisor.start();
+  ready(0);
+  const done = supervisor.succeed(1, 0);
+  const drained = supervisor.drain(1_000);
+  t.equal(process(1).killed, true);
+  process(1).events.gone('signal SIGKILL');
+  await t.rejects(done, { code: 'WORKER_START_FAILED' });
+  t.match(process(0).got, [{ type: 'drain', deadlineMs: 1_000 }]);
+  process(0).events.gone('exit code 0');
+  t.equal(await drained, true);
+});
+
+t.test('more workers start, those that are too many go with their last connection', async (t) => {
+  const { supervisor, clock, process, ready, forked } = room(2);
+  void supervisor.start();
+  ready(0);
+  ready(1);
+  supervisor.resize(4, 7_000);
+  t.equal(forked.length, 4);
+  ready(2);
+  supervisor.resize(1, 7_000);
+  t.match(process(1).got, [{ type: 'retire', deadlineMs: 7_000 }]);
+  t.match(process(2).got, [{ type: 'retire', deadlineMs: 7_000 }]);
+  t.equal(process(3).killed, true, 'one that was not ready yet');
+  process(1).events.gone('signal SIGKILL');
+  process(2).events.gone('exit code 0');
+  process(3).events.gone('signal SIGKILL');
+  clock.advance(60_000);
+  t.equal(forked.length, 4, 'nobody takes their places');
+  t.match(supervisor.workers(), [{ id: 1, state: 'ready' }]);
+});
+
+t.test('what all are told goes to those that have started, also to those that leave', async (t) => {
+  const { supervisor, process, ready } = room(2);
+  void supervisor.start();
+  process(0).events.message({ type: 'hello' });
+  ready(0);
+  void supervisor.succeed(1, 0);
+  process(2).events.message({ type: 'hello' });
+  ready(2);
+  await Promise.resolve();
+  supervisor.tellAll({ type: 'ping' });
+  t.equal(process(0).got.at(-1)?.type, 'ping');
+  t.equal(process(2).got.at(-1)?.type, 'ping');
+  t.same(process(1).got, [], 'one that says nothing yet gets what is in force with its start');
+});

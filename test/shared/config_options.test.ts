@@ -53,6 +53,7 @@ const EVERYTHING = {
     idleChannel: '7d',
     stalledWrite: '1m',
     drain: '0s',
+    retire: 'off',
   },
   rekey: { bytes: '65536B', time: '1h' },
   log: { level: 'silent', format: 'json' },

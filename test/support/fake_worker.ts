@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { formatHostPort } from '../../src/shared/address.js';
 import { TunnelError } from '../../src/shared/errors.js';
 import { adoptHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseKey, StartMessage } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseKey, ReloadMessage, StartMessage } from '../../src/shared/ipc.js';
 import type { HandedOver, Primary, WorkerServer } from '../../src/worker/primary_link.js';
 import { onFault, takeProcess } from '../../src/worker/process_side.js';
 import { runWorker } from '../../src/worker/run.js';
@@ -94,14 +94,24 @@ class FakeServer implements WorkerServer {
     return this.#sockets.has(id) && !this.#deaf.has(id);
   }
   async drain(deadlineMs: number): Promise<void> {
-    if (this.#sockets.size === 0) return;
     const timer = setTimeout(() => {
       for (const socket of this.#sockets.values()) socket.destroy();
     }, deadlineMs);
-    await new Promise<void>((resolve) => {
-      this.#ended = resolve;
-    });
+    await this.retire();
     clearTimeout(timer);
+  }
+  async retire(): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const before = this.#ended;
+      this.#ended = () => {
+        before();
+        resolve();
+      };
+    });
+  }
+  reload({ config }: ReloadMessage): void {
+    for (const socket of this.#sockets.values()) socket.write(`reload ${config.limits.connections}\n`);
   }
   look(): void {}
   load(): { connections: number; channels: number; bufferedBytes: number } {

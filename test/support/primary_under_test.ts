@@ -79,6 +79,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
     config: testConfig(options.config),
     hostKeys: [],
     handler: null,
+    written: {},
     fork: clusterFork({
       entry: fakeWorkerEntry,
       execArgv: [],
@@ -92,6 +93,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
     log: {
       eventLevel: 'trace',
       event: (event) => heard.add(event),
+      configure() {},
       lost: (worker, count) => heard.say(`lost ${count} events of worker ${worker}`),
       info: (text) => heard.say(text),
       warn: (text) => heard.say(text),

@@ -62,6 +62,8 @@ export interface RawClientOptions {
   readonly from?: string;
 }
 
+export type Credential = { readonly password: string } | { readonly keyFile: string };
+
 /** How a connection ended, as the client saw it. */
 export interface Ended {
   /** Of SSH_MSG_DISCONNECT, where one came. */
@@ -213,12 +215,21 @@ export class RawClient {
     await this.take(MSG.CHANNEL_OPEN_FAILURE, (payload) => payload.readUInt32BE(1) === id);
   }
 
-  async login(user: string, credential: { readonly password: string } | { readonly keyFile: string }): Promise<void> {
+  async login(user: string, credential: Credential): Promise<void> {
+    await this.#tryLogin(user, credential);
+    await this.take(MSG.USERAUTH_SUCCESS);
+  }
+  /** A login that must be refused. */
+  async refusedLogin(user: string, credential: Credential): Promise<void> {
+    await this.#tryLogin(user, credential);
+    await this.take(MSG.USERAUTH_FAILURE);
+  }
+
+  async #tryLogin(user: string, credential: Credential): Promise<void> {
     await this.ready;
     this.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
     await this.take(MSG.SERVICE_ACCEPT);
     this.send('password' in credential ? passwordRequest(user, credential.password) : this.#signed(user, credential));
-    await this.take(MSG.USERAUTH_SUCCESS);
   }
 
   describe(): string {

@@ -1,12 +1,12 @@
 /** SERVER: a whole Sallyport as users start it, `sallyport serve --config FILE`, on a port from the kernel.
  *  Owns the process, its folder and its keys. At the end of its test it must drain cleanly: exit code 0 after SIGTERM,
  *  and no internal error in its log. */
-import { writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import root, { type Test } from 'tap';
 import { stringify } from 'yaml';
-import { DEADLINE_MS } from './deadline.js';
-import { EventLog } from './events.js';
+import { DEADLINE_MS, within } from './deadline.js';
+import { EventLog, type ServerEvent } from './events.js';
 import { cliEntry } from './paths.js';
 import { type Exit, mustRun, type Running, start } from './process.js';
 import { tempDir } from './temp.js';
@@ -24,7 +24,7 @@ export interface UserSettings {
 }
 
 export interface ServerOptions {
-  /** Added to the clean environment of the server. */
+  /** Added to the clean environment of the server and its workers. */
   readonly env?: Readonly<Record<string, string>>;
   readonly workers: number;
   /** Gives bob a password (BOB_PASSWORD). Off by default: hashing it takes a process and a moment. */
@@ -35,6 +35,11 @@ export interface ServerOptions {
   readonly moreUsers?: readonly string[];
   /** Other top-level keys of the config, as YAML would say them. */
   readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** The config file as the harness writes it. */
+export interface WrittenConfig extends Readonly<Record<string, unknown>> {
+  readonly users: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 export const BOB_PASSWORD = 'correct horse battery staple';
@@ -53,6 +58,9 @@ export class Sallyport implements SshEndpoint {
   readonly alice: Login;
   readonly bob: Login;
   readonly events: EventLog;
+  readonly configFile: string;
+  /** As it was written by the harness last. */
+  config: WrittenConfig;
   readonly #program: Running;
   readonly #start: StartServer;
   #killed = false;
@@ -64,6 +72,7 @@ export class Sallyport implements SshEndpoint {
     program: Running,
     log: EventLog,
     start: StartServer,
+    written: { readonly file: string; readonly config: WrittenConfig },
   ) {
     this.#start = start;
     this.host = address.host;
@@ -73,6 +82,8 @@ export class Sallyport implements SshEndpoint {
     this.bob = logins.bob;
     this.events = log;
     this.#program = program;
+    this.configFile = written.file;
+    this.config = written.config;
   }
 
   get pid(): number {
@@ -98,6 +109,24 @@ export class Sallyport implements SshEndpoint {
   /** Starts `serve` again: the same config, folder and address. */
   async successor(args: readonly string[] = []): Promise<Sallyport> {
     return await this.#start(['--listen', `${this.host}:${this.port}`, ...args]);
+  }
+  /** Its end by itself. */
+  get ended(): Promise<Exit> {
+    return within(this.#program.exited, 'end of the server', DEADLINE_MS, () => this.#program.describe());
+  }
+  signal(signal: NodeJS.Signals): void {
+    this.#program.signal(signal);
+  }
+  /** Puts another config in the place of the one that is there and sends SIGHUP. @returns what the log says of it */
+  async reload(config: WrittenConfig = this.config): Promise<ServerEvent> {
+    this.config = config;
+    return await this.reloadText(stringify(config), 'config.reloaded');
+  }
+  async reloadText(text: string, outcome: 'config.reloaded' | 'config.rejected'): Promise<ServerEvent> {
+    replaceFile(this.configFile, text);
+    const from = this.events.mark();
+    this.signal('SIGHUP');
+    return await this.events.wait(outcome, {}, from);
   }
   /** Drains by SIGTERM and waits for the end. */
   async stop(): Promise<Exit> {
@@ -152,7 +181,8 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
     const listening = await events.wait('server.listening');
     await events.waitAll(options.workers, 'worker.started');
     const address = endpointOf(String(listening.address));
-    const server = new Sallyport(address, dir, { alice, bob }, program, events, startServer);
+    const written = { file: configFile, config };
+    const server = new Sallyport(address, dir, { alice, bob }, program, events, startServer, written);
     t.teardown(async () => {
       if (server.wasKilled) return;
       // Asserted on the root test: the test that started the server has ended by now.
@@ -164,6 +194,12 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
     return server;
   };
   return await startServer([]);
+}
+
+/** Whole at every moment, as a careful operator does it. */
+export function replaceFile(file: string, text: string | Buffer): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
 }
 
 /** An ed25519 key without passphrase in `dir`. */

@@ -61,6 +61,8 @@ const IDLE_HANDLER: LinkHandler = {
   close: () => {},
   probe: async () => true,
   drain: () => {},
+  retire: () => {},
+  reload: () => {},
   orphaned: () => {},
   fault: () => {},
 };
@@ -82,6 +84,8 @@ function room(handler: Partial<LinkHandler> = {}) {
     close: (conn, reason) => heard.push(`close ${conn}: ${reason}`),
     probe: async () => true,
     drain: (deadlineMs) => heard.push(`drain ${deadlineMs}`),
+    retire: (deadlineMs) => heard.push(`retire ${deadlineMs}`),
+    reload: () => heard.push('reload'),
     orphaned: () => heard.push('orphaned'),
     fault: () => heard.push('fault'),
     ...handler,
@@ -368,6 +372,8 @@ function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null =
         close: (conn, reason) => calls.push(`close ${conn}: ${reason}`),
         probe: async () => true,
         drain: async (deadlineMs) => void calls.push(`drain ${deadlineMs}`),
+        retire: async () => void calls.push('retire'),
+        reload: ({ config }) => calls.push(`reload ${config.limits.connections}`),
         look: () => {},
         load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
         ...server,
@@ -516,4 +522,63 @@ t.test('an orphan that stays alone ends its tunnels, at a signal at once', async
     t.equal(await exit(), 0);
     t.same(calls, ['drain 7000'], how);
   }
+});
+
+t.test('a retired worker takes nothing new and exits with its last connection; a drain still ends it', async (t) => {
+  const ended = deferred<void>();
+  const { channel, calls, start, exit } = life({ retire: () => ended.promise });
+  await start();
+  channel.receive({ type: 'retire', deadlineMs: 0 });
+  channel.receive(connection, await realHandle(t));
+  await nextTurn();
+  t.match(channel.said.at(-1), { type: 'refused', reason: 'DRAINING' });
+  ended.resolve();
+  t.equal(await exit(), 0);
+  t.same(calls, ['drain 7000'], 'for what still waits for targets');
+
+  const drained = life({ retire: () => new Promise(() => {}) });
+  await drained.start();
+  drained.channel.receive({ type: 'retire', deadlineMs: 0 });
+  drained.channel.receive({ type: 'drain', deadlineMs: 100 });
+  t.equal(await drained.exit(), 0);
+  t.same(drained.calls, ['drain 100']);
+
+  const bounded = life({ retire: () => new Promise(() => {}) });
+  await bounded.start();
+  bounded.channel.receive({ type: 'retire', deadlineMs: 1 });
+  while (bounded.calls.length === 0) await nextTurn();
+  t.same(bounded.calls, ['drain 7000'], 'after its time it drains as the config says');
+  t.equal(await bounded.exit(), 0);
+});
+
+t.test('other settings reach the server at once, or when it is there; what fails is a fault', async (t) => {
+  const reload = (connections: number): object => ({
+    type: 'reload',
+    config: testConfig({ limits: { connections }, timeouts: { drain: '9s' } }),
+    hostKeys: [],
+    ownListeners: [],
+    eventLevel: 'info',
+    written: {},
+  });
+  const { channel, calls, start, exit } = life({});
+  const starting = start();
+  channel.receive(reload(1));
+  await starting;
+  await nextTurn();
+  t.same(calls, ['reload 1']);
+  channel.receive(reload(2));
+  t.same(calls, ['reload 1', 'reload 2']);
+  channel.disconnect();
+  t.equal(await exit(), 0);
+  t.equal(calls.at(-1), 'drain 9000', 'also for what the worker itself goes by');
+
+  const faulty = life({
+    reload: () => {
+      throw new Error('bug');
+    },
+  });
+  await faulty.start();
+  faulty.channel.receive(reload(1));
+  t.equal(await faulty.exit(), 1);
+  t.match(faulty.channel.said.at(-1), { type: 'stopping', message: /bug/ });
 });

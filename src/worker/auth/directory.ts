@@ -1,12 +1,13 @@
 /** DIRECTORY: the users of the config, as the login asks for them: is this their password, is this one of their keys?
  *  Owns the parsed keys of every user, built once. Promises that an unknown user, a user without a password and a wrong
  *  password take the same way and the same time. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { UserConfig } from '../../shared/config.js';
 import { TunnelError } from '../../shared/errors.js';
 import type { PasswordVerdict } from '../pool/task.js';
 import { parseAuthorizedKeys, type StoredKey } from './authorized_keys.js';
-import { MAX_PASSWORD_BYTES } from './hooks.js';
+import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
+import { fingerprint as fingerprintOf } from './public_key.js';
 
 export interface DirectoryOptions {
   readonly users: readonly UserConfig[];
@@ -16,7 +17,7 @@ export interface DirectoryOptions {
 
 interface User {
   readonly config: UserConfig;
-  /** By SHA-256 of the blob, in base64. */
+  /** By fingerprint. */
   readonly keys: ReadonlyMap<string, StoredKey>;
 }
 
@@ -35,7 +36,7 @@ export class Directory {
     for (const config of options.users) {
       // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
       const { keys } = parseAuthorizedKeys(config.authorizedKeys);
-      users.set(config.name, { config, keys: new Map(keys.map((key) => [digest(key.blob), key])) });
+      users.set(config.name, { config, keys: new Map(keys.map((key) => [key.fingerprint, key])) });
     }
     this.#users = users;
     this.#verifyPassword = options.verifyPassword;
@@ -61,13 +62,17 @@ export class Directory {
   /** The user's stored key whose blob is exactly this one, or null. The blob is only hashed and compared, never parsed;
    *  verify with the key that comes back. Unknown users cost the same look-up in an empty map. */
   checkKey(username: string, blob: Buffer): StoredKey | null {
-    const stored = (this.#users.get(username)?.keys ?? NO_KEYS).get(digest(blob));
+    const stored = (this.#users.get(username)?.keys ?? NO_KEYS).get(fingerprintOf(blob));
     return stored?.blob.equals(blob) ? stored : null;
   }
-}
 
-function digest(blob: Buffer): string {
-  return createHash('sha256').update(blob).digest('base64');
+  /** What stands here behind a step of a login: the user's key, or the hash of the password; null where nothing does. */
+  behind({ username, method, fingerprint }: LoginStep): string | null {
+    const user = this.#users.get(username);
+    if (user === undefined) return null;
+    if (method !== 'publickey') return user.config.password;
+    return fingerprint !== undefined && user.keys.has(fingerprint) ? fingerprint : null;
+  }
 }
 
 /** A PHC string with the commonest cost of the config and a random hash that nobody knows a password for. */

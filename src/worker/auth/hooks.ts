@@ -1,7 +1,7 @@
 /** HOOKS: the login half of a server's hooks, and how one is called: with a deadline, and never trusted to behave.
  *  Owns nothing. A hook that throws, hangs or answers nonsense denies. */
 import { reasonAndCause, TunnelError } from '../../shared/errors.js';
-import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
+import type { AuthChain, AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { isUserName } from '../../shared/text.js';
 import type { After } from '../../shared/timer.js';
@@ -38,6 +38,15 @@ export interface AuthHooks {
 /** Yes under the name that was given, no, or yes under an identity of the hook's own. A server whose identities carry more
  *  than `Identity` has no plain yes: it would let somebody in without the rest. */
 export type LoginAnswer<I extends Identity = Identity> = Identity extends I ? boolean | I : false | I;
+
+/** One method of a login, as the peer went through it. */
+export interface LoginStep {
+  /** The name that the peer gave, which a hook may have turned into another user's. */
+  readonly username: string;
+  readonly method: AuthMethod;
+  /** `SHA256:…` of the key, for publickey. */
+  readonly fingerprint?: string;
+}
 
 export type HookFailure = 'HOOK_FAILED' | 'HOOK_TIMEOUT' | 'POOL_BUSY';
 export type HookAnswer =

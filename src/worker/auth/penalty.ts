@@ -39,6 +39,7 @@ export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | unde
     case 'REPLACED':
     case 'REVOKED':
     case 'KILLED':
+    case 'RIGHTS_WITHDRAWN':
     case 'DRAINED':
     case 'WORKER_LOST':
       return undefined;

@@ -9,9 +9,10 @@ import { safeText } from '../../shared/log.js';
 import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
 import { type After, after } from '../../shared/timer.js';
 import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
-import type { AuthHooks } from './hooks.js';
+import type { AuthHooks, LoginStep } from './hooks.js';
 import type { MethodChains } from './methods.js';
-import { type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
+import { fingerprint as fingerprintOf } from './public_key.js';
+import { type AuthAttempt, type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
 
 /** What authentication needs of the transport. */
 export interface AuthTransport {
@@ -42,8 +43,14 @@ export interface UserAuthOptions {
   readonly hookTimeoutMs: number;
   /** Default: the real clock. */
   readonly after?: After;
-  /** Called once, after USERAUTH_SUCCESS was sent. `fingerprint` is that of the key that signed. */
-  readonly onSuccess: (identity: Identity, method: AuthMethod, fingerprint?: string) => void;
+  /** Called once, after USERAUTH_SUCCESS was sent. `fingerprint` is that of the key that signed, `steps` are the methods
+   *  that have succeeded, in their order. */
+  readonly onSuccess: (
+    identity: Identity,
+    method: AuthMethod,
+    fingerprint: string | undefined,
+    steps: readonly LoginStep[],
+  ) => void;
   /** Called when a method has succeeded and its chain wants another one; nobody is logged in yet. */
   readonly onPartial: (step: AuthStep) => void;
   /** Called for each try that counts, before its answer is sent. */
@@ -91,6 +98,9 @@ export class UserAuth {
   #chains: MethodChains | null = null;
   /** What the methods that have succeeded gave. */
   #soFar: SoFar | null = null;
+  readonly #steps: LoginStep[] = [];
+  /** What the hooks are asked about just now. */
+  #asking: AuthAttempt | null = null;
   #requests = 0;
   #failures = 0;
   /** An INFO_REQUEST waits for its INFO_RESPONSE. */
@@ -127,6 +137,15 @@ export class UserAuth {
       this.#queue.push(Buffer.from(payload));
       if (!this.#working) void this.#work();
     }
+  }
+
+  /** What this login stands on by now: the methods that have succeeded, and the one that is being checked. */
+  get steps(): readonly LoginStep[] {
+    const asking = this.#asking;
+    const username = this.#subject?.name ?? null;
+    if (asking === null || username === null || asking.kind === 'none' || asking.kind === 'unknown') return this.#steps;
+    const key = asking.kind === 'publickey' ? { fingerprint: fingerprintOf(asking.blob) } : {};
+    return [...this.#steps, { username, method: asking.kind, ...key }];
   }
 
   /** Ends it: running hooks are aborted, queued messages forgotten, nothing more is sent and no callback called. */
@@ -194,7 +213,10 @@ export class UserAuth {
     } else {
       this.#requests += 1;
       this.#prompting = false; // RFC 4256 §3.1: a new request abandons the open prompt
-      this.#answer(await this.#decide(request), request.method);
+      this.#asking = request.attempt;
+      const outcome = await this.#decide(request);
+      this.#asking = null;
+      this.#answer(outcome, request.method);
     }
   }
 
@@ -207,10 +229,12 @@ export class UserAuth {
     this.#prompting = false;
     const method = 'keyboard-interactive';
     const name = this.#subject?.name ?? null;
+    this.#asking = { kind: method };
     const outcome =
       response === 'wrong count'
         ? failure('MALFORMED')
         : await this.#credentials.password(name, response.password, method, this.#identitySoFar());
+    this.#asking = null;
     this.#answer(outcome, method);
   }
 
@@ -255,6 +279,8 @@ export class UserAuth {
       fingerprint: fingerprint ?? before?.fingerprint,
     };
     this.#soFar = soFar;
+    const username = this.#subject?.name ?? '';
+    this.#steps.push({ username, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
     if (this.#chains?.passed(method) !== true) {
       this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
       if (!this.#over) this.#sendFailure(true);
@@ -262,7 +288,7 @@ export class UserAuth {
     }
     this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
     this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
-    this.#options.onSuccess(identityOf(soFar), method, soFar.fingerprint);
+    this.#options.onSuccess(identityOf(soFar), method, soFar.fingerprint, this.#steps);
   }
 
   #identitySoFar(): Identity | null {

@@ -3,72 +3,23 @@
  *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
  *  refused; whatever is under way when the peer goes is undone. */
 import { Ending } from '../../shared/ending.js';
-import { type CloseReason, type OpenFailed, reasonOf } from '../../shared/errors.js';
-import type { ChannelNews, ForwardNews } from '../../shared/events.js';
-import type { Identity, Peer } from '../../shared/identity.js';
+import { type OpenFailed, reasonOf } from '../../shared/errors.js';
+import type { BindAddress, Identity } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
-import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
+import { DISCONNECT, MSG, message, WireReader } from '../../shared/protocol.js';
 import type { Channel } from '../channel/channel.js';
-import type { Purses } from '../channel/purse.js';
 import { ChannelTable, type PeerSide } from '../channel/table.js';
 import { MAX_PACKET_BYTES } from '../channel/window.js';
-import type { DirectPolicy } from '../forward/direct.js';
-import type { RelayTimeouts } from '../forward/relay.js';
-import { type Inbound, type Leases, type ListenPolicy, RemoteForwards } from '../forward/remote.js';
-import type { Resolver } from '../forward/resolve.js';
+import { type Inbound, RemoteForwards } from '../forward/remote.js';
 import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
-import type { MemoryAccount } from '../memory.js';
-import type { Buffers, ReadLease } from '../transport/buffers.js';
+import type { ReadLease } from '../transport/buffers.js';
 import { GlobalRequests } from './global_requests.js';
-import { Liveness, type LivenessLimits } from './liveness.js';
+import { Liveness } from './liveness.js';
 import { kindOfBind, nameOfBind, storyOfForwarded } from './names.js';
 import { InboundOpens } from './opens.js';
-import { type OpenBudget, PeerOpens, type SessionPolicy } from './peer_opens.js';
+import { PeerOpens } from './peer_opens.js';
 import { Refusals } from './refusals.js';
-
-/** What the connection needs of the transport below it. */
-export interface ConnectionTransport {
-  readonly writable: boolean;
-  readonly queuedBytes: number;
-  readonly writeProgress: number;
-  send(payload: Uint8Array): void;
-  sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void;
-  sendUnimplemented(): void;
-  rekeyIfDue(): void;
-  disconnect(reason: DisconnectReason, text: string, closeReason: CloseReason, detail?: string): void;
-  abort(reason: CloseReason): void;
-}
-
-export interface ConnectionLimits extends RelayTimeouts, LivenessLimits {
-  readonly maxChannels: number;
-  readonly maxForwards: number;
-  /** Of each forward, at a time. */
-  readonly maxInbound: number;
-  /** Of each forward; 0 = no limit. */
-  readonly inboundPerSecond: number;
-  readonly memoryBytes: number;
-  readonly connectMs: number;
-}
-
-export interface ConnectionOptions {
-  readonly transport: ConnectionTransport;
-  readonly identity: Identity;
-  readonly peer: Peer;
-  readonly policy: DirectPolicy & ListenPolicy & SessionPolicy;
-  readonly leases: Leases;
-  readonly resolver: Resolver;
-  readonly openRates: OpenBudget;
-  readonly buffers: Buffers;
-  /** Where this connection's bytes are counted. */
-  readonly account: MemoryAccount;
-  readonly limits: ConnectionLimits;
-  /** Of the user, where bytes per second are limited. */
-  readonly purses?: Purses | null;
-  /** Events of channels and forwards; the server adds the connection's own fields. */
-  readonly onEvent: (event: ChannelNews | ForwardNews) => void;
-  /** Monotonic milliseconds. */
-  now(): number;
-}
+import type { ConnectionOptions, ConnectionTransport, Withdrawn } from './surroundings.js';
 
 /** Messages of unknown types that are answered with UNIMPLEMENTED before the peer is taken for a fuzzer. */
 const MAX_UNIMPLEMENTED = 32;
@@ -82,6 +33,10 @@ export class Connection {
   readonly #refusals: Refusals;
   readonly #opens: PeerOpens;
   readonly #liveness: Liveness;
+  readonly #identity: Identity;
+  readonly #live = new Set<Tunnel>();
+  /** Connections that wait for the peer's answer to their open. */
+  readonly #arriving = new Set<Inbound>();
   readonly #ending = new Ending();
   #draining = false;
   #unimplemented = 0;
@@ -90,11 +45,13 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     const { transport, limits } = options;
     this.#transport = transport;
+    this.#identity = options.identity;
     const tunnels: TunnelOptions = {
       buffers: options.buffers,
       timeouts: limits,
       onEvent: options.onEvent,
       nextChannel: () => ++this.#lastChannel,
+      live: this.#live,
       now: options.now,
     };
     this.#channels = new ChannelTable(transport, {
@@ -130,7 +87,7 @@ export class Connection {
       maxInbound: limits.maxInbound,
       inboundPerSecond: limits.inboundPerSecond,
       ending: this.#ending,
-      makeTunnel: (bind, onEnd) => new Tunnel(storyOfForwarded(bind), tunnels, onEnd),
+      makeTunnel: (bind, onEnd) => new Tunnel({ kind: 'bind', bind }, storyOfForwarded(bind), tunnels, onEnd),
       onReleased: (bind, reason, traffic) =>
         options.onEvent({
           event: 'forward.released',
@@ -179,11 +136,26 @@ export class Connection {
     return this.#liveness.probe(timeoutMs);
   }
 
-  /** Refuses what is new; what runs goes on. */
+  /** Refuses what is new; what runs goes on, and the peer is told why that will end. */
   drain(): void {
+    if (!this.#draining && this.#channels.size > 0) this.#transport.send(GOING_AWAY);
     this.#draining = true;
     this.#opens.drain();
     this.#requests.drain();
+  }
+
+  /** The config has changed: ends tunnels and forwards that it no longer permits; the rest goes on. */
+  review(taken: Withdrawn): void {
+    const isGone = (bind: BindAddress): boolean => taken.bind(this.#identity, bind);
+    this.#opens.review();
+    this.#forwards.review(isGone);
+    for (const { bind, socket } of this.#arriving) if (isGone(bind)) socket.destroy();
+    for (const tunnel of [...this.#live]) {
+      const { right } = tunnel;
+      const gone =
+        right.kind === 'bind' ? isGone(right.bind) : taken.open(this.#identity, right.destination, tunnel.farAddress);
+      if (gone) tunnel.withdraw();
+    }
   }
 
   onWritable(): void {
@@ -284,17 +256,20 @@ export class Connection {
 
   // --- forwarded channels: RFC 4254 §7.2 ---------------------------------------------------------------------------
 
-  #openInbound({ bind, originator, tunnel, socket }: Inbound): void {
+  #openInbound(inbound: Inbound): void {
+    const { bind, originator, tunnel, socket } = inbound;
     socket.on('error', ignore); // until the relay listens
     const refuse = (reason: OpenFailed | 'DRAINING'): void => {
       socket.destroy();
       this.#refusals.tell({ event: 'channel.refused', ...storyOfForwarded(bind), reason });
     };
+    if (this.#draining) return refuse('DRAINING');
     const settle = (channel: Channel | null, why?: OpenFailed): void => {
+      this.#arriving.delete(inbound);
       if (channel === null) refuse(why ?? 'PEER_REFUSED');
       else tunnel.start(channel, socket);
     };
-    if (this.#draining) return refuse('DRAINING');
+    this.#arriving.add(inbound);
     // The address exactly as it was asked for: OpenSSH finds its forward by it.
     if (bind.kind === 'tcp')
       this.#inbound.open('forwarded-tcpip', [bind.host, bind.port, originator.host, originator.port], settle);
@@ -323,4 +298,6 @@ export class Connection {
 
 function ignore(): void {}
 
+/** RFC 4253 §11.3, to be displayed. There is no message that would make a client come again elsewhere. */
+const GOING_AWAY = message(MSG.DEBUG, true, 'server is shutting down', '');
 const KEEPALIVE = message(MSG.GLOBAL_REQUEST, 'keepalive@openssh.com', true);

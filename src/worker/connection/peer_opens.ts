@@ -1,6 +1,8 @@
 /** PEER OPENS: the channels that the peer opens (RFC 4254 §5.1): sessions, and tunnels to where the policy lets it.
  *  Owns what may still be opened: nothing new in a drain, no session after no-more-sessions@openssh.com. Every open is confirmed
  *  or refused; whatever is under way when the connection ends is undone. */
+
+import { parseAddress } from '../../shared/address.js';
 import type { Ends } from '../../shared/ending.js';
 import { REFUSALS, type RefusalCode } from '../../shared/errors.js';
 import type { ChannelKind, RefusalNews } from '../../shared/events.js';
@@ -55,6 +57,8 @@ export class PeerOpens {
   readonly #sessions: SessionOptions;
   #noMoreSessions = false;
   #draining = false;
+  /** Changes of the config since the login. */
+  #reviews = 0;
 
   constructor(options: PeerOpensOptions) {
     this.#options = options;
@@ -69,6 +73,10 @@ export class PeerOpens {
 
   drain(): void {
     this.#draining = true;
+  }
+  /** The config has changed: what is under way is asked about once more. */
+  review(): void {
+    this.#reviews++;
   }
   noMoreSessions(): void {
     this.#noMoreSessions = true;
@@ -124,7 +132,8 @@ export class PeerOpens {
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
     const reservation = this.#reserve();
     if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, story);
-    const tunnel = new Tunnel(story, tunnels);
+    const tunnel = new Tunnel({ kind: 'open', destination }, story, tunnels);
+    const reviews = this.#reviews;
     const outcome = await openDirect(origin, destination, {
       policy,
       resolver,
@@ -140,6 +149,11 @@ export class PeerOpens {
       if (isUnreachable(outcome.code)) this.#options.rates.failed();
       return this.#refuse(peer.id, outcome.code, story, outcome.detail);
     }
+    if (reviews !== this.#reviews && !this.#stillMay(destination, outcome)) {
+      discard(outcome);
+      channels.cancel(reservation);
+      return this.#refuse(peer.id, 'POLICY_DENIED', story);
+    }
     const confirmedMs = this.#confirm(peer.id, reservation);
     // The confirmation itself may have been one message too many for a peer that does not read.
     if (ending.hasEnded) return discard(outcome);
@@ -152,6 +166,15 @@ export class PeerOpens {
       buffers: tunnels.buffers,
       onEnd: (end, detail) => record.closed(end, detail),
     });
+  }
+
+  /** Permitted when it was asked for, which was before the config changed. */
+  #stillMay(destination: Destination, outcome: DirectOutcome): boolean {
+    const { policy } = this.#options;
+    if (!outcome.ok || !('socket' in outcome)) return true; // the hooks' own
+    if (destination.kind === 'unix') return policy.checkDialPath(destination.path).allow;
+    const address = parseAddress(outcome.socket.remoteAddress ?? '');
+    return address === null || policy.checkDial(destination, address).allow; // null: it has hung up
   }
 
   #reserve(): Reservation | RefusalCode {

@@ -237,6 +237,16 @@ export class Relay implements ChannelUser {
     this.#socket?.setTimeout(this.#socket.timeout ?? 0);
   }
 
+  /** Ends it from outside, for good: neither end may take what it has for the whole, so the target gets a reset and the peer
+   *  a CLOSE without an EOF. */
+  cut(end: RelayEnd): void {
+    const socket = this.#socket;
+    if (socket === null || this.#ended) return;
+    this.onReadEnd();
+    if (socket.remoteAddress !== undefined) socket.resetAndDestroy();
+    this.#finish(end);
+  }
+
   #onSocketClosed(): void {
     this.#writes?.unpin();
     this.#finish(this.#targetEnded && this.#peerEnded && !this.#targetFailed ? 'COMPLETE' : 'TARGET_ERROR');

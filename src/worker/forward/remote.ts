@@ -91,6 +91,8 @@ export class RemoteForwards {
   /** By what the peer asked for (RFC 4254 §7.1: the cancel names the same address and port). */
   readonly #forwards = new Map<string, Forward>();
   #pending = 0;
+  /** Changes of the config since the login. */
+  #reviews = 0;
 
   constructor(options: RemoteOptions) {
     this.#options = options;
@@ -109,13 +111,43 @@ export class RemoteForwards {
     if (this.#forwards.has(keyOf(bind))) return refused('PORT_TAKEN');
     if (!isBindable(bind)) return refused('BAD_ADDRESS');
     this.#pending++;
+    const reviews = this.#reviews;
     try {
       const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
       if (!verdict.allow) return refused(verdict.code, verdict.detail);
-      return bind.kind === 'tcp' ? await this.#requestTcp(bind.host, bind.port) : await this.#requestUnix(bind.path);
+      const outcome =
+        bind.kind === 'tcp' ? await this.#requestTcp(bind.host, bind.port) : await this.#requestUnix(bind.path);
+      return outcome.ok && reviews !== this.#reviews ? await this.#askAgain(bind, outcome) : outcome;
     } finally {
       this.#pending--;
     }
+  }
+
+  /** The config has changed: ends the forwards that it no longer permits. A peer cannot be told that (RFC 4254 §7.1 knows no
+   *  message for it); its port is free. */
+  review(isGone: (bind: BindAddress) => boolean): void {
+    this.#reviews++;
+    for (const [id, forward] of [...this.#forwards]) {
+      if (!isGone(forward.bind)) continue;
+      this.#forwards.delete(id);
+      this.#end(forward, 'RIGHTS_WITHDRAWN');
+    }
+  }
+
+  /** Bound just now, on the word of a config that changed meanwhile. */
+  async #askAgain(asked: BindAddress, outcome: ForwardOutcome & { readonly ok: true }): Promise<ForwardOutcome> {
+    const bind = asked.kind === 'tcp' ? { ...asked, port: outcome.port } : asked;
+    for (let reviews = -1; reviews !== this.#reviews; ) {
+      reviews = this.#reviews;
+      const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
+      const forward = this.#forwards.get(keyOf(bind));
+      if (forward === undefined) return refused('POLICY_DENIED'); // a review has ended it, or the connection has
+      if (verdict.allow) continue;
+      this.#forwards.delete(keyOf(bind));
+      this.#free(forward);
+      return refused(verdict.code, verdict.detail);
+    }
+    return outcome;
   }
 
   /** @returns false when this connection has no such forward. Connections that came through it go on. */

@@ -2,6 +2,7 @@ import { hashSync, parseOptions, verifySync } from '@node-rs/argon2';
 import t from 'tap';
 import type { UserConfig } from '../../../src/shared/config.js';
 import { Directory } from '../../../src/worker/auth/directory.js';
+import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import type { PasswordVerdict } from '../../../src/worker/pool/task.js';
 import { ed25519, KNOWN, rsa } from './keys.js';
 
@@ -108,4 +109,19 @@ t.test('keys: exactly the blobs that stand under this user', async (t) => {
   t.equal(directory.checkKey('alice', Buffer.alloc(0)), null);
   t.equal(directory.user('alice')?.name, 'alice');
   t.equal(directory.user('toString'), undefined);
+});
+
+t.test('what stands behind a step of a login: the key, the hash, or nothing', async (t) => {
+  const [key, other] = [ed25519(), ed25519()];
+  const hash = hashSync('secret', CHEAP);
+  const lines = [key].map(({ blob }) => `ssh-ed25519 ${blob.toString('base64')}`);
+  const { directory } = directoryOf(user('bob', { password: hash, keys: lines }), user('__proto__'));
+  const [known, unknown] = [fingerprint(key.blob), fingerprint(other.blob)];
+  t.equal(directory.behind({ username: 'bob', method: 'publickey', fingerprint: known }), known);
+  t.equal(directory.behind({ username: 'bob', method: 'publickey', fingerprint: unknown }), null);
+  for (const method of ['password', 'keyboard-interactive'] as const) {
+    t.equal(directory.behind({ username: 'bob', method }), hash);
+    t.equal(directory.behind({ username: '__proto__', method }), null);
+    t.equal(directory.behind({ username: 'constructor', method }), null);
+  }
 });

@@ -2,7 +2,8 @@ import { EventEmitter, once } from 'node:events';
 import t from 'tap';
 import type { AuthChain, AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/identity.js';
 import { concatFields, DISCONNECT, MSG, message, type WireField, WireReader } from '../../../src/shared/protocol.js';
-import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
+import type { AuthHooks, LoginStep } from '../../../src/worker/auth/hooks.js';
+import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from '../../../src/worker/auth/userauth.js';
 import { ecdsa, ed25519, rsa, type TestKey } from './keys.js';
 
@@ -23,6 +24,7 @@ class Client {
   readonly soFars: (Identity | null)[] = [];
   readonly steps: AuthStep[] = [];
   login: { identity: Identity; method: string; fingerprint: string | undefined } | null = null;
+  loginSteps: readonly LoginStep[] = [];
   readonly ends: string[] = [];
   readonly auth: UserAuth;
   readonly #events = new EventEmitter();
@@ -62,8 +64,9 @@ class Client {
         this.#events.once('deadline', callback);
         return () => this.#events.off('deadline', callback);
       },
-      onSuccess: (identity, method, fingerprint) => {
+      onSuccess: (identity, method, fingerprint, steps) => {
         this.login = { identity, method, fingerprint };
+        this.loginSteps = steps;
       },
       onPartial: (step) => {
         this.steps.push(step);
@@ -759,4 +762,29 @@ t.test("a fault in the owner's callback ends the connection", async (t) => {
     t.strictSame(texts, [`${DISCONNECT.BY_APPLICATION} internal error`], at);
     t.strictSame(ends, ['INTERNAL_ERROR no room'], at);
   }
+});
+
+t.test('what a login stands on is known while a hook is asked, and after it has succeeded', async (t) => {
+  const gates: ((answer: boolean) => void)[] = [];
+  const client = await Client.ready({
+    getAllowedAuths: () => ['publickey,password', 'password'],
+    checkAuthPassword: () => new Promise((resolve) => gates.push(resolve)),
+  });
+  t.same(client.auth.steps, []);
+  const byKey = { username: 'bob', method: 'publickey', fingerprint: fingerprint(KEY.blob) };
+  await client.ask(none());
+  t.same(client.auth.steps, [], 'nothing was claimed');
+  await client.ask(signed({ key: KEY }));
+  t.same(client.auth.steps, [byKey]);
+  client.auth.onMessage(password('secret'));
+  while (gates.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  t.same(client.auth.steps, [byKey, { username: 'bob', method: 'password' }], 'the one that is being checked as well');
+  gates[0]?.(false);
+  await client.answers(1);
+  t.same(client.auth.steps, [byKey], 'a refused one is forgotten');
+  client.auth.onMessage(password('secret'));
+  while (gates.length === 1) await new Promise((resolve) => setImmediate(resolve));
+  gates[1]?.(true);
+  await client.answers(1);
+  t.same(client.loginSteps, [byKey, { username: 'bob', method: 'password' }]);
 });

@@ -64,6 +64,7 @@ function make(
     },
     makeTunnel: (bind, onEnd) =>
       new Tunnel(
+        { kind: 'bind', bind },
         { kind: 'forwarded-tcpip', destination: nameOf(bind) },
         {
           buffers: new Buffers(),
@@ -71,6 +72,7 @@ function make(
           onEvent() {},
           nextChannel: () => 1,
           now: () => time.nowMs,
+          live: new Set(),
         },
         onEnd,
       ),

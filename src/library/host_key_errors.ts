@@ -1,0 +1,62 @@
+/** HOST KEY ERRORS: what is wrong with the host keys that a config names, each with its place in the file.
+ *  Owns nothing. For `check` and for a reload, which must not find it out halfway. */
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
+import type { Config } from '../shared/config.js';
+import type { ConfigIssue } from '../shared/config_file.js';
+import { type Entry, type Located, type Place, readYaml } from '../shared/config_source.js';
+import { reasonOf } from '../shared/errors.js';
+import { parseHostKeys } from '../worker/transport/host_key.js';
+import { loadSsh2 } from '../worker/transport/ssh2.js';
+import { readTextFile } from './load_config.js';
+
+/** Read as the start reads them and parsed as a worker does: those that are named, or those that stateDir holds by now. */
+export async function hostKeyErrors(file: string, config: Config): Promise<readonly ConfigIssue[]> {
+  const blocked = blockedBy(config.stateDir);
+  if (blocked !== null)
+    return [{ file, at: null, key: 'stateDir', message: `${blocked} is a file, allowed: a path of folders` }];
+  const issues: ConfigIssue[] = [];
+  const inStateDir = config.hostKeys.length === 0;
+  const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
+  for (const [index, path] of paths.entries()) {
+    try {
+      parseHostKeys(loadSsh2(), await loadHostKeys([path], config.stateDir));
+    } catch (thrown) {
+      const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
+      const place = inStateDir ? { at: null, key: 'stateDir' } : hostKeyPlace(file, index);
+      issues.push({ file, ...place, message });
+    }
+  }
+  return issues;
+}
+
+/** The first part of a path that is there and no folder. */
+function blockedBy(path: string): string | null {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return statSync(at).isDirectory() ? null : at;
+    } catch {
+      if (at === dirname(at)) return null; // nothing that can be seen is in the way
+    }
+  }
+}
+
+function hostKeyPlace(file: string, index: number): { readonly at: Place; readonly key: string } {
+  const at = placeOf(file, ({ name, value }) =>
+    name === 'hostKeys' && value.type === 'list' ? value.items[index] : undefined,
+  );
+  return { at, key: `hostKeys[${index}]` };
+}
+
+/** Read once more: the Config has no places, and a good one needs none. */
+export function placeOf(file: string, find: (entry: Entry) => Located | undefined): Place {
+  const text = readTextFile(file);
+  const source = text.ok ? readYaml(text.value) : undefined;
+  if (source?.ok !== true || source.root.type !== 'map') return null;
+  for (const entry of source.root.entries) {
+    const found = find(entry);
+    if (found !== undefined) return found.at;
+  }
+  return null;
+}

@@ -1,0 +1,26 @@
+/** READING: the settings of a running server, read again: config, keys, host keys. What `check` would complain of is found here,
+ *  but for the handler's module: that is for a new worker to load.
+ *  Owns nothing. */
+import { pathToFileURL } from 'node:url';
+import { loadHostKeys } from '../master/host_keys.js';
+import type { Reading } from '../master/settings.js';
+import { formatIssue } from '../shared/config_file.js';
+import { TunnelError } from '../shared/errors.js';
+import { hostKeyErrors } from './host_key_errors.js';
+import type { Loaded } from './load_config.js';
+
+/** @param name of the config, in lines about its host keys */
+export async function readAgain(loaded: Loaded, name: string): Promise<Reading> {
+  const { config, errors, warnings, options } = loaded;
+  if (config === null) return { ok: false, reason: 'CONFIG_INVALID', errors };
+  const wrong = await hostKeyErrors(name, config);
+  if (wrong.length > 0) return { ok: false, reason: 'HOST_KEY_INVALID', errors: wrong.map(formatIssue) };
+  try {
+    const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir);
+    const handler = config.handler === null ? null : { url: pathToFileURL(config.handler).href, options };
+    return { ok: true, warnings, settings: { config, hostKeys, handler, written: options } };
+  } catch (thrown) {
+    if (!(thrown instanceof TunnelError)) throw thrown;
+    return { ok: false, reason: thrown.code, errors: [thrown.message] };
+  }
+}

@@ -1,0 +1,28 @@
+/** LOST WORKER: what a dead worker cannot say any more: the end of its connections and of their forwards.
+ *  Owns nothing. */
+import { formatHostPort } from '../shared/address.js';
+import type { EventSink } from '../shared/events.js';
+import { safeText } from '../shared/log.js';
+import { removeStaleSocket } from '../shared/stale_socket.js';
+import type { Freed } from './ledger.js';
+import { peerText } from './listener.js';
+
+/** @param event where it is told */
+export function tellLost({ connection, leases }: Freed, nowMs: number, event: EventSink): void {
+  const common = {
+    conn: connection.id,
+    peer: peerText(connection.peer),
+    ...(connection.user === null ? {} : { user: connection.user }),
+    reason: 'WORKER_LOST' as const,
+  };
+  for (const { target, user } of leases) {
+    // A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already.
+    if (target.kind === 'unix') removeStaleSocket(target.path).catch(nothing);
+    const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
+    const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
+    event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });
+  }
+  event({ ...common, event: 'connection.closed', durationMs: Math.round(nowMs - connection.sinceMs) });
+}
+
+function nothing(): void {}

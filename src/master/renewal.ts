@@ -1,0 +1,122 @@
+/** RENEWAL: other settings and other workers for a server that runs.
+ *  Owns the settings in force. Promises that a change of them is whole or does not happen, and that there are never fewer
+ *  ready workers than before. */
+import type { Config } from '../shared/config.js';
+import { reasonOf, TunnelError } from '../shared/errors.js';
+import type { ListenerAddress, StartMessage, WorkerSettings } from '../shared/ipc.js';
+import type { Log } from './event_log.js';
+import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
+import { cannotChange, type Settings } from './settings.js';
+import type { Supervisor } from './supervisor.js';
+
+export interface RenewalRooms {
+  readonly supervisor: Supervisor;
+  readonly log: Log;
+  /** undefined while the server does not listen yet, and when it ends. */
+  listeners(): ServerListeners | undefined;
+  /** For workers that outlive their primary; see StartMessage. */
+  control(): string | null;
+  listenerOptions(settings: Settings): ListenerOptions;
+  /** This config is in force; the server listens on all of these, and since just now on the fresh ones. */
+  changed(config: Config, all: readonly ListenerAddress[], fresh: readonly ListenerAddress[]): void;
+}
+
+export class Renewal {
+  readonly #rooms: RenewalRooms;
+  #settings: Settings;
+
+  constructor(settings: Settings, rooms: RenewalRooms) {
+    this.#settings = settings;
+    this.#rooms = rooms;
+  }
+
+  /** In force: those of the start, or of the last reload. */
+  get settings(): Settings {
+    return this.#settings;
+  }
+
+  startMessage(worker: number): StartMessage {
+    return this.#startMessage(worker, this.#settings, this.#rooms.listeners()?.addresses ?? []);
+  }
+
+  /** Every worker serves whoever comes by the new settings, and ends what they take away from those who are there. A handler's
+   *  code cannot change in a running process: there, a first new worker shows whether it starts, and the other workers are
+   *  replaced after it.
+   *  @param inForce called in that moment
+   *  @throws TunnelError CONFIG_INVALID, LISTEN_FAILED, HANDLER_INVALID, WORKER_START_FAILED; then all is as it was */
+  async reload(next: Settings, inForce: () => void): Promise<void> {
+    const { supervisor, log, listenerOptions, changed } = this.#rooms;
+    const wrong = cannotChange(this.#settings.config, next.config);
+    if (wrong.length > 0) throw new TunnelError('CONFIG_INVALID', wrong.join('\n'));
+    const listeners = this.#listeners();
+    const before = listeners.addresses;
+    const change = await changeListeners(listeners, listenerOptions(next));
+    const { retireMs } = next.config.timeouts;
+    const old = this.#serving();
+    const byModule = this.#settings.handler !== null || next.handler !== null;
+    try {
+      if (byModule && old[0] !== undefined)
+        await supervisor.succeed(old[0], retireMs, (worker) => this.#startMessage(worker, next, change.addresses));
+      this.#listeners();
+    } catch (error) {
+      await change.drop();
+      throw error;
+    }
+    // Nothing fails from here on.
+    change.keep();
+    this.#settings = next;
+    log.configure(next.config.log);
+    const own = listeners.addresses;
+    changed(
+      next.config,
+      own,
+      own.filter((address) => !before.includes(address)),
+    );
+    supervisor.tellAll({ type: 'reload', ...this.#workerSettings(next, own), written: next.written });
+    supervisor.resize(next.config.workers, retireMs);
+    inForce();
+    if (byModule) await this.#replace(old.slice(1));
+  }
+
+  /** Replaces the workers one by one: each serves until its successor is ready, then until its last connection has ended. The
+   *  first successor that does not start ends it, and the workers that are left stay. Never rejects. */
+  replaceWorkers(): Promise<void> {
+    return this.#replace(this.#serving());
+  }
+
+  async #replace(old: readonly number[]): Promise<void> {
+    const { supervisor, log, listeners } = this.#rooms;
+    if (old.length === 0) return;
+    log.info(`replacing ${old.length} workers, one by one`);
+    try {
+      for (const worker of old) await supervisor.succeed(worker, this.#settings.config.timeouts.retireMs);
+    } catch (error) {
+      if (listeners() === undefined) return; // the server ends
+      log.error(`the replacement of the workers has stopped, and those that are left stay: ${reasonOf(error)}`);
+      return;
+    }
+    log.info('the workers are replaced; the old ones end with their last connections');
+  }
+
+  /** @throws TunnelError CONFIG_INVALID while the server ends */
+  #listeners(): ServerListeners {
+    const listeners = this.#rooms.listeners();
+    if (listeners === undefined) throw new TunnelError('CONFIG_INVALID', 'the server is ending: nothing is changed');
+    return listeners;
+  }
+
+  /** Workers that serve, or soon will. */
+  #serving(): readonly number[] {
+    const serving = this.#rooms.supervisor.workers().filter(({ state }) => state === 'ready' || state === 'starting');
+    return serving.map(({ id }) => id);
+  }
+
+  #startMessage(workerId: number, settings: Settings, own: readonly ListenerAddress[]): StartMessage {
+    const control = this.#rooms.control();
+    return { type: 'start', ...this.#workerSettings(settings, own), workerId, control, handler: settings.handler };
+  }
+
+  #workerSettings({ config, hostKeys }: Settings, ownListeners: readonly ListenerAddress[]): WorkerSettings {
+    return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
+  }
+}
