@@ -1,11 +1,11 @@
-/** BEFORE LOGIN: what a stranger may say, and that anything else ends his connection and no other (RFC 4253, RFC 4252 §6).
- *  In one process with the server, so that an exception of its own fails the test. */
+/** BEFORE LOGIN: how a stranger may present himself (RFC 4253 §4.2), and how long he may stay. What he may say behind that is
+ *  looked at in hostile/A05 to A08 and A14. In one process with the server, so that an exception of its own fails the test. */
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { MSG, message } from '../../src/shared/protocol.js';
+import { MSG } from '../../src/shared/protocol.js';
 import { DEADLINE_MS, within } from '../support/deadline.js';
 import { type EndpointUnderTest, PASSWORD, startEndpoint } from '../support/endpoint_under_test.js';
-import { directOpen, passwordRequest, rawClient } from '../support/raw_client.js';
+import { rawClient } from '../support/raw_client.js';
 
 /** Everything that comes until the server ends the connection. */
 async function heard(socket: Socket): Promise<string> {
@@ -78,113 +78,6 @@ t.test('RFC 4253 §4.2: the identification', async (t) => {
     client.socket.cork();
     client.socket.once('connect', () => process.nextTick(() => client.socket.uncork()));
     await t.resolves(client.login('alice', { password: PASSWORD }));
-  });
-});
-
-t.test('RFC 4252 §6: a message of the connection protocol ends a connection that is not logged in', async (t) => {
-  const server = await startEndpoint(t);
-  const bystander = await server.login(t);
-
-  const messages: ReadonlyArray<readonly [name: string, payload: Buffer]> = [
-    ['a global request', message(MSG.GLOBAL_REQUEST, 'tcpip-forward', true, 'localhost', 0)],
-    ['a session', message(MSG.CHANNEL_OPEN, 'session', 0, 1000, 1000)],
-    ['a direct-tcpip', directOpen(22)],
-    ['channel data', message(MSG.CHANNEL_DATA, 0, 'exec')],
-    ['a channel request (CVE-2025-32433)', message(MSG.CHANNEL_REQUEST, 0, 'exec', true, 'id')],
-    ['USERAUTH_SUCCESS (CVE-2018-10933)', message(MSG.USERAUTH_SUCCESS)],
-    ['USERAUTH_FAILURE', message(MSG.USERAUTH_FAILURE, 'password', false)],
-    ['message 60', message(60, 'ssh-ed25519', Buffer.alloc(51))],
-    ['message 60, empty', message(60)],
-    ['INFO_RESPONSE to no question', message(61, 1, 'password')],
-    ['INFO_RESPONSE, cut short', Buffer.from([61, 0])],
-    ['message 63', message(63, 'token')],
-    ['message 79', message(79)],
-    ['message 255', message(255)],
-    ['a second NEWKEYS', message(MSG.NEWKEYS)],
-    ['a KEXDH_INIT', message(30, Buffer.alloc(32, 9))],
-    ['SERVICE_REQUEST, cut short', Buffer.from([5, 0, 0, 0, 9, 1])],
-    ['SERVICE_REQUEST for the connection', message(MSG.SERVICE_REQUEST, 'ssh-connection')],
-    ['USERAUTH_REQUEST, cut short', Buffer.from([50, 0, 0, 0, 9, 1])],
-  ];
-  for (const [name, payload] of messages) {
-    await t.test(name, async (t) => {
-      const fresh = await server.keyed(t);
-      fresh.send(payload);
-      t.match(await fresh.ended, { reason: Number }, 'before the service request');
-
-      const asked = await server.keyed(t);
-      asked.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
-      await asked.take(MSG.SERVICE_ACCEPT);
-      asked.send(payload);
-      t.match(await asked.ended, { reason: Number }, 'after it');
-    });
-  }
-  await t.test('messages that are sent ahead of the answer to a login', async (t) => {
-    const client = await server.keyed(t);
-    client.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
-    client.send(passwordRequest('alice', 'wrong'));
-    client.send(directOpen(22));
-    t.match(await client.ended, { reason: 2 });
-  });
-  await t.resolves(bystander.roundTrip(), 'and nobody else noticed');
-});
-
-t.test('RFC 4253 §7: key exchange', async (t) => {
-  const server = await startEndpoint(t);
-
-  await t.test('a second one before login ends the connection', async (t) => {
-    const client = await server.keyed(t);
-    client.rekey().catch(() => {});
-    t.match(await client.ended, { reason: 2, text: 'too early to re-key' });
-  });
-
-  await t.test('CVE-2023-48795: chacha20-poly1305 without strict key exchange is not served, AES-GCM is', async (t) => {
-    const exposed = rawClient(t, server, { cipher: 'chacha20-poly1305@openssh.com', strict: false });
-    t.match(await exposed.ended, { reason: 3, text: 'chacha20-poly1305 needs strict key exchange' });
-    const safe = await server.login(t, { cipher: 'aes128-gcm@openssh.com', strict: false });
-    await t.resolves(safe.roundTrip());
-  });
-
-  for (const cipher of ['none', '3des-cbc', 'aes128-cbc', 'arcfour'])
-    await t.test(`${cipher} is not to be had`, async (t) => {
-      const client = rawClient(t, server, { cipher });
-      await t.rejects(client.ready);
-      t.match(await server.primary.wait('connection.closed', ({ reason }) => reason === 'KEX_FAILED'), {
-        reason: 'KEX_FAILED',
-      });
-    });
-
-  const packets: ReadonlyArray<readonly [name: string, packet: Buffer]> = [
-    ['length 0', Buffer.alloc(32)],
-    ['length 2^31', Buffer.concat([Buffer.from([0x80, 0, 0, 0]), Buffer.alloc(32)])],
-    ['length 2^32-1', Buffer.alloc(32, 0xff)],
-    ['length 35008', Buffer.concat([Buffer.from([0, 0, 0x88, 0xc0]), Buffer.alloc(32)])],
-    ['padding longer than the packet', Buffer.concat([Buffer.from([0, 0, 0, 12, 255]), Buffer.alloc(11)])],
-    ['a KEXINIT of nothing', Buffer.concat([Buffer.from([0, 0, 0, 12, 10, 20]), Buffer.alloc(10)])],
-    ['a KEXDH_INIT first', Buffer.concat([Buffer.from([0, 0, 0, 12, 10, 30]), Buffer.alloc(10)])],
-    ['NEWKEYS first', Buffer.concat([Buffer.from([0, 0, 0, 12, 10, 21]), Buffer.alloc(10)])],
-    ['a service request first', Buffer.concat([Buffer.from([0, 0, 0, 12, 10, 5]), Buffer.alloc(10)])],
-  ];
-  for (const [name, packet] of packets)
-    await t.test(`a first packet of ${name} ends the connection`, async (t) => {
-      const socket = plain(t, server);
-      socket.write('SSH-2.0-Client\r\n');
-      socket.write(packet);
-      t.match(await heard(socket), /^SSH-2\.0-Sallyport\r\n/);
-    });
-
-  await t.test('a byte that is changed on the way is noticed, with each kind of cipher', async (t) => {
-    for (const cipher of ['aes128-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr']) {
-      const client = await server.keyed(t, { cipher });
-      const write = client.socket.write.bind(client.socket);
-      client.socket.write = (bytes: string | Uint8Array) => {
-        const spoilt = Buffer.from(bytes);
-        spoilt.writeUInt8(spoilt.readUInt8(spoilt.length - 20) ^ 1, spoilt.length - 20);
-        return write(spoilt);
-      };
-      client.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
-      t.match(await client.ended, { reason: 2, text: 'protocol error' }, cipher);
-    }
   });
 });
 

@@ -3,7 +3,6 @@
  *  Owns the listener and the endpoint until the test ends. */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { Test } from 'tap';
 import { TunnelServer } from '../../src/library/tunnel_server.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import type { AuditEvent, EventName } from '../../src/shared/events.js';
@@ -13,7 +12,7 @@ import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import { type EventOf, isNamed } from './named_event.js';
-import { type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
+import { type Owner, type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
 import type { SshEndpoint } from './server.js';
 import { freePort } from './targets.js';
 import { testConfig } from './test_config.js';
@@ -93,13 +92,13 @@ export interface EndpointUnderTest extends SshEndpoint {
   readonly endpoint: Endpoint;
   readonly primary: FakePrimary;
   /** Ends with the test, whatever it left open. */
-  readonly login: (t: Test, options?: RawClientOptions) => Promise<RawClient>;
+  readonly login: (t: Owner, options?: RawClientOptions) => Promise<RawClient>;
   /** Keys agreed, not logged in. */
-  readonly keyed: (t: Test, options?: RawClientOptions) => Promise<RawClient>;
+  readonly keyed: (t: Owner, options?: RawClientOptions) => Promise<RawClient>;
 }
 
 export async function startEndpoint(
-  t: Test,
+  t: Owner,
   options: {
     readonly config?: Readonly<Record<string, unknown>>;
     readonly hooks?: TunnelServer;

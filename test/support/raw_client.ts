@@ -5,7 +5,6 @@ import { createCipheriv } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect, type Socket } from 'node:net';
-import type { Test } from 'tap';
 import { concatFields, MSG, message, WireReader } from '../../src/shared/protocol.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import type { SshEndpoint } from './server.js';
@@ -167,10 +166,12 @@ export class RawClient {
     else this.sendNow(payload);
   }
 
-  /** Sends a payload whatever the state, under the keys in force. */
-  sendNow(payload: Uint8Array): void {
+  /** Sends a payload whatever the state, under the keys in force. `spoil` may write into the packet before it is sealed:
+   *  four bytes of length, one of padding length, the payload, the padding (RFC 4253 §6). */
+  sendNow(payload: Uint8Array, spoil: (packet: Buffer) => void = () => {}): void {
     const packet = this.#protocol._cipher.allocPacket(payload.length);
     packet.set(payload, 5);
+    spoil(packet);
     this.#protocol._cipher.encrypt(packet);
     this.#lastSent = this.#packets++;
   }
@@ -282,8 +283,13 @@ export function passwordRequest(user: string, password: string): Buffer {
   return message(MSG.USERAUTH_REQUEST, user, 'ssh-connection', 'password', false, password);
 }
 
+/** A test, or whoever else cleans up at its end. */
+export interface Owner {
+  teardown(end: () => unknown): unknown;
+}
+
 /** Connects; keys are not agreed yet. */
-export function rawClient(t: Test, endpoint: SshEndpoint, options: RawClientOptions = {}): RawClient {
+export function rawClient(t: Owner, endpoint: SshEndpoint, options: RawClientOptions = {}): RawClient {
   const { from } = options;
   const where = { host: endpoint.host, port: endpoint.port, noDelay: true };
   const socket = connect(from === undefined ? where : { ...where, localAddress: from });

@@ -18,6 +18,8 @@ export interface Login {
 }
 
 export interface UserSettings {
+  /** Lines in place of the key that the harness made. */
+  readonly authorizedKeys?: readonly string[];
   readonly permitOpen?: readonly string[];
   readonly permitListen?: readonly string[];
   readonly limits?: Readonly<Record<string, number | string>>;

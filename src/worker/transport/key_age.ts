@@ -31,6 +31,10 @@ export class KeyAge {
   countBytes(bytes: number): void {
     this.#bytes += bytes;
   }
+  /** Bytes under these keys, both ways; before the first ones, those without keys. */
+  get bytes(): number {
+    return this.#bytes;
+  }
   /** Packets under these keys, both ways. */
   get packets(): number {
     return this.#packets;

@@ -27,6 +27,9 @@ const HELD_OVERHEAD_BYTES = 128;
 const MESSAGES_PER_YIELD = 256;
 /** Both ways, IGNORE and DEBUG among them. A login with a dozen keys takes some sixty. */
 const MAX_PACKETS_BEFORE_LOGIN = 400;
+/** What a peer may say before there are keys. KEXINIT and a guess may take 35 KB each; behind them strict key exchange allows
+ *  nothing else, but without it IGNORE is passed over, for as long as the deadline allows. */
+const MAX_BYTES_BEFORE_KEYS = 128 * 1024;
 /** After `disconnect` the peer gets this long to read it (ssh2 would leave the descriptor open for ever). */
 const LINGER_MS = 2_000;
 
@@ -219,6 +222,10 @@ export class Transport {
     const newBytes = bytes.length - this.#carriedBytes; // the others were counted with the read before
     this.#carriedBytes = 0;
     this.#keyAge.countBytes(newBytes);
+    if (!this.#keyed && this.#keyAge.bytes > MAX_BYTES_BEFORE_KEYS) {
+      this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too much before the keys', 'KEX_FAILED');
+      return true;
+    }
     this.#lease = lease;
     try {
       // The first key exchange keeps slices of what it parsed (the peer's KEXINIT, its public key) until its end.
