@@ -35,8 +35,8 @@ export type Verdict =
 /** For status pages and tests. */
 export interface DoorStatus {
   readonly refused: RefusalLog['counts'];
-  /** Sources with penalties left to run. */
-  readonly penalised: number;
+  /** Sources that have earned penalties lately, whether or not they are refused for them. */
+  readonly suspects: number;
   /** Sources that have logged in. */
   readonly known: number;
 }
@@ -48,9 +48,9 @@ export class Door {
   readonly #refusals: RefusalLog;
   #limits: Config['limits'];
   #sources: SourceRules;
-  /** How fast strangers may begin. What each of them costs until its login is spent by then, and no penalty reaches a
-   *  flood that comes from ever new addresses. */
-  #pace: TokenBucket;
+  /** How fast strangers may begin, and suspects. What each of them costs until its login is spent by then, and no penalty
+   *  reaches a flood that comes from ever new addresses. */
+  #pace: { readonly stranger: TokenBucket; readonly suspect: TokenBucket };
 
   constructor(options: DoorOptions) {
     const { config, clock, event } = options;
@@ -75,7 +75,7 @@ export class Door {
     const { clock, random, maxWaiting } = this.#options;
     const nowMs = clock.nowMs();
     const source = this.#sources.sourceOf(peer.address);
-    const standing = this.#startups.standingOf(source);
+    const standing = this.#startups.standingOf(source, this.#penalties.remembers(source.name, nowMs));
     const state = {
       ...house,
       penalised: !source.exempt && this.#penalties.isRefused(source.name, nowMs),
@@ -84,7 +84,8 @@ export class Door {
     };
     const admission = decide(state, { ...this.#limits, waiting: maxWaiting }, random());
     if (!admission.admit) return this.#refuse(admission.reason, peer, source.name);
-    if (standing === 'stranger' && !this.#pace.take(nowMs)) return this.#refuse('STARTUPS', peer, source.name);
+    if ((standing === 'stranger' || standing === 'suspect') && !this.#pace[standing].take(nowMs))
+      return this.#refuse('STARTUPS', peer, source.name);
     return { admit: true, startup: { source, standing } };
   }
 
@@ -115,7 +116,7 @@ export class Door {
   }
 
   status(): DoorStatus {
-    return { refused: this.#refusals.counts, penalised: this.#penalties.size, known: this.#startups.known };
+    return { refused: this.#refusals.counts, suspects: this.#penalties.size, known: this.#startups.known };
   }
 
   /** Nobody comes any more: what is not in the log yet goes there. */
@@ -128,9 +129,10 @@ export class Door {
     return { admit: false, lastWords: lastWordsFor(reason) };
   }
 
-  #newPace(): TokenBucket {
+  #newPace(): { readonly stranger: TokenBucket; readonly suspect: TokenBucket } {
     const { full } = this.#limits.startups;
-    return new TokenBucket({ burst: full, perSecond: full }, this.#options.clock.nowMs());
+    const bucket = (): TokenBucket => new TokenBucket({ burst: full, perSecond: full }, this.#options.clock.nowMs());
+    return { stranger: bucket(), suspect: bucket() };
   }
 }
 

@@ -12,6 +12,10 @@ export type PenaltyRules = Config['penalties'];
  *  have earned much. */
 export const MAX_SOURCES = 65_536;
 
+/** How long a source is remembered after its penalties have run off: one that comes back every second to earn a little is no
+ *  newcomer each time. */
+export const REMEMBERED_MS = 60_000;
+
 const SECOND_MS = 1_000;
 
 interface Entry {
@@ -34,7 +38,7 @@ export class Penalties {
     this.#maxSources = maxSources;
   }
 
-  /** Sources that have something left to run, or had a moment ago. */
+  /** Sources that are remembered. */
   get size(): number {
     return this.#entries.size;
   }
@@ -42,6 +46,12 @@ export class Penalties {
   /** Penalties to come go by these; those that run are kept. */
   configure(rules: PenaltyRules): void {
     this.#rules = rules;
+  }
+
+  /** Has it earned something within the last minute, or does something still run? */
+  remembers(source: string, nowMs: number): boolean {
+    const { endsMs } = this.#entries.get(source) ?? {};
+    return endsMs !== undefined && endsMs + REMEMBERED_MS > nowMs;
   }
 
   isRefused(source: string, nowMs: number): boolean {
@@ -54,7 +64,7 @@ export class Penalties {
   add(source: string, reason: PenaltyReason, nowMs: number): number | undefined {
     const amountMs = this.#amountMs(reason);
     if (!this.#rules.enabled || amountMs === 0) return undefined;
-    this.#forgetEnded(nowMs);
+    this.#forgetEnded(nowMs - REMEMBERED_MS);
     const { minMs, maxMs } = this.#rules;
     const before = this.#entries.get(source) ?? { endsMs: nowMs, refused: false };
     const runsOn = before.endsMs > nowMs;
@@ -97,9 +107,9 @@ export class Penalties {
     this.#entries.delete(source);
   }
 
-  /** Leaves those that end within this very second: they are asked for their end one by one. */
-  #forgetEnded(nowMs: number): void {
-    const second = Math.floor(nowMs / SECOND_MS);
+  /** Leaves those that ended within this very second: they are asked for their end one by one. */
+  #forgetEnded(beforeMs: number): void {
+    const second = Math.floor(beforeMs / SECOND_MS);
     while (this.#entries.size > 0 && this.#firstSecond < second) {
       for (const source of this.#endings.get(this.#firstSecond) ?? []) this.#entries.delete(source);
       this.#endings.delete(this.#firstSecond);

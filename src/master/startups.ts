@@ -5,8 +5,9 @@
 import type { ConnId } from '../shared/ipc.js';
 import type { Source } from './source.js';
 
-/** `known` has logged in before, while this primary has been running; `exempt` is what the config says. */
-export type Standing = 'exempt' | 'known' | 'stranger';
+/** `exempt` is what the config says; `known` has logged in before, while this primary has been running; `suspect` has another
+ *  start-up under way, or has earned a penalty lately; `stranger` is everybody else. */
+export type Standing = 'exempt' | 'known' | 'suspect' | 'stranger';
 
 export interface Startup {
   readonly source: Source;
@@ -20,7 +21,7 @@ export class Startups {
   readonly #maxKnown: number;
   readonly #underWay = new Map<ConnId, Startup>();
   readonly #bySource = new Map<string, number>();
-  readonly #byStanding = { exempt: 0, known: 0, stranger: 0 };
+  readonly #byStanding: { [standing in Standing]: number } = { exempt: 0, known: 0, suspect: 0, stranger: 0 };
   /** In the order of their last login. */
   readonly #known = new Set<string>();
 
@@ -41,9 +42,11 @@ export class Startups {
     return this.#byStanding[standing];
   }
 
-  standingOf(source: Source): Standing {
+  /** @param earned has it earned a penalty lately? */
+  standingOf(source: Source, earned: boolean): Standing {
     if (source.exempt) return 'exempt';
-    return this.#known.has(source.name) ? 'known' : 'stranger';
+    if (this.#known.has(source.name)) return 'known';
+    return earned || this.ofSource(source) > 0 ? 'suspect' : 'stranger';
   }
 
   begin(id: ConnId, startup: Startup): void {

@@ -78,6 +78,15 @@ t.test('a bounded number of sources: those that end first are forgotten first, t
   );
 });
 
+t.test('a source is remembered for a minute after its penalties have run off', async (t) => {
+  const room = penalties();
+  t.equal(room.remembers(A, START), false);
+  room.add(A, 'NO_AUTH', START);
+  t.equal(room.remembers(A, START + 60_999), true);
+  t.equal(room.remembers(A, START + 61_000), false);
+  t.equal(room.remembers(B, START), false);
+});
+
 t.test('what has run off takes no room', async (t) => {
   const room = penalties();
   for (let index = 0; index < 1_000; index++) room.add(`source ${index}`, 'NO_AUTH', START + index);

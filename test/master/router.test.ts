@@ -104,15 +104,15 @@ t.test("another worker's word on a connection changes nothing", async (t) => {
 t.test('what a connection did until its login counts for its source, when its holder says so', async (t) => {
   const blamed = rooms();
   route(blamed.rooms, 2, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
-  t.match(blamed.door.status(), { penalised: 0 }, 'another worker may not');
+  t.match(blamed.door.status(), { suspects: 0 }, 'another worker may not');
   route(blamed.rooms, 1, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
   route(blamed.rooms, 1, { type: 'closed', id: CONN, penalty: 'AUTH_FAIL' });
-  t.match(blamed.door.status(), { penalised: 1 });
+  t.match(blamed.door.status(), { suspects: 1 });
   t.same(blamed.heard, [{ event: 'source.penalised', source: '192.0.2.1', reason: 'AUTH_FAIL', durationMs: 5_000 }]);
   const welcome = rooms();
   route(welcome.rooms, 1, login);
   route(welcome.rooms, 1, { type: 'closed', id: CONN });
-  t.match(welcome.door.status(), { penalised: 0, known: 1 });
+  t.match(welcome.door.status(), { suspects: 0, known: 1 });
 });
 
 t.test('events are passed on in order, and a loss is told with the worker whose it was', async (t) => {

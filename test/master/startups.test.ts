@@ -25,21 +25,30 @@ t.test('counted by source and by standing, until they end', async (t) => {
 
 t.test('who has logged in is known, and counted as what he was when he came', async (t) => {
   const room = new Startups();
-  t.equal(room.standingOf(A), 'stranger');
-  room.begin(id(1), { source: A, standing: room.standingOf(A) });
+  t.equal(room.standingOf(A, false), 'stranger');
+  room.begin(id(1), { source: A, standing: room.standingOf(A, false) });
   room.know(A);
-  t.equal(room.standingOf(A), 'known');
+  t.equal(room.standingOf(A, false), 'known');
   t.equal(room.ofStanding('stranger'), 1);
   room.end(id(1));
   t.same([room.ofStanding('stranger'), room.ofStanding('known')], [0, 0]);
   room.forget(A);
-  t.equal(room.standingOf(A), 'stranger');
+  t.equal(room.standingOf(A, false), 'stranger');
+});
+
+t.test('a suspect has another start-up under way, or has earned a penalty; who is known is none', async (t) => {
+  const room = new Startups();
+  t.equal(room.standingOf(A, true), 'suspect');
+  room.begin(id(1), { source: A, standing: 'stranger' });
+  t.same([room.standingOf(A, false), room.standingOf(B, false)], ['suspect', 'stranger']);
+  room.know(A);
+  t.equal(room.standingOf(A, true), 'known');
 });
 
 t.test('exempt is exempt, whatever else', async (t) => {
   const room = new Startups();
   room.know(LOCAL);
-  t.same([room.standingOf(LOCAL), room.known], ['exempt', 0]);
+  t.same([room.standingOf(LOCAL, true), room.known], ['exempt', 0]);
 });
 
 t.test('a bounded number is known: who was away longest is forgotten', async (t) => {
@@ -50,7 +59,7 @@ t.test('a bounded number is known: who was away longest is forgotten', async (t)
   room.know(A);
   room.know(c);
   t.same(
-    [A, B, c].map((source) => room.standingOf(source)),
+    [A, B, c].map((source) => room.standingOf(source, false)),
     ['known', 'stranger', 'known'],
   );
   t.equal(room.known, 2);
