@@ -40,7 +40,7 @@ export interface ClientOptions {
 }
 
 const LOGIN_MS = 45_000;
-const KEPT_OUTPUT_CHARS = 4_000;
+const KEPT_OUTPUT_CHARS = 1_000;
 /** Run by the client itself when it has logged in: with `-J`, the client of the first hop says everything else, too. */
 const READY = 'logged in and forwarding';
 const TELL_READY = ['-o', 'PermitLocalCommand=yes', '-o', `LocalCommand=echo ${READY}`] as const;

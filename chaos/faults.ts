@@ -8,7 +8,7 @@ import { flood } from './flood.js';
 import type { LoggedWorker } from './log_book.js';
 import { strangePackets } from './packets.js';
 import { descriptorsOf, openFilesLimit, setOpenFilesLimit, signal } from './processes.js';
-import { cause, clientsOf, end, hit, type Scene } from './scene.js';
+import { type CauseOptions, cause, clientsOf, end, hit, type Scene } from './scene.js';
 
 export interface Fault {
   readonly name: string;
@@ -112,8 +112,10 @@ export const FAULTS: readonly Fault[] = [
       return server.current !== null && signal(server.current.pid, 'SIGHUP');
     },
   },
-  restarting('primary killed', 1, (scene, generation) => scene.server.killPrimary(generation)),
-  restarting('server drained', 1, (scene, generation) => scene.server.drain(generation)),
+  restarting('primary killed', 1, { effect: 'delays' }, (scene, generation) => scene.server.killPrimary(generation)),
+  restarting('server drained', 1, { effect: 'ends', lasting: true }, (scene, generation) =>
+    scene.server.drain(generation),
+  ),
   {
     name: 'flood of connects',
     weight: 2,
@@ -166,12 +168,12 @@ async function whileWorkersAreFewer(scene: Scene, worker: LoggedWorker, name: 'S
   const generation = server.current;
   if (generation === null) return;
   const { log, exited } = generation;
-  const wanted = log.running.length;
+  const wanted = log.own.length;
   const fewer = cause(name === 'SIGKILL' ? 'worker killed' : 'worker hung', { effect: 'refuses', open: true });
   serverCauses.push(fewer);
   server.doom(worker.pid);
   signal(worker.pid, name);
-  await Promise.race([log.until(() => worker.exit !== null && log.running.length >= wanted), exited]);
+  await Promise.race([log.until(() => worker.exit !== null && log.own.length >= wanted), exited]);
   end(fewer);
 }
 
@@ -179,6 +181,7 @@ async function whileWorkersAreFewer(scene: Scene, worker: LoggedWorker, name: 'S
 function restarting(
   name: string,
   weight: number,
+  effect: CauseOptions,
   act: (scene: Scene, generation: NonNullable<Scene['server']['current']>) => Promise<void>,
 ): Fault {
   return {
@@ -189,14 +192,14 @@ function restarting(
       const { server, serverCauses } = scene;
       const generation = server.current;
       if (generation === null) return false;
-      const ending = hit(scene.clients(), cause(name, { effect: 'ends', lasting: true, open: true }));
+      const touching = hit(scene.clients(), cause(name, { ...effect, open: true }));
       const without = cause(name, { effect: 'refuses', open: true });
       serverCauses.push(without);
       const over = act(scene, generation);
       await server.start();
       end(without);
       await over;
-      end(ending);
+      end(touching);
       return true;
     },
   };

@@ -5,10 +5,14 @@
 export interface LoggedWorker {
   readonly id: number;
   readonly pid: number;
+  /** An earlier primary started it: it ends with its last connection, and nobody takes its place. */
+  readonly isAdopted: boolean;
   exit: { readonly reason: string; readonly detail: string } | null;
 }
 
 export interface LogBookEvents {
+  /** @param peer address and port */
+  connectionAccepted(peer: string, worker: LoggedWorker): void;
   workerExited(worker: LoggedWorker): void;
   /** A line that tells of a defect. */
   defect(text: string): void;
@@ -19,11 +23,12 @@ type Line = Readonly<Record<string, unknown>>;
 export class LogBook {
   readonly #events: LogBookEvents;
   readonly #workers = new Map<number, LoggedWorker>();
-  readonly #workerOfPeer = new Map<string, number>();
   readonly #counts = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
   #partial = '';
   #listening = false;
+  /** The last line that is no event: what a worker said before its end. */
+  #lastText = '';
 
   constructor(events: LogBookEvents) {
     this.#events = events;
@@ -35,22 +40,19 @@ export class LogBook {
   get running(): LoggedWorker[] {
     return this.workers.filter(({ exit }) => exit === null);
   }
+  /** Those that this primary started itself. */
+  get own(): LoggedWorker[] {
+    return this.running.filter(({ isAdopted }) => !isAdopted);
+  }
   get listening(): boolean {
     return this.#listening;
   }
-  /** Of the last lines: whoever was killed may have left half a one. */
-  get partial(): string {
-    return this.#partial;
+  get lastText(): string {
+    return this.#lastText;
   }
   count(event: string): number {
     return this.#counts.get(event) ?? 0;
   }
-  /** The worker that has the connection from this address and port. */
-  workerOf(peer: string): LoggedWorker | undefined {
-    const id = this.#workerOfPeer.get(peer);
-    return id === undefined ? undefined : this.#workers.get(id);
-  }
-
   feed(text: string): void {
     const lines = (this.#partial + text).split('\n');
     this.#partial = lines.pop() ?? '';
@@ -77,31 +79,38 @@ export class LogBook {
     const event = String(line.event ?? '');
     this.#counts.set(event, (this.#counts.get(event) ?? 0) + 1);
     switch (event) {
+      case '':
+        this.#lastText = text;
+        return;
       case 'server.listening':
         this.#listening = true;
         return;
-      case 'worker.started': {
-        const worker: LoggedWorker = { id: Number(line.worker), pid: Number(line.pid), exit: null };
-        this.#workers.set(worker.id, worker);
+      case 'worker.started':
+      case 'worker.adopted':
+        this.#worker(line, event === 'worker.adopted');
         return;
-      }
       case 'worker.exited':
         return this.#exited(line);
       case 'connection.accepted':
-        this.#workerOfPeer.set(String(line.peer), Number(line.worker));
-        return;
+        return this.#events.connectionAccepted(String(line.peer), this.#worker(line, false));
       case 'connection.closed':
-        this.#workerOfPeer.delete(String(line.peer));
         if (line.reason === 'INTERNAL_ERROR') this.#events.defect(text);
         return;
     }
   }
 
-  #exited(line: Line): void {
+  #worker(line: Line, isAdopted: boolean): LoggedWorker {
     const id = Number(line.worker);
-    const worker = this.#workers.get(id) ?? { id, pid: Number(line.pid), exit: null };
-    worker.exit = { reason: String(line.reason), detail: String(line.detail ?? '') };
+    const known = this.#workers.get(id);
+    if (known !== undefined) return known;
+    const worker: LoggedWorker = { id, pid: Number(line.pid), isAdopted, exit: null };
     this.#workers.set(id, worker);
+    return worker;
+  }
+
+  #exited(line: Line): void {
+    const worker = this.#worker(line, false);
+    worker.exit = { reason: String(line.reason), detail: String(line.detail ?? '') };
     this.#events.workerExited(worker);
   }
 }

@@ -235,6 +235,9 @@ class Stage {
     if (!(await comesTrue(() => server.leftOver() === 0, LEFT_OVER_MS)))
       this.#defect(`the server holds ${server.leftOver()} sockets more than at its start`);
     await Promise.all([server, inner].map(async (one) => one.current !== null && (await one.drain(one.current))));
+    for (const one of [server, inner])
+      if (!(await comesTrue(() => one.orphans.length === 0, TOLD_WITHIN_MS)))
+        this.#defect(`workers that no primary has and that run on: ${one.orphans.join(', ')}`);
     const sockets = setting.sockets().filter((name) => !name.startsWith('target'));
     if (sockets.length > 0) this.#defect(`socket files that are left: ${sockets.join(', ')}`);
   }

@@ -49,9 +49,8 @@ export function hit(clients: readonly Client[], cause: Cause): Cause {
 
 /** Clients whose connection this worker has, and those of which nobody knows yet who has them. */
 export function clientsOf(scene: Scene, worker: LoggedWorker): Client[] {
-  const log = scene.server.current?.log;
   return scene.clients().filter(({ peer }) => {
-    const holder = peer === null ? undefined : log?.workerOf(peer);
-    return holder === undefined || holder === worker;
+    const holder = peer === null ? undefined : scene.server.pidOf(peer);
+    return holder === undefined || holder === worker.pid;
   });
 }

@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LogBook, type LoggedWorker } from './log_book.js';
-import { comesTrue, commandOf, isRunning, signal, socketsOf } from './processes.js';
+import { commandOf, isRunning, signal, socketsOf } from './processes.js';
 
 export const DRAIN_MS = 5_000;
 /** For a busy machine: what has to end in time and does not is a defect. */
@@ -35,6 +35,8 @@ export interface ServerOptions {
 export class Server {
   readonly #options: ServerOptions;
   readonly #generations: Generation[] = [];
+  /** Which worker has, or had, the connection from an address and port. */
+  readonly #pidOfPeer = new Map<string, number>();
   /** Workers whose end a fault explains. */
   readonly #doomed = new Set<number>();
   readonly #exits = new Map<string, number>();
@@ -71,13 +73,13 @@ export class Server {
     for (;;) {
       const generation = this.#spawn();
       const { log, exited } = generation;
-      const isUp = (): boolean => log.listening && log.running.length >= this.#options.workers;
+      const isUp = (): boolean => log.listening && log.own.length >= this.#options.workers;
       await Promise.race([log.until(isUp), exited, delay(deadlineMs - performance.now(), null, { ref: false })]);
       if (isUp()) {
         this.#current = generation;
         this.#baseline ??= {
           primary: socketsOf(generation.pid),
-          worker: Math.max(...log.running.map(({ pid }) => socketsOf(pid))),
+          worker: Math.max(...log.own.map(({ pid }) => socketsOf(pid))),
         };
         return;
       }
@@ -99,11 +101,14 @@ export class Server {
     });
     const log = new LogBook({
       defect: (text) => defect(`server ${generation.number}: ${text}`),
+      connectionAccepted: (peer, { pid }) => this.#pidOfPeer.set(peer, pid),
       workerExited: (worker) => {
         const reason = worker.exit?.reason ?? '';
         this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
-        if (!this.#doomed.has(worker.pid) && generation.ending === null)
-          defect(`server ${generation.number}: worker ${worker.id} ended: ${reason} ${worker.exit?.detail}`);
+        if (this.#doomed.has(worker.pid) || generation.ending !== null) return;
+        if (worker.isAdopted && reason === 'DRAINED') return; // with its last connection
+        const words = `${reason} ${worker.exit?.detail}; the log said last: ${log.lastText}`;
+        defect(`server ${generation.number}: worker ${worker.id} ended: ${words}`);
       },
     });
     const generation: Generation = {
@@ -143,17 +148,22 @@ export class Server {
     await this.#endsWithin(generation, DRAIN_MS + SLACK_MS);
   }
 
-  /** SIGKILL of the primary. @returns when its workers have ended too: without a primary they drain */
+  /** SIGKILL of the primary. Its workers go on, and the next primary takes them in. */
   async killPrimary(generation: Generation): Promise<void> {
-    const workers = generation.log.running.map(({ pid }) => pid);
-    for (const pid of workers) this.doom(pid);
     generation.ending = 'killed';
     if (this.#current === generation) this.#current = null;
     signal(generation.pid, 'SIGKILL');
     await generation.exited;
-    if (await comesTrue(() => !workers.some(isRunning), DRAIN_MS + SLACK_MS)) return;
-    this.#options.defect(`workers of server ${generation.number}, whose primary was killed, do not end`);
-    for (const pid of workers) signal(pid, 'SIGKILL');
+  }
+
+  /** The worker that has the connection from this address and port; undefined where nobody has told it. */
+  pidOf(peer: string): number | undefined {
+    return this.#pidOfPeer.get(peer);
+  }
+
+  /** Workers, of whatever primary, that have not ended. */
+  get orphans(): number[] {
+    return this.#generations.flatMap(({ log }) => log.workers.map(({ pid }) => pid)).filter((pid) => this.#isOurs(pid));
   }
 
   async #endsWithin(generation: Generation, withinMs: number): Promise<void> {
@@ -170,22 +180,22 @@ export class Server {
     if (generation === null || this.#baseline === null) return 0;
     const { primary, worker } = this.#baseline;
     const beyond = (pid: number, most: number): number => Math.max(0, socketsOf(pid) - most);
-    const ofWorkers = generation.log.running.map(({ pid }) => beyond(pid, worker));
+    const ofWorkers = generation.log.running.map(({ pid, isAdopted }) => beyond(pid, isAdopted ? 0 : worker));
     return beyond(generation.pid, primary) + ofWorkers.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Everything at once, by number. Only workers that were never told to have ended are ours still. */
+  /** Everything at once, by number. */
   kill(): void {
     for (const generation of this.#generations) {
       generation.ending ??= 'killed';
-      if (generation.process.exitCode === null && generation.process.signalCode === null)
-        signal(generation.pid, 'SIGKILL');
-      for (const { pid } of generation.log.running) if (isOurs(pid, this.#options.entry)) signal(pid, 'SIGKILL');
+      const { exitCode, signalCode } = generation.process;
+      if (exitCode === null && signalCode === null) signal(generation.pid, 'SIGKILL');
     }
+    for (const pid of this.orphans) signal(pid, 'SIGKILL');
   }
-}
 
-/** A worker of a killed primary may be long gone, and its number another's. */
-function isOurs(pid: number, entry: string): boolean {
-  return isRunning(pid) && commandOf(pid).includes(entry.replace(/cli\/main\.js$/, ''));
+  /** A worker of a killed primary may be long gone, and its number another's. */
+  #isOurs(pid: number): boolean {
+    return isRunning(pid) && commandOf(pid).includes(this.#options.entry.replace(/cli\/main\.js$/, ''));
+  }
 }

@@ -9,7 +9,7 @@ import { hostile } from '../support/hostile.js';
 import { directOpen } from '../support/raw_client.js';
 import { canBind, freePort } from '../support/targets.js';
 
-const RACES = 5_000;
+const RACES = 3_000;
 const CLIENTS = 40;
 
 t.test(`${RACES} races in one process leave nothing behind`, { timeout: 250_000 }, async (t) => {
