@@ -39,6 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
     .option('--state-dir <dir>', 'folder for host keys and other state')
     .option('--handler <module>', 'module whose default export is a TunnelServer subclass: it decides, in every worker')
     .option('--log-level <level>', 'least important lines that are written')
+    .option('--takeover', 'take the place of a running server with the same state dir and addresses; its tunnels go on')
     .action(async (options: ServeOptions) => {
       const { serve } = await import('./serve.js');
       exitCode = await serve(options);

@@ -14,6 +14,7 @@ export interface ServeOptions {
   readonly stateDir?: string;
   readonly handler?: string;
   readonly logLevel?: string;
+  readonly takeover?: boolean;
 }
 
 /** Looked for in this order. */

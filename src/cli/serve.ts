@@ -7,7 +7,7 @@ import { WORKER_ENTRY } from '../library/cluster.js';
 import type { Loaded } from '../library/load_config.js';
 import { readAgain } from '../library/reading.js';
 import { startPrimary } from '../master/main.js';
-import { type ErrorCode, TunnelError } from '../shared/errors.js';
+import { type ErrorCode, errnoOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { findConfig, loadWith, type ServeOptions, withOptions } from './options.js';
 import { type QuickStart, quickStart } from './quick_start.js';
@@ -27,10 +27,12 @@ export async function serve(options: ServeOptions): Promise<number> {
     };
     const handler =
       config.handler === null ? null : { url: pathToFileURL(config.handler).href, options: loaded.options };
+    const { takeover = false } = options;
     const primary = await startPrimary({
       config,
       handler,
       workerEntry: WORKER_ENTRY,
+      takeover,
       onListening,
       ...(quick === null ? { read: () => readAgain(loadWith(configFile, options), configFile ?? 'config') } : {}),
     });
@@ -38,6 +40,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
     tell(`error: ${thrown.message}`);
+    if (thrown.code === 'LISTEN_FAILED' && options.takeover !== true && errnoOf(thrown.cause) === 'EADDRINUSE')
+      tell('If it is a server of yours with the same stateDir: --takeover takes its place, and its tunnels go on.');
     if (thrown.code === 'LISTEN_FAILED' && options.listen === undefined && configFile === null)
       tell('Another port: sallyport --listen 127.0.0.1:2223, or 127.0.0.1:0 for any free one.');
     return BAD_CONFIG.includes(thrown.code) ? 2 : 1;

@@ -54,6 +54,7 @@ export function inProcessFork(createServer: ServerFactory): Fork {
       sendWithHandle: (message, handle) => toWorker(message, handle),
       taken: ignore, // the handle itself went over, not a copy
       kill: () => toWorker({ type: 'drain', deadlineMs: 0 }),
+      release: ignore, // it does not outlive the primary
     };
   };
 }

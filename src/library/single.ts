@@ -30,6 +30,7 @@ export async function startSingle(server: Served, options: object): Promise<Sing
     written: options,
     fork: inProcessFork((start, link) => serve(server, start, link, options)),
     workersOutlive: false,
+    takeover: false,
     fds: [],
     warnings,
     listener: server[HEARING],

@@ -57,6 +57,7 @@ export function adoptedWorker(
       kill() {
         if (lines.open) process.kill(pid, 'SIGKILL'); // while its channel is open the number is its own
       },
+      release: () => lines.end(),
     };
   };
 }

@@ -92,6 +92,7 @@ export class Handoff {
     ended: 0,
   };
   #draining = false;
+  #whenEmpty: (() => void)[] = [];
 
   constructor(
     workers: HandoffWorkers,
@@ -112,6 +113,14 @@ export class Handoff {
   /** Sockets sent to a worker and not answered yet. */
   inFlight(worker: number): number {
     return this.#inFlight.get(worker) ?? 0;
+  }
+
+  /** Resolves when no socket waits any more. */
+  emptied(): Promise<void> {
+    if (this.#waiting.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEmpty.push(resolve);
+    });
   }
 
   /** Takes ownership of the handle. */
@@ -260,6 +269,7 @@ export class Handoff {
     this.#takeBack(waiting);
     waiting.cancelWait();
     this.#waiting.delete(waiting.id);
+    if (this.#waiting.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
   /** A stopped worker may still have a copy in its mailbox: only a shutdown tells the peer that it is over. */

@@ -4,7 +4,7 @@
 import net from 'node:net';
 import { formatHostPort, normalisePeerAddress, parseHostPort } from '../shared/address.js';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
-import { acceptHandles, peerOfHandle, type TcpHandle } from '../shared/handles.js';
+import { acceptHandles, closeHandle, peerOfHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
@@ -96,6 +96,22 @@ interface OpenListener {
   readonly name: string;
   readonly server: net.Server;
   readonly address: ListenerAddress;
+  /** A listening socket of another process's, on which we do not accept yet. */
+  readonly held?: TcpHandle;
+}
+
+/** A listening socket that came from the server before this one. */
+export interface TakenListener {
+  readonly name: string;
+  readonly address: ListenerAddress;
+  readonly handle: TcpHandle;
+}
+
+/** Listeners that are held until `accept`: the process that they come from accepts on them. */
+export function holdListeners(taken: readonly TakenListener[]): ServerListeners {
+  const listeners = new ServerListeners();
+  for (const { name, address, handle } of taken) listeners.hold(handle, name, address);
+  return listeners;
 }
 
 /** The sockets on which the server itself listens. */
@@ -113,6 +129,10 @@ export class ServerListeners {
   addressesOf(names: readonly string[]): readonly ListenerAddress[] {
     return this.#open.filter(({ name }) => names.includes(name)).map(({ address }) => address);
   }
+  /** For who is to take them. */
+  get all(): readonly Omit<OpenListener, 'held'>[] {
+    return this.#open;
+  }
 
   /** Closes those that are not among `names`, and takes over all that `others` has. */
   change(names: readonly string[], others: ServerListeners): void {
@@ -120,7 +140,7 @@ export class ServerListeners {
     this.#open = [...this.#open.filter(({ name }) => names.includes(name)), ...others.#open];
   }
 
-  /** No new connections from the call on; resolves when the ports are free. */
+  /** No new connections from the call on; resolves when the ports are free, or another process's alone. */
   async close(): Promise<void> {
     this.#closing ??= Promise.all(this.#open.map(closed));
     await this.#closing;
@@ -132,7 +152,7 @@ export class ServerListeners {
     options: ListenerOptions,
   ): Promise<void> {
     const server = net.createServer();
-    await listening(server, where, name);
+    await listening(server, (done) => server.listen(where, done), name);
     const address = server.address();
     if (address === null || typeof address === 'string') {
       server.close();
@@ -142,23 +162,35 @@ export class ServerListeners {
     const at: ListenerAddress = { kind: 'tcp', address: address.address, port: address.port };
     this.#open = [...this.#open, { name, server, address: at }];
   }
+
+  hold(handle: TcpHandle, name: string, address: ListenerAddress): void {
+    this.#open = [...this.#open, { name, server: net.createServer(), address, held: handle }];
+  }
+
+  /** Accepts on what was held. */
+  async accept(options: ListenerOptions): Promise<void> {
+    for (const listener of this.#open) {
+      const { server, name, held } = listener;
+      if (held === undefined) continue;
+      await listening(server, (done) => server.listen(held, BACKLOG, done), name);
+      serve(server, name, options);
+    }
+    this.#open = this.#open.map(({ name, server, address }) => ({ name, server, address }));
+  }
 }
 
-function closed({ server }: OpenListener): Promise<void> {
+function closed({ server, held }: OpenListener): Promise<void> {
+  if (held !== undefined) closeHandle(held);
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-function listening(
-  server: net.Server,
-  where: net.ListenOptions & { readonly fd?: number },
-  name: string,
-): Promise<void> {
+function listening(server: net.Server, listen: (done: () => void) => void, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (cause: Error): void => {
       reject(new TunnelError('LISTEN_FAILED', explain(name, cause), { cause }));
     };
     server.once('error', failed);
-    server.listen(where, () => {
+    listen(() => {
       server.off('error', failed);
       resolve();
     });

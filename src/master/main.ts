@@ -8,7 +8,7 @@ import type { Reading } from './settings.js';
 import { type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
 
-export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive'> {
+export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive' | 'takeover'> {
   /** The module that workers run. */
   readonly workerEntry: URL;
   /** Node's options for workers; default: those of this process. */
@@ -17,6 +17,8 @@ export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'worke
   readonly onListening?: (addresses: readonly ListenerAddress[]) => void;
   /** For SIGHUP: reads again what the settings were made of. */
   readonly read?: () => Promise<Reading>;
+  /** Default false. True: takes the place of a server that runs on the same stateDir and addresses, with all that it holds. */
+  readonly takeover?: boolean;
   /** Default true: SIGTERM and SIGINT drain, the second one ends at once; SIGHUP reloads; SIGUSR2 replaces the workers. False:
    *  they are the caller's. */
   readonly signals?: boolean;
@@ -44,6 +46,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     execArgv = workerExecArgv(),
     onListening,
     signals = true,
+    takeover = false,
     read = nothingToRead,
     ...setup
   } = options;
@@ -51,6 +54,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     ...setup,
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
     workersOutlive: true,
+    takeover,
     fds: takeInheritedSockets(),
   });
   const wishes = new Wishes();
@@ -87,7 +91,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
 }
 
 async function serve({ primary, end }: Prepared, wishes: Wishes): Promise<number> {
-  await wishes.asked;
+  await Promise.race([wishes.asked, primary.superseded]);
   const clean = await Promise.race([primary.drain(), wishes.urged.then(() => false)]);
   if (!clean) await primary.kill();
   await end(clean);

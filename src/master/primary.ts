@@ -16,10 +16,10 @@ import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
 import { tellLost } from './lost_worker.js';
-import { Orphanage } from './orphanage.js';
 import { Renewal } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
+import { Succession } from './succession.js';
 import { Supervisor } from './supervisor.js';
 import type { ExitText, Fork } from './worker_process.js';
 import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
@@ -40,11 +40,16 @@ export const PRIMARY_TIMING: PrimaryTiming = {
  *  waits here instead of there can still go to another worker. */
 const IN_FLIGHT = 1;
 
+/** Keeps a process alive that waits for children which do not hold it. */
+const HOLD_MS = 2 ** 30;
+
 export interface PrimaryOptions extends Settings {
   readonly fork: Fork;
   /** Workers are processes that may outlive their primary: they are told where to look for the next one, and those of an
    *  earlier one are taken in. */
   readonly workersOutlive: boolean;
+  /** Takes the place of the server that runs on this stateDir and these addresses, where one does. */
+  readonly takeover: boolean;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
   /** Sockets that may wait for a worker. */
@@ -77,8 +82,15 @@ export class Primary {
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
   readonly #rules: DispatchRules;
-  readonly #orphanage: Orphanage;
-  #control: string | null = null;
+  /** Null where no other process can follow this one. */
+  readonly #succession: Succession | null;
+  /** Another server has this one's place; null while none has. */
+  #holding: NodeJS.Timeout | null = null;
+  #superseded: () => void = nothing;
+  /** Resolves when another server has taken this one's place, and all workers of this one have ended. */
+  readonly superseded = new Promise<void>((resolve) => {
+    this.#superseded = resolve;
+  });
   #listeners: ServerListeners | undefined;
   #lastId = 0;
   #toldOfBinding = false;
@@ -108,7 +120,7 @@ export class Primary {
       supervisor: this.#supervisor,
       log: options.log,
       listeners: () => (this.#draining ? undefined : this.#listeners),
-      control: () => this.#control,
+      control: () => this.#succession?.control ?? null,
       listenerOptions: (settings) => this.#listenerOptions(settings),
       changed: (config, all, fresh) => {
         this.#door.configure(config);
@@ -139,10 +151,17 @@ export class Primary {
       clock,
       timing.leaseDesk,
     );
-    this.#orphanage = new Orphanage({
-      adopt: (adoption, lines) => this.#adopt(adoption, lines),
-      trouble: (text) => options.log.warn(text),
-    });
+    this.#succession = options.workersOutlive
+      ? new Succession({
+          stateDir: config.stateDir,
+          listen: () => this.#renewal.settings.config.listen,
+          listeners: () => this.#listeners,
+          adopt: (adoption, lines) => this.#adopt(adoption, lines),
+          letGo: (pid) => this.#letGo(pid),
+          info: (text) => options.log.info(text),
+          trouble: (text) => options.log.warn(text),
+        })
+      : null;
     this.#rooms = {
       ledger: this.#ledger,
       door: this.#door,
@@ -161,17 +180,20 @@ export class Primary {
    *  @throws TunnelError LISTEN_FAILED or WORKER_START_FAILED; then nothing is left running */
   async start(): Promise<readonly ListenerAddress[]> {
     requireHandles();
-    const { config } = this.#renewal.settings;
-    const listeners = await openListeners(this.#listenerOptions(this.#renewal.settings));
+    const options = this.#listenerOptions(this.#renewal.settings);
+    const { takeover, fds } = this.#options;
+    const taken = takeover && fds.length === 0 ? await this.#succession?.takeListeners() : null;
+    const listeners = taken ?? (await openListeners(options));
     this.#listeners = listeners;
     this.#reservePorts(listeners.addresses);
-    if (this.#options.workersOutlive) this.#control = await this.#orphanage.open(config.stateDir);
+    await this.#succession?.begin();
     if (this.#draining) {
-      await Promise.all([listeners.close(), this.#orphanage.close()]); // told to stop meanwhile
+      await this.#close(); // told to stop meanwhile
       return [];
     }
     try {
       await this.#supervisor.start();
+      await this.#succession?.accept(listeners, options);
     } catch (error) {
       await this.kill();
       throw error;
@@ -220,6 +242,7 @@ export class Primary {
 
   /** Nothing new comes in; what runs may end until `timeouts.drain`. @returns true when all workers went by themselves */
   async drain(): Promise<boolean> {
+    if (this.#isSuperseded()) return true;
     const { log } = this.#options;
     if (!this.#draining) log.event({ event: 'server.draining', detail: this.#drainText() });
     this.#draining = true;
@@ -234,7 +257,33 @@ export class Primary {
 
   /** Nobody comes in any more, neither peers nor orphans. */
   async #close(): Promise<void> {
-    await Promise.all([this.#listeners?.close(), this.#orphanage.close()]);
+    await Promise.all([this.#listeners?.close(), this.#succession?.close()]);
+  }
+
+  /** Another process accepts in this one's place. Sockets that wait for a worker get one of ours still; then the workers go on
+   *  to the other, and this process has nothing more to do than to wait for their end: it may be what a service manager takes
+   *  for the server. */
+  async #letGo(pid: number): Promise<void> {
+    const { log } = this.#options;
+    log.event({
+      event: 'server.draining',
+      detail: `process ${pid} has taken over, and goes on with ${this.#ledger.size} connections`,
+    });
+    this.#draining = true;
+    this.#holding = setInterval(nothing, HOLD_MS);
+    await this.#listeners?.close();
+    void this.#handoff
+      .emptied()
+      .then(() => this.#supervisor.release())
+      .then(() => {
+        this.#superseded();
+      });
+  }
+
+  #isSuperseded(): boolean {
+    if (this.#holding === null) return false;
+    clearInterval(this.#holding);
+    return true;
   }
 
   /** For whoever waits at a terminal. */
@@ -247,6 +296,7 @@ export class Primary {
 
   /** Ends everything at once. */
   async kill(): Promise<void> {
+    if (this.#isSuperseded()) return; // what runs is another's
     this.#draining = true;
     const closed = this.#close();
     this.#handoff.close();
@@ -345,6 +395,7 @@ export class Primary {
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
+    if (this.#holding !== null) return; // the other server tells of it, and of what it held
     const { log, clock } = this.#options;
     log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason: end, detail: how });
     for (const freed of this.#ledger.workerLost(worker.id)) {

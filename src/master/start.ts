@@ -19,6 +19,7 @@ export interface PrimarySetup {
   readonly fork: Fork;
   /** As in PrimaryOptions. */
   readonly workersOutlive: boolean;
+  readonly takeover: boolean;
   /** Inherited listening sockets. */
   readonly fds: readonly number[];
   readonly timing?: PrimaryTiming;
@@ -45,7 +46,7 @@ export interface Prepared {
 
 /** @throws TunnelError HOST_KEY_INVALID */
 export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
-  const { config, handler, written = {}, fork, workersOutlive, fds, timing, warnings = [], listener } = setup;
+  const { config, handler, written = {}, fork, workersOutlive, takeover, fds, timing, warnings = [], listener } = setup;
   const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
   const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
   for (const line of warnings) log.warn(line);
@@ -60,6 +61,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
     written,
     fork,
     workersOutlive,
+    takeover,
     fds,
     maxWaiting: Math.max(MIN_WAITING, openFilesLimit() - RESERVED_FILES),
     log,

@@ -8,7 +8,7 @@ import { errnoOf, reasonOf } from '../shared/errors.js';
 import { MAX_PATH_BYTES } from '../shared/socket_path.js';
 
 export interface StateSocket {
-  /** Nobody new comes in, and the file goes, unless it is another's by now. */
+  /** Nobody new comes in, and the file goes, unless it is another's by now. Who has come stays. */
   close(): Promise<void>;
 }
 
@@ -65,10 +65,9 @@ function answers(path: string): Promise<boolean> {
 }
 
 async function closeAndUnlink(server: net.Server, path: string, ino: number): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
+  server.close(); // its callback would wait for those who have come
   const left = await stat(path).catch(() => undefined);
   if (left?.ino === ino) await unlink(path).catch(ignore);
-  await closed;
 }
 
 function ignore(): void {}

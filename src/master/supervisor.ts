@@ -144,6 +144,20 @@ export class Supervisor {
     return !this.#forced;
   }
 
+  /** Lets the workers go on without this primary. Resolves when all of them have ended. */
+  async release(): Promise<void> {
+    this.#stop();
+    this.#cancelTick();
+    for (const member of this.#members.values()) {
+      if (member.state === 'starting') this.#kill(member, 'DRAINED');
+      else {
+        member.state = 'draining';
+        member.process.release();
+      }
+    }
+    await this.#empty();
+  }
+
   /** Ends all workers at once. */
   kill(): void {
     this.#stop();

@@ -26,6 +26,8 @@ export interface WorkerProcess {
   taken(handle: TcpHandle): void;
   /** SIGKILL: it works on a stopped and on a busy process too. */
   kill(): void;
+  /** Ends the channel and nothing else: the worker looks for another primary, and does not keep this process alive. */
+  release(): void;
 }
 
 export type Fork = (events: WorkerEvents) => WorkerProcess;
@@ -101,6 +103,10 @@ function overWorker(worker: Worker, events: WorkerEvents): WorkerProcess {
     kill() {
       child.kill('SIGKILL');
     },
+    release() {
+      if (worker.isConnected()) child.disconnect();
+      child.unref();
+    },
   };
 }
 
@@ -113,6 +119,7 @@ function neverBorn(events: WorkerEvents, how: ExitText): WorkerProcess {
     sendWithHandle: (_message, _handle, failed) => failed(),
     taken: closeHandle,
     kill: ignore,
+    release: ignore,
   };
 }
 

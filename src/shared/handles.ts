@@ -79,13 +79,19 @@ export function takeHandle(socket: net.Socket): TcpHandle | undefined {
  *  at once is a third of what an accept costs. The receiver closes the handle. Failed accepts are 'error' events of the
  *  server, as ever; its 'connection' events and counts stay away. For a server that listens. */
 export function acceptHandles(server: net.Server, onHandle: (handle: TcpHandle) => void): void {
-  const listening: unknown = '_handle' in server ? server._handle : undefined;
-  if (typeof listening !== 'object' || listening === null || !('onconnection' in listening))
+  const listening = listeningHandle(server);
+  if (listening === undefined || !('onconnection' in listening))
     throw new TunnelError('INTERNAL', `this Node (${process.version}) has no listening handles that we know`);
   listening.onconnection = (errno: number, handle: unknown): void => {
     if (errno !== 0) server.emit('error', acceptError(errno));
     else if (isTcpHandle(handle)) onHandle(handle);
   };
+}
+
+/** The handle under a server that listens; undefined when it is closed. */
+export function listeningHandle(server: net.Server): object | undefined {
+  const handle: unknown = '_handle' in server ? server._handle : undefined;
+  return typeof handle === 'object' && handle !== null ? handle : undefined;
 }
 
 /** As node:net words it, with the name of the error as its `code`. */

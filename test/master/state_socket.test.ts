@@ -61,3 +61,17 @@ t.test('a folder that cannot be, a path that is too long: told, not thrown', asy
   t.match(await openStateSocket(join(file, 'under', 's'), {}, () => {}), { kind: 'failed', why: /ENOTDIR|EEXIST/ });
   t.match(await openStateSocket(join(tempDir(t), 'x'.repeat(200)), {}, () => {}), { kind: 'failed' });
 });
+
+t.test('who has come stays, and the end does not wait for it', async (t) => {
+  const path = join(tempDir(t), 's');
+  const outcome = await openStateSocket(path, {}, (socket) => socket.pipe(socket));
+  if (outcome.kind !== 'open') throw new Error(outcome.kind);
+  const client = net.connect(path);
+  t.teardown(() => client.destroy());
+  client.write('a');
+  await once(client, 'data');
+  await outcome.socket.close();
+  client.write('b');
+  const [data]: Buffer[] = await once(client, 'data');
+  t.equal(String(data), 'b');
+});

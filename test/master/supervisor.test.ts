@@ -11,6 +11,7 @@ interface FakeProcess {
   readonly events: WorkerEvents;
   readonly got: ToWorker[];
   killed: boolean;
+  released: boolean;
 }
 
 function room(workers = 1) {
@@ -33,7 +34,7 @@ function room(workers = 1) {
       handler: null,
     }),
     fork(events) {
-      const made: FakeProcess = { events, got: [], killed: false };
+      const made: FakeProcess = { events, got: [], killed: false, released: false };
       forked.push(made);
       return {
         pid: 1000 + forked.length,
@@ -42,6 +43,9 @@ function room(workers = 1) {
         taken() {},
         kill() {
           made.killed = true;
+        },
+        release() {
+          made.released = true;
         },
       };
     },
@@ -269,6 +273,7 @@ t.test('an adopted worker: asked for signs of life, drained with the others, rep
       sendWithHandle: (_message, _handle, failed) => failed(),
       taken() {},
       kill() {},
+      release() {},
     };
   });
   t.match(supervisor.workers()[1], { id: adopted, pid: 7, state: 'draining' });
@@ -394,4 +399,20 @@ t.test('what all are told goes to those that have started, also to those that le
   t.equal(process(0).got.at(-1)?.type, 'ping');
   t.equal(process(2).got.at(-1)?.type, 'ping');
   t.same(process(1).got, [], 'one that says nothing yet gets what is in force with its start');
+});
+
+t.test('release: the workers go on without this primary, which waits for their end and replaces none', async (t) => {
+  const { supervisor, process, ready, forked, clock } = room(2);
+  const started = supervisor.start();
+  ready(0);
+  ready(1);
+  await started;
+  const over = supervisor.release();
+  t.same([process(0).released, process(1).released], [true, true]);
+  clock.advance(60_000);
+  t.same([process(0).killed, process(1).killed], [false, false], 'nobody is asked for signs of life any more');
+  process(0).events.gone('exit code 0');
+  process(1).events.gone('exit code 0');
+  await over;
+  t.equal(forked.length, 2);
 });

@@ -86,6 +86,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       env: { FAKE_WORKERS: JSON.stringify(options.behaviours ?? {}) },
     }),
     workersOutlive: false,
+    takeover: false,
     fds: [],
     maxWaiting: 100,
     clock: systemClock,

@@ -108,13 +108,17 @@ export class Sallyport implements SshEndpoint {
     this.#program.signal('SIGKILL');
     await this.#program.died;
   }
-  /** Starts `serve` again: the same config, folder and address. */
-  async successor(args: readonly string[] = []): Promise<Sallyport> {
-    return await this.#start(['--listen', `${this.host}:${this.port}`, ...args]);
-  }
-  /** Its end by itself. */
+  /** The end of the primary, when it comes by itself. */
   get ended(): Promise<Exit> {
     return within(this.#program.exited, 'end of the server', DEADLINE_MS, () => this.#program.describe());
+  }
+  /** Starts `serve` again, after this one: the same config, folder and address. */
+  async successor(): Promise<Sallyport> {
+    return await this.#start(['--listen', `${this.host}:${this.port}`]);
+  }
+  /** Starts `serve` again, in the place of this one. */
+  async takeover(args: readonly string[] = []): Promise<Sallyport> {
+    return await this.#start(['--takeover', ...args]);
   }
   signal(signal: NodeJS.Signals): void {
     this.#program.signal(signal);

@@ -1,0 +1,87 @@
+/** SUCCESSION: how one primary follows another on a stateDir: by taking its place while it serves, or by taking in what it left
+ *  behind when it died.
+ *  Owns the order of the steps: the sockets of the one that runs are held while the workers start; only when all is ready does
+ *  this one accept, and only then does the other let go. */
+import { type Adoption, controlPath } from '../shared/adoption.js';
+import type { JsonLines } from '../shared/json_lines.js';
+import { HandOver } from './hand_over.js';
+import { holdListeners, type ListenerOptions, type ServerListeners } from './listener.js';
+import { Orphanage } from './orphanage.js';
+import { Predecessor } from './take_over.js';
+
+export interface SuccessionOptions {
+  readonly stateDir: string;
+  /** As the config has it. */
+  listen(): readonly string[];
+  listeners(): ServerListeners | undefined;
+  adopt(adoption: Adoption, lines: JsonLines): void;
+  /** Another process accepts. Resolves when nobody comes in here any more. */
+  letGo(pid: number): Promise<void>;
+  info(text: string): void;
+  trouble(text: string): void;
+}
+
+export class Succession {
+  readonly #options: SuccessionOptions;
+  readonly #orphanage: Orphanage;
+  readonly #handOver: HandOver;
+  #predecessor: Predecessor | null = null;
+  #control: string | null = null;
+
+  constructor(options: SuccessionOptions) {
+    this.#options = options;
+    this.#orphanage = new Orphanage(options);
+    this.#handOver = new HandOver({
+      listen: () => options.listen(),
+      listeners: () => options.listeners()?.all ?? [],
+      letGo: async (pid) => {
+        await Promise.all([this.#orphanage.close(), this.#handOver.close()]); // both places are the other's from here on
+        await options.letGo(pid);
+      },
+      trouble: options.trouble,
+    });
+  }
+
+  /** Where workers that have lost their primary look for one; null when nowhere. */
+  get control(): string | null {
+    return this.#control;
+  }
+
+  /** @returns the sockets of the server that runs, held; null when there is none
+   *  @throws TunnelError LISTEN_FAILED when it refuses */
+  async takeListeners(): Promise<ServerListeners | null> {
+    const { stateDir, listen, info } = this.#options;
+    this.#predecessor = await Predecessor.find(stateDir, listen());
+    if (this.#predecessor !== null) return holdListeners(await this.#predecessor.listeners());
+    info('no server runs here to take over from: this one begins anew');
+    return null;
+  }
+
+  /** Before the workers start: they are told of `control`. */
+  async begin(): Promise<void> {
+    const { stateDir } = this.#options;
+    if (this.#predecessor === null) await this.#open();
+    else this.#control = controlPath(stateDir); // ours as soon as it is free
+  }
+
+  /** The workers are ready. */
+  async accept(listeners: ServerListeners, options: ListenerOptions): Promise<void> {
+    if (this.#predecessor === null) return;
+    await listeners.accept(options);
+    await this.#predecessor.accepting();
+    this.#options.info(`has taken over from process ${this.#predecessor.pid}`);
+    this.#predecessor = null;
+    await this.#open();
+  }
+
+  async close(): Promise<void> {
+    this.#predecessor?.giveUp();
+    this.#predecessor = null;
+    await Promise.all([this.#orphanage.close(), this.#handOver.close()]);
+  }
+
+  async #open(): Promise<void> {
+    this.#control = await this.#orphanage.open(this.#options.stateDir);
+    await this.#handOver.open(this.#options.stateDir);
+  }
+}
