@@ -50,6 +50,7 @@ const THIS_PROCESS: ProcessMemory = {
 const KEX_TIMEOUT_MS = 30_000;
 
 export class Endpoint implements Omit<WorkerServer, 'reload'> {
+  #residentBytes = 0;
   /** Of the connections to come; each keeps the one that it began with. */
   #context: LifeContext;
   readonly #process: ProcessMemory;
@@ -137,7 +138,12 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
   }
 
   look(): void {
-    this.#memory.look(this.#process.residentBytes());
+    try {
+      this.#residentBytes = this.#process.residentBytes();
+    } catch {
+      // Reading it takes a descriptor: where there is none (EMFILE) it is what it was.
+    }
+    this.#memory.look(this.#residentBytes);
   }
 
   load(): { connections: number; channels: number; bufferedBytes: number } {

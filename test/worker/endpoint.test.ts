@@ -2,6 +2,7 @@
  *  order. Raw clients, a fake primary. */
 import { connect } from 'node:net';
 import t from 'tap';
+import { newKeyPair } from '../../src/master/openssh_key.js';
 import { TunnelError } from '../../src/shared/errors.js';
 import type { AuthChain, Identity } from '../../src/shared/identity.js';
 import type { ConnId } from '../../src/shared/ipc.js';
@@ -427,4 +428,20 @@ t.test('a server without a usable host key does not start', async (t) => {
       () => new Endpoint({ hooks: new OpenServer(), config, hostKeys, primary: new FakePrimary() }),
       new TunnelError('HOST_KEY_INVALID', hostKeys.length === 0 ? 'there is no host key to serve with' : /bad/.source),
     );
+});
+
+t.test('a process without a free descriptor, which cannot be asked for its size, goes on', async (t) => {
+  const endpoint = new Endpoint({
+    hooks: new OpenServer(),
+    config: testConfig(),
+    hostKeys: [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
+    primary: new FakePrimary(),
+    process: {
+      usableBytes: () => 1e9,
+      residentBytes() {
+        throw new Error('EMFILE: too many open files, uv_resident_set_memory');
+      },
+    },
+  });
+  t.doesNotThrow(() => endpoint.look());
 });
