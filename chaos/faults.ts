@@ -112,6 +112,23 @@ export const FAULTS: readonly Fault[] = [
       return server.current !== null && signal(server.current.pid, 'SIGHUP');
     },
   },
+  {
+    name: 'SIGUSR2',
+    weight: 2,
+    global: true,
+    async inject(scene) {
+      const generation = scene.server.current;
+      if (generation === null) return false;
+      // Those that are replaced live until their last connection ends.
+      hit(scene.clients(), cause('SIGUSR2', { effect: 'delays' }));
+      const { log, exited } = generation;
+      const wanted = log.serving.length;
+      for (const worker of log.serving) worker.isLeaving = true;
+      signal(generation.pid, 'SIGUSR2');
+      await Promise.race([log.until(() => log.serving.length >= wanted), exited]);
+      return true;
+    },
+  },
   restarting('primary killed', 1, { effect: 'delays' }, (scene, generation) => scene.server.killPrimary(generation)),
   restarting('server drained', 1, { effect: 'ends', lasting: true }, (scene, generation) =>
     scene.server.drain(generation),
@@ -168,12 +185,12 @@ async function whileWorkersAreFewer(scene: Scene, worker: LoggedWorker, name: 'S
   const generation = server.current;
   if (generation === null) return;
   const { log, exited } = generation;
-  const wanted = log.own.length;
+  const wanted = log.serving.length;
   const fewer = cause(name === 'SIGKILL' ? 'worker killed' : 'worker hung', { effect: 'refuses', open: true });
   serverCauses.push(fewer);
   server.doom(worker.pid);
   signal(worker.pid, name);
-  await Promise.race([log.until(() => worker.exit !== null && log.own.length >= wanted), exited]);
+  await Promise.race([log.until(() => worker.exit !== null && log.serving.length >= wanted), exited]);
   end(fewer);
 }
 

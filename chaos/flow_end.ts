@@ -102,7 +102,8 @@ export class FlowEnd {
       endsAsEof: resetBecomesEof,
     };
     ledger.caused(id, cause);
-    if (how === 'reset' && socket.remoteFamily !== undefined) socket.resetAndDestroy();
+    // Node loses a socket that is reset while its end of stream is on its way (uv_tcp_close_reset refuses it).
+    if (how === 'reset' && socket.remoteFamily !== undefined && !socket.writableEnded) socket.resetAndDestroy();
     else socket.destroy();
   }
 }

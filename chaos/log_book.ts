@@ -5,8 +5,8 @@
 export interface LoggedWorker {
   readonly id: number;
   readonly pid: number;
-  /** An earlier primary started it: it ends with its last connection, and nobody takes its place. */
-  readonly isAdopted: boolean;
+  /** It ends with its last connection, and nobody takes its place: an earlier primary's, or one that was replaced. */
+  isLeaving: boolean;
   exit: { readonly reason: string; readonly detail: string } | null;
 }
 
@@ -40,9 +40,9 @@ export class LogBook {
   get running(): LoggedWorker[] {
     return this.workers.filter(({ exit }) => exit === null);
   }
-  /** Those that this primary started itself. */
-  get own(): LoggedWorker[] {
-    return this.running.filter(({ isAdopted }) => !isAdopted);
+  /** Those that take new connections. */
+  get serving(): LoggedWorker[] {
+    return this.running.filter(({ isLeaving }) => !isLeaving);
   }
   get listening(): boolean {
     return this.#listening;
@@ -99,11 +99,11 @@ export class LogBook {
     }
   }
 
-  #worker(line: Line, isAdopted: boolean): LoggedWorker {
+  #worker(line: Line, isLeaving: boolean): LoggedWorker {
     const id = Number(line.worker);
     const known = this.#workers.get(id);
     if (known !== undefined) return known;
-    const worker: LoggedWorker = { id, pid: Number(line.pid), isAdopted, exit: null };
+    const worker: LoggedWorker = { id, pid: Number(line.pid), isLeaving, exit: null };
     this.#workers.set(id, worker);
     return worker;
   }

@@ -73,13 +73,13 @@ export class Server {
     for (;;) {
       const generation = this.#spawn();
       const { log, exited } = generation;
-      const isUp = (): boolean => log.listening && log.own.length >= this.#options.workers;
+      const isUp = (): boolean => log.listening && log.serving.length >= this.#options.workers;
       await Promise.race([log.until(isUp), exited, delay(deadlineMs - performance.now(), null, { ref: false })]);
       if (isUp()) {
         this.#current = generation;
         this.#baseline ??= {
           primary: socketsOf(generation.pid),
-          worker: Math.max(...log.own.map(({ pid }) => socketsOf(pid))),
+          worker: Math.max(...log.serving.map(({ pid }) => socketsOf(pid))),
         };
         return;
       }
@@ -106,7 +106,7 @@ export class Server {
         const reason = worker.exit?.reason ?? '';
         this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
         if (this.#doomed.has(worker.pid) || generation.ending !== null) return;
-        if (worker.isAdopted && reason === 'DRAINED') return; // with its last connection
+        if (worker.isLeaving && reason === 'DRAINED') return; // with its last connection
         const words = `${reason} ${worker.exit?.detail}; the log said last: ${log.lastText}`;
         defect(`server ${generation.number}: worker ${worker.id} ended: ${words}`);
       },
@@ -180,7 +180,7 @@ export class Server {
     if (generation === null || this.#baseline === null) return 0;
     const { primary, worker } = this.#baseline;
     const beyond = (pid: number, most: number): number => Math.max(0, socketsOf(pid) - most);
-    const ofWorkers = generation.log.running.map(({ pid, isAdopted }) => beyond(pid, isAdopted ? 0 : worker));
+    const ofWorkers = generation.log.running.map(({ pid, isLeaving }) => beyond(pid, isLeaving ? 0 : worker));
     return beyond(generation.pid, primary) + ofWorkers.reduce((sum, count) => sum + count, 0);
   }
 
