@@ -5,7 +5,8 @@ import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
 import { type OnRead, wasReset } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
-import { type Buffers, BYTES_PER_YIELD, type ReadLease } from '../transport/buffers.js';
+import type { Buffers, ReadLease } from '../transport/buffers.js';
+import type { TurnShare } from '../transport/turns.js';
 import { TargetWrites } from './target_writes.js';
 
 export interface RelayTimeouts {
@@ -39,7 +40,7 @@ export class Relay implements ChannelUser {
   /** Read but not yet sent. */
   #pending: Buffer | null = null;
   #paused = false;
-  #bytesSinceYield = 0;
+  readonly #turn: TurnShare;
   #targetEnded = false;
   #targetFailed = false;
 
@@ -54,6 +55,7 @@ export class Relay implements ChannelUser {
 
   constructor(buffers: Buffers, timeouts: RelayTimeouts, onEnd: (end: RelayEnd) => void) {
     this.#buffers = buffers;
+    this.#turn = buffers.turns.share();
     this.#timeouts = timeouts;
     this.#onEnd = onEnd;
     this.onread = {
@@ -100,9 +102,7 @@ export class Relay implements ChannelUser {
     this.#readBytes = this.#nextReadBytes(bytes, channel.mayReadBytes);
     this.#paused = sent < bytes || !channel.writable;
     if (this.#paused) return false;
-    this.#bytesSinceYield += bytes;
-    if (this.#bytesSinceYield < BYTES_PER_YIELD) return true;
-    this.#bytesSinceYield = 0;
+    if (!this.#turn.isUsedUp(bytes)) return true;
     setImmediate(this.#goOn);
     return false;
   }
@@ -112,12 +112,12 @@ export class Relay implements ChannelUser {
   };
 
   /** Doubles while reads come full, halves while they come nearly empty, and never asks for more than the peer's window
-   *  takes: a channel whose peer stalls then keeps no bytes at all. */
+   *  takes: a channel whose peer stalls then keeps no bytes at all. Nor for more than its part of a turn. */
   #nextReadBytes(bytes: number, mostBytes: number): number {
     let next = this.#readBytes;
     if (bytes === this.#readBytes) next *= 2;
     else if (bytes < this.#readBytes / 4) next /= 2;
-    const most = Math.min(this.#buffers.targetRead.length, mostBytes);
+    const most = Math.min(this.#buffers.targetRead.length, mostBytes, this.#turn.bytes);
     return Math.max(MIN_READ_BYTES, Math.min(next, most));
   }
 

@@ -3,16 +3,17 @@
  *  anything still refers to it; an idle connection owns none. */
 import { WorkerMemory } from '../memory.js';
 import { Lingerers } from './lingerers.js';
+import { Turns } from './turns.js';
 
 /** Reads of a connection that moves little: one buffer for all of them, consumed within the read's callback. */
 export const SMALL_READ_BYTES = 16 * 1024;
 /** Reads of a bulk flow: the size of the step is the lever on CPU per byte (DECISIONS 9). */
 const LARGE_READ_BYTES = 256 * 1024;
-/** What one socket may bring before it lets the event loop turn. libuv would read it up to 32 times in a row, 8 MiB: with 200 bulk
- *  flows on a starved machine the heartbeat's turn came too late, and the primary killed the worker (DECISIONS 38). */
-export const BYTES_PER_YIELD = 2 * 1024 * 1024;
 /** Sealed output of one turn: a 256 KiB read in 32 KiB packets with their overhead, and room for control messages. */
 const SLAB_BYTES = LARGE_READ_BYTES + 16 * 1024;
+/** While so many are lent, the next ones are smaller: a thousand connections that all send in one turn would take 270 MiB for it. */
+const MAX_SLABS_LENT = 64;
+const SMALL_SLAB_BYTES = 64 * 1024;
 /** Large buffers lent at one time; a connection that gets none goes on with the small one. Bounds a worker to 16 MiB. */
 const MAX_LARGE_LENT = 64;
 /** Free buffers kept for the next borrower; the rest goes to the garbage collector. */
@@ -49,9 +50,12 @@ export class Buffers {
   readonly smallRead = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
   /** The same for forward targets, whose bytes are always copied on sealing. */
   readonly targetRead = Buffer.allocUnsafeSlow(LARGE_READ_BYTES);
+  /** How much each socket may bring into them before it gives way to the others. */
+  readonly turns = new Turns();
   readonly #scratch = new Map<number, Buffer>();
   readonly #freeLarge: Buffer[] = [];
   readonly #freeSlabs: Buffer[] = [];
+  #slabsLent = 0;
   readonly #memory: Lingering;
   #largeLent = 0;
   /** Relays whose target still takes bytes beyond its channel's end. */
@@ -86,12 +90,15 @@ export class Buffers {
     this.#memory.lingered(bytes);
   }
 
+  /** At least twice what the largest packet takes. */
   borrowSlab(): Buffer {
+    if (++this.#slabsLent > MAX_SLABS_LENT) return Buffer.allocUnsafeSlow(SMALL_SLAB_BYTES);
     return this.#freeSlabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
   }
 
   returnSlab(slab: Buffer): void {
-    if (this.#freeSlabs.length < MAX_KEPT) this.#freeSlabs.push(slab);
+    this.#slabsLent--;
+    if (slab.length === SLAB_BYTES && this.#freeSlabs.length < MAX_KEPT) this.#freeSlabs.push(slab);
   }
 
   readonly #takeBackLarge = (buffer: Buffer): void => {

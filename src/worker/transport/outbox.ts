@@ -89,8 +89,8 @@ export class Outbox {
     this.#blockIfHigh();
   }
 
-  get #lowBytes(): number {
-    return this.#account.partBytes === Number.POSITIVE_INFINITY ? WRITE_LOW_BYTES : LEAST_LOW_BYTES;
+  get #isScarce(): boolean {
+    return this.#account.partBytes !== Number.POSITIVE_INFINITY;
   }
 
   #blockIfHigh(): void {
@@ -114,7 +114,7 @@ export class Outbox {
     this.#slab = null;
     this.#slabBytes = 0;
     // Behind others it will wait: ten KiB a turn in slabs of 272 made a queue of 1.5 MiB one of ten.
-    const isWaste = this.#socket.writableLength > 0 && bytes <= slab.length / 2;
+    const isWaste = bytes <= slab.length / 2 && (this.#socket.writableLength > 0 || this.#isScarce);
     if (bytes <= SMALL_BATCH_BYTES || isWaste) {
       this.#socket.write(Buffer.from(slab.subarray(0, bytes)), this.#onWritten);
       this.#buffers.returnSlab(slab);
@@ -179,7 +179,7 @@ export class Outbox {
 
   readonly #onWritten = (): void => {
     this.#count();
-    if (!this.#blocked || this.queuedBytes > this.#lowBytes) return;
+    if (!this.#blocked || this.queuedBytes > (this.#isScarce ? LEAST_LOW_BYTES : WRITE_LOW_BYTES)) return;
     this.#blocked = false;
     this.#onUnblocked();
   };

@@ -7,7 +7,7 @@ import { reasonOf } from '../../shared/errors.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
 import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
-import { type Buffers, BYTES_PER_YIELD, type ReadLease } from './buffers.js';
+import type { Buffers, ReadLease } from './buffers.js';
 import type { HostKeys } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
@@ -15,6 +15,7 @@ import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
 import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
 import { forgetExchange, type Negotiated, type ParseStep, type Ssh2, type Ssh2Protocol } from './ssh2.js';
+import type { TurnShare } from './turns.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
 import { useRawX25519 } from './x25519.js';
 
@@ -82,7 +83,7 @@ export class Transport {
   /** Of the read that is being parsed. */
   #lease: ReadLease | null = null;
   #messagesSinceYield = 0;
-  #bytesSinceYield = 0;
+  readonly #turn: TurnShare;
   /** Of a packet in part, at the end of the last read. */
   #carriedBytes = 0;
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
@@ -96,6 +97,7 @@ export class Transport {
     this.#socket = reader.socket;
     this.#account = account;
     this.#options = options;
+    this.#turn = options.buffers.turns.share();
     this.#handlers = handlers;
     this.#keyAge = new KeyAge(options.rekey, options.now());
     this.#protocol = new options.ssh2.Protocol({
@@ -240,10 +242,9 @@ export class Transport {
     if (this.#closed) return true;
     this.#handlers.onReadEnd();
     if (this.#keyAge.isWorn) this.rekeyIfDue();
-    this.#bytesSinceYield += newBytes;
-    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && this.#bytesSinceYield < BYTES_PER_YIELD) return true;
+    const isUsedUp = this.#turn.isUsedUp(newBytes);
+    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && !isUsedUp) return true;
     this.#messagesSinceYield = 0;
-    this.#bytesSinceYield = 0;
     return false;
   }
 

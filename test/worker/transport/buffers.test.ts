@@ -41,3 +41,12 @@ t.test('a slab goes to one borrower at a time', async (t) => {
   t.equal(buffers.borrowSlab(), a);
   t.ok(a.length >= 256 * 1024 + 16 * 1024);
 });
+
+t.test('beyond 64 slabs that are lent the next ones are small, and not kept', async (t) => {
+  const buffers = new Buffers();
+  const lent = Array.from({ length: 65 }, () => buffers.borrowSlab());
+  t.same(new Set(lent.slice(0, 64).map(({ length }) => length)), new Set([272 * 1024]));
+  t.equal(lent[64]?.length, 64 * 1024);
+  for (const slab of lent) buffers.returnSlab(slab);
+  t.equal(buffers.borrowSlab().length, 272 * 1024);
+});
