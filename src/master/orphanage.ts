@@ -1,5 +1,6 @@
 /** ORPHANAGE: takes in the workers that an earlier primary left behind, with their connections and ports.
  *  Owns the socket at which they report, and those that have not said yet what they hold. */
+import { realpath } from 'node:fs/promises';
 import { ADOPTION_PROTOCOL, type Adoption, controlPath, isAdoption, type Welcome } from '../shared/adoption.js';
 import { JsonLines } from '../shared/json_lines.js';
 import { openStateSocket, type StateSocket } from './state_socket.js';
@@ -19,7 +20,7 @@ export class Orphanage {
     this.#events = events;
   }
 
-  /** @returns the path at which this server's workers look for a primary, when they have lost theirs; null when none can
+  /** @returns the real path at which this server's workers look for a primary, when they have lost theirs; null when none can
    *  be offered, which is told */
   async open(stateDir: string): Promise<string | null> {
     const path = controlPath(stateDir);
@@ -27,7 +28,7 @@ export class Orphanage {
     switch (outcome.kind) {
       case 'open':
         this.#socket = outcome.socket;
-        return path;
+        return await realpath(path);
       case 'taken':
         this.#events.trouble(
           `${path}: another server uses this stateDir; if this one's primary dies, its workers are on their own`,

@@ -116,7 +116,10 @@ export class Renewal {
     return { type: 'start', ...this.#workerSettings(settings, own), workerId, control, handler: settings.handler };
   }
 
-  #workerSettings({ config, hostKeys }: Settings, ownListeners: readonly ListenerAddress[]): WorkerSettings {
+  #workerSettings({ config, hostKeys }: Settings, own: readonly ListenerAddress[]): WorkerSettings {
+    const path = this.#rooms.control();
+    // A tenant whose patterns reach into stateDir must not speak to the primary.
+    const ownListeners: readonly ListenerAddress[] = path === null ? own : [...own, { kind: 'unix', path }];
     return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
   }
 }

@@ -1,10 +1,13 @@
 /** A47: doors beside the one that the config opens. The server listens at its addresses, in its primary, and at what tenants
- *  have bound, in the worker of each; nothing else of it can be connected to, by TCP, UDP or a Unix socket. There is no admin
- *  or metrics endpoint yet. */
-import { readFileSync } from 'node:fs';
+ *  have bound, in the worker of each; and its primary in stateDir, for processes of the same user. Nothing else of it can be
+ *  connected to, by TCP, UDP or a Unix socket. There is no admin or metrics endpoint yet. */
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { hostile, processesOf, socketInodesOf } from '../support/hostile.js';
-import { asked, bindRequest, bindSocketRequest, cancelRequest, cancelSocketRequest } from '../support/requests.js';
+import { openRefusal } from '../support/raw_client.js';
+import { asked, bindRequest, bindSocketRequest, cancelRequest, socketOpen } from '../support/requests.js';
+import { tempDir } from '../support/temp.js';
 
 /** `tcp PORT` or `unix PATH` of each socket of these processes that somebody could connect or send to (proc(5)). */
 function doorsOf(pids: readonly number[]): string[] {
@@ -36,21 +39,34 @@ function doorsOf(pids: readonly number[]): string[] {
 const LISTENING = '0A';
 const ACCEPTING = '00010000';
 
-hostile(t, 'A47', 'no door beside the front door', {}, async (t, { server, login }) => {
+const stateDir = join(realpathSync(tempDir(t)), 'state');
+const options = {
+  config: { stateDir },
+  users: { alice: { permitOpen: [`${stateDir}/*`], permitListen: ['localhost:*', `${stateDir}/*`] } },
+};
+
+hostile(t, 'A47', 'no door beside the front door', options, async (t, { server, login }) => {
   const [primary = 0, ...workers] = processesOf(server);
+  const doors = (): string[][] => [
+    doorsOf([primary]).filter((door) => !door.startsWith(`unix ${stateDir}/`)),
+    [...new Set(doorsOf(workers))], // a port counts once, whatever its addresses
+  ];
   const front = [`tcp ${server.port}`];
-  t.same(doorsOf([primary]), front);
-  t.same(doorsOf(workers), []);
+  t.same(doors(), [front, []]);
 
   const alice = await login();
-  t.same([doorsOf([primary]), doorsOf(workers)], [front, []], 'a login opens none');
+  t.same(doors(), [front, []], 'a login opens none');
   const port = await asked(alice, bindRequest('localhost', 0));
-  await asked(alice, bindSocketRequest(`${server.dir}/a.sock`));
-  const [tcp = '', unix = '', ...more] = new Set(doorsOf(workers)); // a port counts once, whatever its addresses
-  t.same([tcp, more], [`tcp ${port}`, []], "a tenant's");
-  t.match(unix, /^unix \/.*\/a\.sock$/);
-  t.same(doorsOf([primary]), front);
+  t.same(doors(), [front, [`tcp ${port}`]], "a tenant's");
   await asked(alice, cancelRequest('localhost', port ?? 0));
-  await asked(alice, cancelSocketRequest(`${server.dir}/a.sock`));
-  t.same([doorsOf([primary]), doorsOf(workers)], [front, []], 'and gone with it');
+  t.same(doors(), [front, []], 'and gone with it');
+
+  // Whoever could speak to the primary could take its ports.
+  const path = join(stateDir, 'primary.sock');
+  t.equal(statSync(stateDir).mode & 0o777, 0o700);
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  alice.send(socketOpen(path, 1));
+  t.match(await openRefusal(alice, 1), { text: 'not permitted' }, 'no tunnel leads to it, whatever the patterns say');
+  await server.events.wait('channel.refused', { user: 'alice', reason: 'OWN_LISTENER' });
+  t.equal(await asked(alice, bindSocketRequest(path)), null, 'and nobody takes its place');
 });
