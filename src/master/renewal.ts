@@ -1,9 +1,11 @@
 /** RENEWAL: other settings and other workers for a server that runs.
  *  Owns the settings in force. Promises that a change of them is whole or does not happen, and that there are never fewer
  *  ready workers than before. */
+import { dirname } from 'node:path';
 import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress, StartMessage, WorkerSettings } from '../shared/ipc.js';
+import { takeoverPath } from '../shared/takeover.js';
 import type { Log } from './event_log.js';
 import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { cannotChange, type Settings } from './settings.js';
@@ -117,9 +119,10 @@ export class Renewal {
   }
 
   #workerSettings({ config, hostKeys }: Settings, own: readonly ListenerAddress[]): WorkerSettings {
-    const path = this.#rooms.control();
+    const control = this.#rooms.control();
     // A tenant whose patterns reach into stateDir must not speak to the primary.
-    const ownListeners: readonly ListenerAddress[] = path === null ? own : [...own, { kind: 'unix', path }];
+    const paths = control === null ? [] : [control, takeoverPath(dirname(control))];
+    const ownListeners = [...own, ...paths.map((path) => ({ kind: 'unix', path }) as const)];
     return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
   }
 }
