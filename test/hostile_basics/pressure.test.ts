@@ -116,12 +116,12 @@ t.test('channels whose windows are used up hold up no other channel', async (t) 
   t.equal((await ended).get(0), digestOf('live', MIB).sha256);
 });
 
+// Global requests that nobody knows have a bound of their own: A30.
 t.test('a peer that does not read and asks for answers without end is cut', async (t) => {
   const server = await startEndpoint(t);
   const bystander = await server.login(t);
   const { port } = await startEcho(t);
   for (const [name, make] of [
-    ['global requests', () => message(MSG.GLOBAL_REQUEST, 'a'.repeat(30), true)],
     ['channel requests', (peerId: number) => message(MSG.CHANNEL_REQUEST, peerId, 'x', true)],
     ['opens', () => message(MSG.CHANNEL_OPEN, 'unknown', 1, 1000, 1000)],
   ] as const)
