@@ -2,6 +2,7 @@
  *  behind when it died.
  *  Owns the order of the steps: the sockets of the one that runs are held while the workers start; only when all is ready does
  *  this one accept, and only then does the other let go. */
+import { realpath } from 'node:fs/promises';
 import { type Adoption, controlPath } from '../shared/adoption.js';
 import type { JsonLines } from '../shared/json_lines.js';
 import { HandOver } from './hand_over.js';
@@ -61,7 +62,7 @@ export class Succession {
   async begin(): Promise<void> {
     const { stateDir } = this.#options;
     if (this.#predecessor === null) await this.#open();
-    else this.#control = controlPath(stateDir); // ours as soon as it is free
+    else this.#control = controlPath(await realpath(stateDir)); // ours as soon as it is free
   }
 
   /** The workers are ready. */

@@ -144,7 +144,8 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     if (server === undefined) return;
     server.look();
     if (retired && server.load().connections === 0) {
-      void drain(0);
+      retired = false;
+      void drain(drainMs); // for what still waits for targets
       return;
     }
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
