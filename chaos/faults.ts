@@ -25,6 +25,8 @@ const PAUSE_MOST_MS = 8_000;
 /** The server kills a worker that is silent for 5 s. */
 const SHORT_PAUSE_LEAST_MS = 300;
 const SHORT_PAUSE_MOST_MS = 2_000;
+/** Each new worker has 20 s to start. */
+const REPLACED_WITHIN_MS = 60_000;
 /** What a worker may open beside what it holds, when descriptors are short. */
 const FEW_DESCRIPTORS = 2;
 
@@ -123,9 +125,13 @@ export const FAULTS: readonly Fault[] = [
       hit(scene.clients(), cause('SIGUSR2', { effect: 'delays' }));
       const { log, exited } = generation;
       const wanted = log.serving.length;
-      for (const worker of log.serving) worker.isLeaving = true;
+      const replaced = log.serving;
+      for (const worker of replaced) worker.isLeaving = true;
       signal(generation.pid, 'SIGUSR2');
-      await Promise.race([log.until(() => log.serving.length >= wanted), exited]);
+      const done = log.until(() => log.serving.length >= wanted);
+      await Promise.race([done, exited, delay(REPLACED_WITHIN_MS, null, { ref: false })]);
+      // A replacement that does not start leaves its place to the worker that has it.
+      for (const worker of replaced.slice(log.serving.length)) worker.isLeaving = false;
       return true;
     },
   },

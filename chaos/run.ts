@@ -186,19 +186,13 @@ class Stage {
     const first = scene.dice.shuffled(FAULTS);
     while (performance.now() < endMs && !this.#options.signal.aborted) {
       await delay(scene.dice.pauseMs(FAULT_EVERY_MS));
-      const fault = first.shift() ?? scene.dice.weighted(FAULTS);
+      const mayBeMade = ({ global }: Fault): boolean => !(global && scene.busy);
+      const next = first.findIndex(mayBeMade);
+      const fault = next >= 0 ? first.splice(next, 1)[0] : scene.dice.weighted(FAULTS.filter(mayBeMade));
       if (fault === undefined) continue;
-      if (fault.global && scene.busy) {
-        if (this.#isNew(fault)) first.push(fault);
-        continue;
-      }
       underWay.push(this.#make(fault));
     }
     await Promise.all(underWay);
-  }
-
-  #isNew({ name }: Fault): boolean {
-    return !this.#faults.has(name);
   }
 
   async #make(fault: Fault): Promise<void> {

@@ -107,6 +107,8 @@ export class Server {
         this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
         if (this.#doomed.has(worker.pid) || generation.ending !== null) return;
         if (worker.isLeaving && reason === 'DRAINED') return; // with its last connection
+        // Not ready in time, on a machine that has other things to do: the next one is tried. A fault at its start has an exit code.
+        if (reason === 'START_FAILED' && worker.exit?.detail === 'signal SIGKILL') return;
         const words = `${reason} ${worker.exit?.detail}; the log said last: ${log.lastText}`;
         defect(`server ${generation.number}: worker ${worker.id} ended: ${words}`);
       },
