@@ -106,8 +106,9 @@ t.test('without a key there is a password, made for this run', async (t) => {
   t.match(password, /^[a-zA-Z2-9]{20}$/);
   t.equal(first.stdout.split(password).length, 2, 'printed once');
   t.notOk(first.stderr.includes(password), 'and not logged');
-  for (const name of readdirSync(join(cwd, '.sallyport')))
-    t.notOk(readFileSync(join(cwd, '.sallyport', name), 'utf8').includes(password), `not in ${name}`);
+  for (const entry of readdirSync(join(cwd, '.sallyport'), { withFileTypes: true }))
+    if (entry.isFile())
+      t.notOk(readFileSync(join(cwd, '.sallyport', entry.name), 'utf8').includes(password), `not in ${entry.name}`);
 
   if (need(t, ['ssh'])) {
     const port = await greeter(t);
