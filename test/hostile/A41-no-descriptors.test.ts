@@ -102,5 +102,5 @@ hostile(
 function holderOf(server: Sallyport): number | undefined {
   const { conn } = server.events.list('auth.succeeded', { user: 'alice' })[0] ?? {};
   const { worker } = server.events.list('connection.accepted', { conn: Number(conn) })[0] ?? {};
-  return server.workerPids[Number(worker) - 1];
+  return Number(server.events.list('worker.started', { worker: Number(worker) })[0]?.pid); // not in the order of their numbers
 }
