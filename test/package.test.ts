@@ -109,6 +109,7 @@ t.test('an installed package', { timeout: 400_000 }, async (t) => {
       'build/src/index.js',
       'build/src/index.d.ts',
       'docs/library.md',
+      'RELIABILITY.md',
       'examples/demo.ts',
       'LICENSE',
     ])

@@ -4,7 +4,7 @@
  *  alone, so that names may join ports and paths there. */
 import type { HeldConnection } from '../shared/adoption.js';
 import type { BindAddress, Peer } from '../shared/identity.js';
-import type { Answer, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
+import type { Answer, ConnId, LeaseKey, LeaseTarget, ListenerAddress } from '../shared/ipc.js';
 import { choosePort } from './port_choice.js';
 
 /** A connection as status pages and logs may see it. */
@@ -62,8 +62,8 @@ export class Ledger {
   readonly #leases = new Map<string, Lease>();
   readonly #usage = new Map<string, Usage>();
   readonly #perWorker = new Map<number, number>();
-  /** Ports of the server itself. */
-  #ownPorts: readonly number[] = [];
+  /** Ports and paths of the server itself, by `keyText`. */
+  #own: ReadonlySet<string> = new Set();
   #unauthenticated = 0;
 
   constructor(options: LedgerOptions) {
@@ -143,9 +143,10 @@ export class Ledger {
   }
 
   /** The server's own ports are nobody's to bind, on whatever address: a tenant on `[::1]:2222` would receive those who
-   *  mean the server on 127.0.0.1:2222. */
-  reserve(ports: readonly number[]): void {
-    this.#ownPorts = ports;
+   *  mean the server on 127.0.0.1:2222. Nor are the places of its own sockets, while nobody listens there: a tenant would
+   *  receive the workers that look for their next primary. */
+  reserve(own: readonly ListenerAddress[]): void {
+    this.#own = new Set(own.map(keyText));
   }
 
   /** May the connection bind this? The holder is looked at before the limit, since a stale holder counts for it. */
@@ -154,8 +155,8 @@ export class Ledger {
     if (entry === undefined) return answer(GONE);
     const key = this.#keyFor(target);
     if (key === undefined) return answer(NO_FREE_PORT);
-    if (key.kind === 'tcp' && this.#ownPorts.includes(key.port)) return answer(TAKEN);
     const text = keyText(key);
+    if (this.#own.has(text)) return answer(TAKEN);
     const held = this.#leases.get(text);
     if (held !== undefined) {
       const holder = this.#connections.get(held.holder);
@@ -231,10 +232,10 @@ export class Ledger {
     const except = new Set(target.except);
     const port = choosePort({
       ranges: target.portRanges,
-      isFree: (candidate) =>
-        !except.has(candidate) &&
-        !this.#ownPorts.includes(candidate) &&
-        !this.#leases.has(keyText({ kind: 'tcp', port: candidate })),
+      isFree: (candidate) => {
+        const text = keyText({ kind: 'tcp', port: candidate });
+        return !except.has(candidate) && !this.#own.has(text) && !this.#leases.has(text);
+      },
       random: this.#options.random(),
     });
     return port === undefined ? undefined : { kind: 'tcp', port };

@@ -1,8 +1,11 @@
 /** LOST WORKER: what a dead worker cannot say any more: the end of its connections and of their forwards.
  *  Owns nothing. */
+import { basename, dirname, join } from 'node:path';
 import { formatHostPort } from '../shared/address.js';
 import type { EventSink } from '../shared/events.js';
 import { safeText } from '../shared/log.js';
+import { pinFolder } from '../shared/pinned.js';
+import { isSocketPathLength } from '../shared/socket_path.js';
 import { removeStaleSocket } from '../shared/stale_socket.js';
 import type { Freed } from './ledger.js';
 import { peerText } from './listener.js';
@@ -15,14 +18,26 @@ export function tellLost({ connection, leases }: Freed, nowMs: number, event: Ev
     ...(connection.user === null ? {} : { user: connection.user }),
     reason: 'WORKER_LOST' as const,
   };
-  for (const { target, user } of leases) {
-    // A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already.
-    if (target.kind === 'unix') removeStaleSocket(target.path).catch(nothing);
+  for (const { key, target, user } of leases) {
+    if (key.kind === 'unix') removeLeft(key.path).catch(nothing);
     const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
     const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
     event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });
   }
   event({ ...common, event: 'connection.closed', durationMs: Math.round(nowMs - connection.sinceMs) });
+}
+
+/** A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already; or a
+ *  link in the place of the folder, which must not lead to a socket of another's.
+ *  @param path real, as it was when it was bound */
+async function removeLeft(path: string): Promise<void> {
+  const folder = await pinFolder(dirname(path));
+  try {
+    const left = join(folder.path, basename(path));
+    if (folder.realPath === dirname(path) && isSocketPathLength(left)) await removeStaleSocket(left);
+  } finally {
+    folder.close();
+  }
 }
 
 function nothing(): void {}

@@ -121,10 +121,11 @@ export class Primary {
       log: options.log,
       listeners: () => (this.#draining ? undefined : this.#listeners),
       control: () => this.#succession?.control ?? null,
+      ownSockets: () => this.#succession?.ownSockets ?? [],
       listenerOptions: (settings) => this.#listenerOptions(settings),
       changed: (config, all, fresh) => {
         this.#door.configure(config);
-        this.#reservePorts(all);
+        this.#reserve(all);
         this.#tellListening(fresh);
       },
     });
@@ -185,7 +186,8 @@ export class Primary {
     const taken = takeover && fds.length === 0 ? await this.#succession?.takeListeners() : null;
     const listeners = taken ?? (await openListeners(options));
     this.#listeners = listeners;
-    this.#reservePorts(listeners.addresses);
+    await this.#succession?.locate();
+    this.#reserve(listeners.addresses);
     await this.#succession?.begin();
     if (this.#draining) {
       await this.#close(); // told to stop meanwhile
@@ -227,8 +229,8 @@ export class Primary {
     };
   }
 
-  #reservePorts(own: readonly ListenerAddress[]): void {
-    this.#ledger.reserve(own.flatMap((address) => (address.kind === 'tcp' ? [address.port] : [])));
+  #reserve(listeners: readonly ListenerAddress[]): void {
+    this.#ledger.reserve([...listeners, ...(this.#succession?.ownSockets ?? [])]);
   }
 
   #tellListening(addresses: readonly ListenerAddress[]): void {

@@ -1,11 +1,9 @@
 /** RENEWAL: other settings and other workers for a server that runs.
  *  Owns the settings in force. Promises that a change of them is whole or does not happen, and that there are never fewer
  *  ready workers than before. */
-import { dirname } from 'node:path';
 import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress, StartMessage, WorkerSettings } from '../shared/ipc.js';
-import { takeoverPath } from '../shared/takeover.js';
 import type { Log } from './event_log.js';
 import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { cannotChange, type Settings } from './settings.js';
@@ -18,6 +16,8 @@ export interface RenewalRooms {
   listeners(): ServerListeners | undefined;
   /** For workers that outlive their primary; see StartMessage. */
   control(): string | null;
+  /** The server's own sockets in stateDir. */
+  ownSockets(): readonly ListenerAddress[];
   listenerOptions(settings: Settings): ListenerOptions;
   /** This config is in force; the server listens on all of these, and since just now on the fresh ones. */
   changed(config: Config, all: readonly ListenerAddress[], fresh: readonly ListenerAddress[]): void;
@@ -119,10 +119,7 @@ export class Renewal {
   }
 
   #workerSettings({ config, hostKeys }: Settings, own: readonly ListenerAddress[]): WorkerSettings {
-    const control = this.#rooms.control();
-    // A tenant whose patterns reach into stateDir must not speak to the primary.
-    const paths = control === null ? [] : [control, takeoverPath(dirname(control))];
-    const ownListeners = [...own, ...paths.map((path) => ({ kind: 'unix', path }) as const)];
+    const ownListeners = [...own, ...this.#rooms.ownSockets()];
     return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
   }
 }

@@ -2,9 +2,12 @@
  *  behind when it died.
  *  Owns the order of the steps: the sockets of the one that runs are held while the workers start; only when all is ready does
  *  this one accept, and only then does the other let go. */
-import { realpath } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { type Adoption, controlPath } from '../shared/adoption.js';
+import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
+import { takeoverPath } from '../shared/takeover.js';
 import { HandOver } from './hand_over.js';
 import { holdListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { Orphanage } from './orphanage.js';
@@ -28,6 +31,7 @@ export class Succession {
   readonly #handOver: HandOver;
   #predecessor: Predecessor | null = null;
   #control: string | null = null;
+  #ownSockets: readonly ListenerAddress[] = [];
 
   constructor(options: SuccessionOptions) {
     this.#options = options;
@@ -46,6 +50,20 @@ export class Succession {
   /** Where workers that have lost their primary look for one; null when nowhere. */
   get control(): string | null {
     return this.#control;
+  }
+
+  /** By their real paths; known from `locate` on. A tenant whose patterns reach into stateDir must neither speak to a primary
+   *  there nor listen in its place, and that whether these are open, another server's, or could not be opened. */
+  get ownSockets(): readonly ListenerAddress[] {
+    return this.#ownSockets;
+  }
+
+  /** Before anybody can ask for anything. Never rejects: whoever opens a socket there tells what is wrong with the folder. */
+  async locate(): Promise<void> {
+    const stateDir = resolve(this.#options.stateDir);
+    await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch(nothing);
+    const folder = await realpath(stateDir).catch(() => stateDir);
+    this.#ownSockets = [controlPath(folder), takeoverPath(folder)].map((path) => ({ kind: 'unix', path }));
   }
 
   /** @returns the sockets of the server that runs, held; null when there is none
@@ -86,3 +104,5 @@ export class Succession {
     await this.#handOver.open(this.#options.stateDir);
   }
 }
+
+function nothing(): void {}

@@ -1,12 +1,19 @@
 /** A47: doors beside the one that the config opens. The server listens at its addresses, in its primary, and at what tenants
  *  have bound, in the worker of each; and its primary in stateDir, for processes of the same user. Nothing else of it can be
- *  connected to, by TCP, UDP or a Unix socket. There is no admin or metrics endpoint yet. */
-import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+ *  connected to, by TCP, UDP or a Unix socket; nor listened at, while it does not. There is no admin or metrics endpoint yet. */
+import { readdirSync, readFileSync, realpathSync, statSync, symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { hostile, processesOf, socketInodesOf } from '../support/hostile.js';
 import { openRefusal } from '../support/raw_client.js';
-import { asked, bindRequest, bindSocketRequest, cancelRequest, socketOpen } from '../support/requests.js';
+import {
+  asked,
+  bindRequest,
+  bindSocketRequest,
+  cancelRequest,
+  cancelSocketRequest,
+  socketOpen,
+} from '../support/requests.js';
 import { tempDir } from '../support/temp.js';
 
 /** `tcp PORT` or `unix PATH` of each socket of these processes that somebody could connect or send to (proc(5)). */
@@ -39,10 +46,13 @@ function doorsOf(pids: readonly number[]): string[] {
 const LISTENING = '0A';
 const ACCEPTING = '00010000';
 
-const stateDir = join(realpathSync(tempDir(t)), 'state');
+const base = realpathSync(tempDir(t));
+const stateDir = join(base, 'state');
+const LINK = join(base, 'link');
+symlinkSync(stateDir, LINK);
 const options = {
   config: { stateDir },
-  users: { alice: { permitOpen: [`${stateDir}/*`], permitListen: ['localhost:*', `${stateDir}/*`] } },
+  users: { alice: { permitOpen: [`${stateDir}/*`], permitListen: ['localhost:*', `${stateDir}/*`, `${LINK}/*`] } },
 };
 
 hostile(t, 'A47', 'no door beside the front door', options, async (t, { server, login }) => {
@@ -77,5 +87,17 @@ hostile(t, 'A47', 'no door beside the front door', options, async (t, { server, 
     );
     await server.events.wait('channel.refused', { user: 'alice', reason: 'OWN_LISTENER' }, from);
     t.equal(await asked(alice, bindSocketRequest(path)), null, 'and nobody takes its place');
+  }
+
+  // The same while nobody listens there: in a take-over, or where it could not.
+  for (const name of sockets) unlinkSync(join(stateDir, name));
+  for (const path of [stateDir, LINK].flatMap((dir) => sockets.map((name) => join(dir, name)))) {
+    const from = server.events.mark();
+    t.equal(await asked(alice, bindSocketRequest(path)), null, path);
+    await server.events.wait('forward.refused', { user: 'alice', reason: 'PORT_TAKEN' }, from);
+  }
+  for (const dir of [stateDir, LINK]) {
+    t.equal(await asked(alice, bindSocketRequest(join(dir, 'a.sock'))), 0, 'twin: another name there');
+    t.equal(await asked(alice, cancelSocketRequest(join(dir, 'a.sock'))), 0);
   }
 });

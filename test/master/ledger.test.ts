@@ -114,12 +114,20 @@ t.test('lease: port 0 takes what is permitted, free and not tried in vain', asyn
   t.same(made.lease(id(3), 'bob', 9, port(0)), refused('NO_FREE_PORT'), 'no range, no port');
 });
 
-t.test("lease: the server's own ports are nobody's, on whatever address", async (t) => {
+t.test("lease: the server's own ports are nobody's, on whatever address; nor are its paths", async (t) => {
   const made = ledger();
-  made.reserve([2222, 9000]);
+  made.reserve([
+    { kind: 'tcp', address: '127.0.0.1', port: 2222 },
+    { kind: 'tcp', address: '127.0.0.1', port: 9000 },
+    { kind: 'unix', path: '/run/primary.sock' },
+  ]);
   t.same(made.lease(id(1), 'alice', 9, { ...port(2222), host: '::1' }), refused('TAKEN'));
   t.same(made.lease(id(1), 'alice', 9, port(0, [[9000, 9001]])), granted(9001));
   t.same(made.lease(id(1), 'alice', 9, port(0, [[9000, 9000]])), refused('NO_FREE_PORT'));
+  t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path: '/run/primary.sock' }), refused('TAKEN'));
+  t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path: '/run/primary.sock.2' }), granted(0));
+  made.reserve([]);
+  t.same(made.lease(id(1), 'alice', 9, port(2222)), granted(2222), 'a reload may leave them to others');
 });
 
 t.test('closed and lost connections give everything back', async (t) => {

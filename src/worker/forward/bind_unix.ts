@@ -2,10 +2,10 @@
  *  Owns the folder in which the socket stands, from the check until the socket is gone: what was checked is where it is made,
  *  and where it is removed. The socket is its owner's alone, mode 0600. */
 import { basename, dirname, join } from 'node:path';
+import { type Pinned, pinFolder } from '../../shared/pinned.js';
 import { isSocketPathLength } from '../../shared/socket_path.js';
 import { removeStaleSocket } from '../../shared/stale_socket.js';
 import { type BindOutcome, bindFailed, Listeners, listen, type OnAccept } from './bind.js';
-import { type Pinned, pinFolder } from './pinned.js';
 
 export class SocketPlace {
   /** Of the socket, with the symbolic links of its folder resolved. */

@@ -48,7 +48,7 @@ export function dial(options: DialAddressOptions): Promise<DialOutcome> {
 }
 
 /** Connects to a Unix socket. The caller has asked mayDialPath about its real path and passes one that nobody can bend
- *  since (pinned.ts): the kernel follows symbolic links. */
+ *  since (shared/pinned.ts): the kernel follows symbolic links. */
 export function dialUnix(path: string, options: DialOptions): Promise<DialOutcome> {
   return new Promise((resolve) => new Race([{ path }], options, 0, resolve).start());
 }

@@ -6,11 +6,11 @@ import type { Socket } from 'node:net';
 import type { Address } from '../../shared/address.js';
 import { errnoOf, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import type { Destination, Origin, TcpDestination } from '../../shared/identity.js';
+import { type Pinned, pinFile } from '../../shared/pinned.js';
 import { isPort } from '../../shared/port.js';
 import { socketPathError } from '../../shared/socket_path.js';
 import { dial, dialUnix } from './dial.js';
 import type { Target } from './inside.js';
-import { type Pinned, pinFile } from './pinned.js';
 import type { Resolver } from './resolve.js';
 
 /** What a direct open asks of the policy. */

@@ -1,10 +1,10 @@
 /** What is pinned stays what it was, and is looked at without being opened. */
 import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import t from 'tap';
-import { type Pinned, pinFile, pinFolder } from '../../../src/worker/forward/pinned.js';
-import { mustRun } from '../../support/process.js';
-import { connect, startEcho } from '../../support/targets.js';
-import { tempDir } from '../../support/temp.js';
+import { type Pinned, pinFile, pinFolder } from '../../src/shared/pinned.js';
+import { mustRun } from '../support/process.js';
+import { connect, startEcho } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
 
 t.test('the real path is told, and the path leads there after a change', async (t) => {
   const dir = tempDir(t);
