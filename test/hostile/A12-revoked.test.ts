@@ -2,7 +2,7 @@
  *  in by it, and of those who are there exactly that ends which stood on it: the connection where it was the login, the
  *  tunnel or the forward where it was a pattern. Each end is one line of the log. (What comes after `config.reloaded` in the
  *  log comes after it in each worker: both go the same way, in order.) Certificates are not among what this server takes. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashSync } from '@node-rs/argon2';
 import t from 'tap';
@@ -11,14 +11,18 @@ import { within } from '../support/deadline.js';
 import { hostile } from '../support/hostile.js';
 import {
   type Credential,
+  confirmed,
   dataMessage,
   directOpen,
+  type OpenChannel,
   openDirectChannel,
   openRefusal,
   type RawClient,
 } from '../support/raw_client.js';
+import { asked, bindSocketRequest, socketOpen } from '../support/requests.js';
 import { type Login, makeLogin, type WrittenConfig } from '../support/server.js';
-import { canBind, connect, cut, freePort } from '../support/targets.js';
+import { canBind, connect, cut, freePort, startEcho } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
 
 type User = Readonly<Record<string, unknown>>;
 
@@ -131,6 +135,46 @@ hostile(t, 'A12', 'patterns that become narrower', {}, async (t, { server, login
   t.equal(String(await within(answer, 'bytes')), 'still here', 'what is still permitted goes on');
   t.same(server.events.list('connection.closed', { user: 'alice' }, from), []);
 });
+
+const base = tempDir(t);
+const [LINKS, REAL] = [join(base, 'links'), join(base, 'real')];
+for (const dir of [LINKS, REAL]) mkdirSync(dir);
+symlinkSync(REAL, join(LINKS, 'folder'));
+symlinkSync(join(REAL, 'far.sock'), join(LINKS, 'far.sock'));
+const [textOpen, textListen] = [`${LINKS}/*`, `${LINKS}/folder/*`];
+const throughLinks = { alice: { permitOpen: [textOpen, `${REAL}/*`], permitListen: [textListen, `${REAL}/*`] } };
+
+hostile(t, 'A12', 'a path behind a link', { users: throughLinks }, async (t, { server, login }) => {
+  for (const path of [join(REAL, 'far.sock'), join(LINKS, 'near.sock')]) await startEcho(t, path);
+  const client = await login();
+  const far = await openSocket(client, join(LINKS, 'far.sock'), 1);
+  const near = await openSocket(client, join(LINKS, 'near.sock'), 2);
+  const bound = join(LINKS, 'folder', 'bound.sock');
+  t.equal(await asked(client, bindSocketRequest(bound)), 0);
+  const visitor = await connect(t, bound);
+  const open = new WireReader(await client.take(MSG.CHANNEL_OPEN), 1);
+  open.text();
+  client.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, open.uint32(), 3, 100_000, 32_768));
+  await client.roundTrip();
+
+  // What was asked for is permitted still; where it led is not.
+  const from = server.events.mark();
+  await server.reload(withUser(server.config, 'alice', { permitOpen: [textOpen], permitListen: [textListen] }));
+  for (const id of [far.id, 3]) await client.take(MSG.CHANNEL_CLOSE, (close) => close.readUInt32BE(1) === id);
+  await cut(visitor);
+  await server.events.wait('forward.released', { destination: bound, reason: 'RIGHTS_WITHDRAWN' }, from);
+  t.equal((await server.events.waitAll(2, 'channel.closed', { reason: 'RIGHTS_WITHDRAWN' }, from)).length, 2);
+  t.notOk(existsSync(bound), 'its socket is gone');
+
+  client.send(dataMessage(near, 'still here'));
+  const echoed = await client.take(MSG.CHANNEL_DATA, (data) => data.readUInt32BE(1) === near.id);
+  t.match(String(echoed), /still here$/, 'twin: no link leads to it');
+});
+
+async function openSocket(client: RawClient, path: string, id: number): Promise<OpenChannel> {
+  client.send(socketOpen(path, id));
+  return await confirmed(client, id);
+}
 
 function publicLine({ keyFile }: Login): string {
   return readFileSync(`${keyFile}.pub`, 'utf8').trim();

@@ -87,7 +87,7 @@ export class Connection {
       maxInbound: limits.maxInbound,
       inboundPerSecond: limits.inboundPerSecond,
       ending: this.#ending,
-      makeTunnel: (bind, onEnd) => new Tunnel({ kind: 'bind', bind }, storyOfForwarded(bind), tunnels, onEnd),
+      makeTunnel: (bind, onEnd) => new Tunnel(storyOfForwarded(bind), tunnels, onEnd),
       onReleased: (bind, reason, traffic) =>
         options.onEvent({
           event: 'forward.released',
@@ -149,11 +149,11 @@ export class Connection {
     const isGone = (bind: BindAddress): boolean => taken.bind(this.#identity, bind);
     this.#opens.review();
     this.#forwards.review(isGone);
-    for (const { bind, socket } of this.#arriving) if (isGone(bind)) socket.destroy();
+    for (const { binds, socket } of this.#arriving) if (binds.some(isGone)) socket.destroy();
     for (const tunnel of [...this.#live]) {
-      const { right } = tunnel;
-      const gone =
-        right.kind === 'bind' ? isGone(right.bind) : taken.open(this.#identity, right.destination, tunnel.farAddress);
+      const gone = tunnel.rights.some((right) =>
+        right.kind === 'bind' ? isGone(right.bind) : taken.open(this.#identity, right.destination, tunnel.farAddress),
+      );
       if (gone) tunnel.withdraw();
     }
   }
@@ -257,7 +257,7 @@ export class Connection {
   // --- forwarded channels: RFC 4254 §7.2 ---------------------------------------------------------------------------
 
   #openInbound(inbound: Inbound): void {
-    const { bind, originator, tunnel, socket } = inbound;
+    const { bind, binds, originator, tunnel, socket } = inbound;
     socket.on('error', ignore); // until the relay listens
     const refuse = (reason: OpenFailed | 'DRAINING'): void => {
       socket.destroy();
@@ -267,7 +267,12 @@ export class Connection {
     const settle = (channel: Channel | null, why?: OpenFailed): void => {
       this.#arriving.delete(inbound);
       if (channel === null) refuse(why ?? 'PEER_REFUSED');
-      else tunnel.start(channel, socket);
+      else
+        tunnel.start(
+          channel,
+          socket,
+          binds.map((bind) => ({ kind: 'bind', bind })),
+        );
     };
     this.#arriving.add(inbound);
     // The address exactly as it was asked for: OpenSSH finds its forward by it.

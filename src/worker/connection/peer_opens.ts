@@ -132,7 +132,7 @@ export class PeerOpens {
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
     const reservation = this.#reserve();
     if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, story);
-    const tunnel = new Tunnel({ kind: 'open', destination }, story, tunnels);
+    const tunnel = new Tunnel(story, tunnels);
     const reviews = this.#reviews;
     const outcome = await openDirect(origin, destination, {
       policy,
@@ -158,7 +158,11 @@ export class PeerOpens {
     // The confirmation itself may have been one message too many for a peer that does not read.
     if (ending.hasEnded) return discard(outcome);
     const channel = channels.open(reservation, peer, confirmedMs);
-    if ('socket' in outcome) return tunnel.start(channel, outcome.socket);
+    if ('socket' in outcome) {
+      const needed = leadsTo(destination, outcome.realPath);
+      const rights = needed.map((destination) => ({ kind: 'open', destination }) as const);
+      return tunnel.start(channel, outcome.socket, rights);
+    }
     const record = new ChannelRecord(channel, story, tunnels);
     const facts = { identity, peer: this.#options.peer, origin, destination };
     joinInside(channel, facts, outcome.target, {
@@ -172,7 +176,8 @@ export class PeerOpens {
   #stillMay(destination: Destination, outcome: DirectOutcome): boolean {
     const { policy } = this.#options;
     if (!outcome.ok || !('socket' in outcome)) return true; // the hooks' own
-    if (destination.kind === 'unix') return policy.checkDialPath(destination.path).allow;
+    if (destination.kind === 'unix')
+      return [destination.path, outcome.realPath ?? destination.path].every((path) => policy.checkDialPath(path).allow);
     const address = parseAddress(outcome.socket.remoteAddress ?? '');
     return address === null || policy.checkDial(destination, address).allow; // null: it has hung up
   }
@@ -204,6 +209,11 @@ export class PeerOpens {
       ...(detail === undefined ? {} : { detail }),
     });
   }
+}
+
+/** What was asked for, and the real path where a link led there. */
+function leadsTo(asked: Destination, realPath: string | undefined): readonly Destination[] {
+  return realPath === undefined ? [asked] : [asked, { kind: 'unix', path: realPath }];
 }
 
 /** Nobody is there to have it any more. */

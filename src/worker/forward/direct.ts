@@ -39,7 +39,8 @@ export interface DirectOptions {
 export type DirectVerdict = Verdict | { readonly allow: true; readonly target: Target };
 
 export type DirectOutcome =
-  | { readonly ok: true; readonly socket: Socket }
+  /** `realPath`: of a Unix socket. */
+  | { readonly ok: true; readonly socket: Socket; readonly realPath?: string }
   | { readonly ok: true; readonly target: Target }
   | ({ readonly ok: false } & Refusal);
 
@@ -85,11 +86,12 @@ async function openUnix(path: string, options: DirectOptions): Promise<DirectOut
     if (socketPathError(found.realPath) !== null) return refused('BAD_ADDRESS');
     const verdict = options.policy.checkDialPath(found.realPath);
     if (!verdict.allow) return refused(verdict.code, verdict.detail);
-    return await dialUnix(found.path, {
+    const outcome = await dialUnix(found.path, {
       timeoutMs: options.connectTimeoutMs,
       createSocket: options.createSocket,
       signal: options.signal,
     });
+    return outcome.ok ? { ...outcome, realPath: found.realPath } : outcome;
   } finally {
     found.close();
   }

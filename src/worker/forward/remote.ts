@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { normalisePeerAddress } from '../../shared/address.js';
 import type { Ends } from '../../shared/ending.js';
 import type { ForwardEnd } from '../../shared/errors.js';
-import { type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
+import { ALLOW, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
 import type { Traffic } from '../../shared/events.js';
 import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
@@ -36,6 +36,8 @@ export interface Leases {
 /** An inbound connection on a forward, on its way to the peer. */
 export interface Inbound {
   readonly bind: BindAddress;
+  /** All that has to be permitted for it: `bind`, and the real path where a link led there. */
+  readonly binds: readonly BindAddress[];
   /** RFC 4254 §7.2: originator address and port; empty for Unix sockets. */
   readonly originator: { readonly host: string; readonly port: number };
   readonly tunnel: Tunnel;
@@ -67,11 +69,14 @@ export interface RemoteOptions {
 
 export type ForwardOutcome = { readonly ok: true; readonly port: number } | ({ readonly ok: false } & Refusal);
 
-interface Forward {
+interface Bound {
   readonly bind: BindAddress;
   readonly key: LeaseKey;
-  readonly listeners: Listeners;
   readonly counts: Counts;
+}
+
+interface Forward extends Bound {
+  readonly listeners: Listeners;
 }
 
 /** What the channels of one forward moved, and who may still come in by it. */
@@ -128,7 +133,7 @@ export class RemoteForwards {
   review(isGone: (bind: BindAddress) => boolean): void {
     this.#reviews++;
     for (const [id, forward] of [...this.#forwards]) {
-      if (!isGone(forward.bind)) continue;
+      if (!bindsOf(forward).some(isGone)) continue;
       this.#forwards.delete(id);
       this.#end(forward, 'RIGHTS_WITHDRAWN');
     }
@@ -139,7 +144,8 @@ export class RemoteForwards {
     const bind = asked.kind === 'tcp' ? { ...asked, port: outcome.port } : asked;
     for (let reviews = -1; reviews !== this.#reviews; ) {
       reviews = this.#reviews;
-      const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
+      const held = this.#forwards.get(keyOf(bind));
+      const verdict = await this.#checkAll(held === undefined ? [bind] : bindsOf(held));
       const forward = this.#forwards.get(keyOf(bind));
       if (forward === undefined) return refused('POLICY_DENIED'); // a review has ended it, or the connection has
       if (verdict.allow) continue;
@@ -148,6 +154,14 @@ export class RemoteForwards {
       return refused(verdict.code, verdict.detail);
     }
     return outcome;
+  }
+
+  async #checkAll(binds: readonly BindAddress[]): Promise<Verdict> {
+    for (const bind of binds) {
+      const verdict = await this.#options.policy.checkForward(bind, this.#options.ending.signal);
+      if (!verdict.allow) return verdict;
+    }
+    return ALLOW;
   }
 
   /** @returns false when this connection has no such forward. Connections that came through it go on. */
@@ -184,9 +198,9 @@ export class RemoteForwards {
           return refused(verdict.code, verdict.detail ?? `port ${answer.port}, chosen for port 0`);
         }
       }
-      const counts = this.#newCounts();
-      const bound = await bindTcp(addresses, answer.port, (socket) => this.#onAccept(bind, counts, socket));
-      if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners, counts });
+      const made: Bound = { bind, key, counts: this.#newCounts() };
+      const bound = await bindTcp(addresses, answer.port, (socket) => this.#onAccept(made, socket));
+      if (bound.ok) return this.#keep({ ...made, listeners: bound.listeners });
       this.#options.leases.release(key);
       if (port !== 0 || bound.code !== 'PORT_TAKEN') return refused(bound.code);
       except.push(answer.port); // another program has it: ask for the next one
@@ -222,10 +236,9 @@ export class RemoteForwards {
     const answer = await this.#options.leases.lease({ kind: 'unix', path: realPath });
     if (!answer.ok) return refused(codeOf(answer.reason));
     const key: LeaseKey = { kind: 'unix', path: realPath };
-    const bind: BindAddress = { kind: 'unix', path };
-    const counts = this.#newCounts();
-    const bound = await place.bind((socket) => this.#onAccept(bind, counts, socket));
-    if (bound.ok) return this.#keep({ bind, key, listeners: bound.listeners, counts });
+    const made: Bound = { bind: { kind: 'unix', path }, key, counts: this.#newCounts() };
+    const bound = await place.bind((socket) => this.#onAccept(made, socket));
+    if (bound.ok) return this.#keep({ ...made, listeners: bound.listeners });
     this.#options.leases.release(key);
     return refused(bound.code);
   }
@@ -269,7 +282,8 @@ export class RemoteForwards {
   }
 
   /** Takes the handle out of the accepted socket and puts it into one whose reads go where the relay wants them. */
-  #onAccept(bind: BindAddress, counts: Counts, accepted: Socket): void {
+  #onAccept(made: Bound, accepted: Socket): void {
+    const { bind, counts } = made;
     const refusal = this.#refusalOf(counts);
     if (refusal !== null) {
       accepted.destroy();
@@ -288,13 +302,18 @@ export class RemoteForwards {
     const socket = adoptHandle(handle, { allowHalfOpen: true, paused: true, onread: tunnel.onread });
     counts.open++;
     socket.once('close', () => counts.open--);
-    this.#options.onInbound({ bind, originator, tunnel, socket });
+    this.#options.onInbound({ bind, binds: bindsOf(made), originator, tunnel, socket });
   }
 }
 
 /** Holds whatever a policy of the user's own says: Node throws on such a port and cuts such a path short, to another. */
 function isBindable(bind: BindAddress): boolean {
   return bind.kind === 'unix' ? socketPathError(bind.path) === null : bind.port === 0 || isPort(bind.port);
+}
+
+/** What was asked for, and the real path where a link led there: a config has to permit both. */
+function bindsOf({ bind, key }: Bound): readonly BindAddress[] {
+  return bind.kind === 'unix' && key.kind === 'unix' && key.path !== bind.path ? [bind, key] : [bind];
 }
 
 function keyOf(bind: BindAddress): string {

@@ -17,13 +17,12 @@ export interface TunnelOptions extends RecordOptions {
   readonly live: Set<Tunnel>;
 }
 
-/** What was asked for and permitted. */
+/** What was permitted: what was asked for, or the real path that it led to. */
 export type TunnelRight =
   | { readonly kind: 'open'; readonly destination: Destination }
   | { readonly kind: 'bind'; readonly bind: BindAddress };
 
 export class Tunnel {
-  readonly right: TunnelRight;
   readonly #story: ChannelStory;
   readonly #options: TunnelOptions;
   readonly #relay: Relay;
@@ -31,15 +30,10 @@ export class Tunnel {
   #channel: Channel | null = null;
   #socket: Socket | null = null;
   #record: ChannelRecord | null = null;
+  #rights: readonly TunnelRight[] = [];
 
   /** @param onEnd called once, with the channel and its counts, if it ever started */
-  constructor(
-    right: TunnelRight,
-    story: ChannelStory,
-    options: TunnelOptions,
-    onEnd: (channel: Channel) => void = ignore,
-  ) {
-    this.right = right;
+  constructor(story: ChannelStory, options: TunnelOptions, onEnd: (channel: Channel) => void = ignore) {
     this.#story = story;
     this.#options = options;
     this.#onEnd = onEnd;
@@ -60,6 +54,11 @@ export class Tunnel {
     return parseAddress(this.#socket?.remoteAddress ?? '');
   }
 
+  /** All of which it needs. */
+  get rights(): readonly TunnelRight[] {
+    return this.#rights;
+  }
+
   /** Ends it because it is not permitted any more. */
   withdraw(): void {
     this.#relay.cut('RIGHTS_WITHDRAWN');
@@ -67,9 +66,10 @@ export class Tunnel {
 
   /** Joins the two; both are the tunnel's from now on. Called in the same step in which the channel came into being: the
    *  peer's first data may be the next message. */
-  start(channel: Channel, socket: Socket): void {
+  start(channel: Channel, socket: Socket, rights: readonly TunnelRight[]): void {
     this.#channel = channel;
     this.#socket = socket;
+    this.#rights = rights;
     this.#options.live.add(this);
     this.#record = new ChannelRecord(channel, this.#story, this.#options);
     this.#relay.start(channel, socket);

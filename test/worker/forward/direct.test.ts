@@ -128,7 +128,7 @@ t.test('a Unix socket: the real path is asked about and dialled', async (t) => {
   await startEcho(t, `${dir}/real.sock`);
   symlinkSync(`${dir}/real.sock`, `${dir}/link.sock`);
   const through = await open(t, { kind: 'unix', path: `${dir}/link.sock` });
-  t.ok(through.outcome.ok);
+  t.match(through.outcome, { ok: true, realPath: `${dir}/real.sock` });
   t.same(through.asked, ['direct', `${dir}/real.sock`]);
   const denied = await open(
     t,

@@ -64,7 +64,6 @@ function make(
     },
     makeTunnel: (bind, onEnd) =>
       new Tunnel(
-        { kind: 'bind', bind },
         { kind: 'forwarded-tcpip', destination: nameOf(bind) },
         {
           buffers: new Buffers(),
@@ -141,7 +140,7 @@ t.test('a forward tells what the channels that came in by it moved, those that h
     const reservation = channels.reserve();
     if (reservation === null) throw new Error('no room');
     const channel = channels.open(reservation, { id: 9, windowBytes: 1000, maxPacketBytes: 1000 }, 0);
-    inbound.tunnel.start(channel, inbound.socket);
+    inbound.tunnel.start(channel, inbound.socket, []);
     channel.onData(Buffer.from(send), null);
     channel.onReadEnd();
     await until(() => channel.bytesOut === 15, 'data of the socket');
@@ -350,6 +349,35 @@ t.test('a Unix socket behind a link: the real path has to be permitted as well',
   t.match(allowed.asked, [{ kind: 'unix', path: `${dir}/theirs/a.sock` }], 'the lease is for the real path');
   t.ok(allowed.forwards.cancel(unix(asked)), 'the cancel names what was asked for');
   t.same([allowed.released, allowed.told], [[`${dir}/theirs/a.sock`], [asked]]);
+
+  for (const path of [asked, `${dir}/theirs/a.sock`]) {
+    const { forwards, inbounds } = make(t);
+    t.ok((await forwards.request(unix(asked))).ok);
+    await connect(t, asked);
+    await until(() => inbounds.length > 0, 'inbound connection');
+    t.same(inbounds[0]?.binds, [unix(asked), unix(`${dir}/theirs/a.sock`)]);
+    forwards.review((bind) => nameOf(bind) === `${dir}/theirs`);
+    t.equal(forwards.size, 1, 'nothing of it was taken');
+    forwards.review((bind) => nameOf(bind) === path);
+    t.equal(forwards.size, 0, `ended with ${path}`);
+  }
+});
+
+t.test('a config that changes while a socket behind a link is bound has to permit both paths', async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(`${dir}/theirs`);
+  symlinkSync(`${dir}/theirs`, `${dir}/link`);
+  let changed = false;
+  const { forwards, released } = make(t, {
+    check: (bind) => (changed && nameOf(bind) === `${dir}/theirs/a.sock` ? refuse('POLICY_DENIED') : ALLOW),
+    lease: () => {
+      changed = true;
+      forwards.review(() => false); // it was bound after the review
+      return { ok: true, port: 0 };
+    },
+  });
+  t.match(await forwards.request(unix(`${dir}/link/a.sock`)), { ok: false, code: 'POLICY_DENIED' });
+  t.same([forwards.size, released], [0, [`${dir}/theirs/a.sock`]]);
 });
 
 t.test('paths that no socket can have are refused, whatever the policy says', async (t) => {
