@@ -63,7 +63,8 @@ t.test('the unit is part of the name', async (t) => {
 });
 
 t.test('the defaults', async (t) => {
-  const result = parseConfig('', 'sallyport.yaml', { ...world, resolvePath: (path) => `/etc/sallyport/${path}` });
+  const whole = { ...world, resolvePath: (path: string) => `/etc/sallyport/${path}` };
+  const result = parseConfig('workers: auto', 'sallyport.yaml', whole); // a file without a key is an error
   t.ok(result.ok);
   if (!result.ok) return;
   t.same(result.config, {
@@ -103,6 +104,7 @@ t.test('the defaults', async (t) => {
       idleChannelMs: 0,
       stalledWriteMs: 60_000,
       drainMs: 30_000,
+      retireMs: 0,
     },
     rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
     log: { level: 'info', format: 'auto' },
