@@ -55,7 +55,12 @@ export function adoptedWorker(
       sendWithHandle: (_message, _handle, failed) => failed(), // dispatch asks only those that are ready
       taken: closeHandle,
       kill() {
-        if (lines.open) process.kill(pid, 'SIGKILL'); // while its channel is open the number is its own
+        if (!lines.open) return; // while its channel is open the number is its own
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          lines.end(); // it has just gone, or is not what it says
+        }
       },
       release: () => lines.end(),
     };

@@ -1,9 +1,10 @@
 /** HAND-OVER: gives the listening sockets to another `serve` of this stateDir and these addresses that asks for them.
- *  Owns the socket in `stateDir` at which it asks, and the one successor under way. Nothing changes here before that one says
- *  `done`; if it ends earlier, this server goes on as if nobody had asked. */
+ *  Owns the socket in `stateDir` at which it asks, the pipes of all who came, and the one successor under way. Nothing changes
+ *  here before that one says `done`; if it ends earlier, or is too late, this server goes on as if nobody had asked. */
 import type net from 'node:net';
 import { reasonOf } from '../shared/errors.js';
 import { HandlePipe } from '../shared/handle_pipe.js';
+import { closeAny } from '../shared/handles.js';
 import {
   isToPredecessor,
   type OfferedListener,
@@ -12,6 +13,7 @@ import {
   type ToSuccessor,
   takeoverPath,
 } from '../shared/takeover.js';
+import type { Clock } from './clock.js';
 import { openStateSocket, type StateSocket } from './state_socket.js';
 
 export interface HandOverOptions {
@@ -21,7 +23,11 @@ export interface HandOverOptions {
   /** The successor accepts. Resolves when nothing comes in here any more and the workers may look for it. */
   letGo(pid: number): Promise<void>;
   trouble(text: string): void;
+  readonly clock: Clock;
 }
+
+/** From coming to `done`. In it a successor starts its workers, each of which may take half a minute. */
+const PATIENCE_MS = 60_000;
 
 interface Successor {
   readonly pipe: HandlePipe;
@@ -33,11 +39,17 @@ interface Successor {
 export class HandOver {
   readonly #options: HandOverOptions;
   #socket: StateSocket | undefined;
+  readonly #pipes = new Set<HandlePipe>();
   #successor: Successor | undefined;
   #done = false;
 
   constructor(options: HandOverOptions) {
     this.#options = options;
+  }
+
+  /** Somebody has our sockets, or is about to get them. */
+  get isUnderWay(): boolean {
+    return this.#successor !== undefined;
   }
 
   /** Where this is not possible, nobody can take over, and that is told. A socket of another living server is its own
@@ -56,24 +68,43 @@ export class HandOver {
     if (outcome.kind === 'failed') trouble(`${path}: ${outcome.why}; no other server can take over from this one`);
   }
 
-  /** This server ends: whoever asks finds nobody. */
+  /** This server ends: whoever asks finds nobody. A successor that accepts is still to be told that this one has let go. */
   async close(): Promise<void> {
-    if (!this.#done) this.#successor?.pipe.close();
+    for (const pipe of this.#pipes) if (!this.#done || pipe !== this.#successor?.pipe) pipe.close();
     await this.#socket?.close();
     this.#socket = undefined;
   }
 
   #arrived(socket: net.Socket): void {
     const pipe = HandlePipe.over(socket, {
-      value: (value) => {
+      value: (value, handle) => {
+        closeAny(handle); // they come from us alone
         if (pipe === undefined) return;
         if (isToPredecessor(value)) this.#message(pipe, value);
         else pipe.close();
       },
       closed: () => {
+        cancel();
+        if (pipe !== undefined) this.#pipes.delete(pipe);
         if (this.#successor?.pipe === pipe && !this.#done) this.#successor = undefined;
       },
     });
+    if (pipe === undefined) return;
+    this.#pipes.add(pipe);
+    const cancel = this.#options.clock.after(PATIENCE_MS, () => this.#tooLate(pipe));
+  }
+
+  /** It is told, else it would take our silence for our end, and accept beside us. */
+  #tooLate(pipe: HandlePipe): void {
+    if (!this.#done) {
+      const seconds = PATIENCE_MS / 1_000;
+      say(pipe, { type: 'refused', why: `it goes on by itself after ${seconds} s in which this one was not ready` });
+      if (this.#successor?.pipe === pipe)
+        this.#options.trouble(
+          `process ${this.#successor.pid} has not taken over within ${seconds} s: this one goes on, and another may`,
+        );
+    }
+    pipe.close();
   }
 
   #message(pipe: HandlePipe, message: ToPredecessor): void {

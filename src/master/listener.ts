@@ -171,7 +171,7 @@ export class ServerListeners {
   async accept(options: ListenerOptions): Promise<void> {
     for (const listener of this.#open) {
       const { server, name, held } = listener;
-      if (held === undefined) continue;
+      if (held === undefined || this.#closing !== undefined) continue;
       await listening(server, (done) => server.listen(held, BACKLOG, done), name);
       serve(server, name, options);
     }

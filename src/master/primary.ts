@@ -122,6 +122,7 @@ export class Primary {
       listeners: () => (this.#draining ? undefined : this.#listeners),
       control: () => this.#succession?.control ?? null,
       ownSockets: () => this.#succession?.ownSockets ?? [],
+      isFollowed: () => this.#succession?.isUnderWay ?? false,
       listenerOptions: (settings) => this.#listenerOptions(settings),
       changed: (config, all, fresh) => {
         this.#door.configure(config);
@@ -161,6 +162,7 @@ export class Primary {
           letGo: (pid) => this.#letGo(pid),
           info: (text) => options.log.info(text),
           trouble: (text) => options.log.warn(text),
+          clock,
         })
       : null;
     this.#rooms = {
@@ -183,25 +185,25 @@ export class Primary {
     requireHandles();
     const options = this.#listenerOptions(this.#renewal.settings);
     const { takeover, fds } = this.#options;
-    const taken = takeover && fds.length === 0 ? await this.#succession?.takeListeners() : null;
-    const listeners = taken ?? (await openListeners(options));
-    this.#listeners = listeners;
-    await this.#succession?.locate();
-    this.#reserve(listeners.addresses);
-    await this.#succession?.begin();
-    if (this.#draining) {
-      await this.#close(); // told to stop meanwhile
-      return [];
-    }
     try {
+      const taken = takeover && fds.length === 0 ? await this.#succession?.takeListeners() : null;
+      const listeners = taken ?? (await openListeners(options));
+      this.#listeners = listeners;
+      await this.#succession?.locate();
+      this.#reserve(listeners.addresses);
+      await this.#succession?.begin();
+      if (this.#draining) {
+        await this.#close(); // told to stop meanwhile
+        return [];
+      }
       await this.#supervisor.start();
       await this.#succession?.accept(listeners, options);
+      this.#tellListening(listeners.addresses);
+      return listeners.addresses;
     } catch (error) {
       await this.kill();
       throw error;
     }
-    this.#tellListening(listeners.addresses);
-    return listeners.addresses;
   }
 
   /** Puts other settings in force, as one step or not at all.
@@ -276,7 +278,10 @@ export class Primary {
     await this.#listeners?.close();
     void this.#handoff
       .emptied()
-      .then(() => this.#supervisor.release())
+      .then(() => {
+        this.#door.close(); // what was counted last is told before the wait
+        return this.#supervisor.release();
+      })
       .then(() => {
         this.#superseded();
       });

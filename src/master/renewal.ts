@@ -18,6 +18,8 @@ export interface RenewalRooms {
   control(): string | null;
   /** The server's own sockets in stateDir. */
   ownSockets(): readonly ListenerAddress[];
+  /** Another server is about to take this one's place. */
+  isFollowed(): boolean;
   listenerOptions(settings: Settings): ListenerOptions;
   /** This config is in force; the server listens on all of these, and since just now on the fresh ones. */
   changed(config: Config, all: readonly ListenerAddress[], fresh: readonly ListenerAddress[]): void;
@@ -100,8 +102,11 @@ export class Renewal {
     log.info('the workers are replaced; the old ones end with their last connections');
   }
 
-  /** @throws TunnelError CONFIG_INVALID while the server ends */
+  /** @throws TunnelError CONFIG_INVALID while the server ends, or another takes over: that one has read its settings already, and
+   *  would undo the change without a word */
   #listeners(): ServerListeners {
+    if (this.#rooms.isFollowed())
+      throw new TunnelError('CONFIG_INVALID', 'another server is taking over from this one: reload that one instead');
     const listeners = this.#rooms.listeners();
     if (listeners === undefined) throw new TunnelError('CONFIG_INVALID', 'the server is ending: nothing is changed');
     return listeners;

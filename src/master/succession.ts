@@ -8,6 +8,7 @@ import { type Adoption, controlPath } from '../shared/adoption.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
 import { takeoverPath } from '../shared/takeover.js';
+import type { Clock } from './clock.js';
 import { HandOver } from './hand_over.js';
 import { holdListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { Orphanage } from './orphanage.js';
@@ -23,6 +24,7 @@ export interface SuccessionOptions {
   letGo(pid: number): Promise<void>;
   info(text: string): void;
   trouble(text: string): void;
+  readonly clock: Clock;
 }
 
 export class Succession {
@@ -32,6 +34,7 @@ export class Succession {
   #predecessor: Predecessor | null = null;
   #control: string | null = null;
   #ownSockets: readonly ListenerAddress[] = [];
+  #closed = false;
 
   constructor(options: SuccessionOptions) {
     this.#options = options;
@@ -40,10 +43,11 @@ export class Succession {
       listen: () => options.listen(),
       listeners: () => options.listeners()?.all ?? [],
       letGo: async (pid) => {
-        await Promise.all([this.#orphanage.close(), this.#handOver.close()]); // both places are the other's from here on
+        await this.#closeSockets(); // both places are the other's from here on
         await options.letGo(pid);
       },
       trouble: options.trouble,
+      clock: options.clock,
     });
   }
 
@@ -66,11 +70,16 @@ export class Succession {
     this.#ownSockets = [controlPath(folder), takeoverPath(folder)].map((path) => ({ kind: 'unix', path }));
   }
 
+  /** Another server has asked for this one's place, and does not accept yet. */
+  get isUnderWay(): boolean {
+    return this.#handOver.isUnderWay;
+  }
+
   /** @returns the sockets of the server that runs, held; null when there is none
    *  @throws TunnelError LISTEN_FAILED when it refuses */
   async takeListeners(): Promise<ServerListeners | null> {
-    const { stateDir, listen, info } = this.#options;
-    this.#predecessor = await Predecessor.find(stateDir, listen());
+    const { stateDir, listen, info, clock } = this.#options;
+    this.#predecessor = await Predecessor.find(stateDir, listen(), clock);
     if (this.#predecessor !== null) return holdListeners(await this.#predecessor.listeners());
     info('no server runs here to take over from: this one begins anew');
     return null;
@@ -83,25 +92,38 @@ export class Succession {
     else this.#control = controlPath(await realpath(stateDir)); // ours as soon as it is free
   }
 
-  /** The workers are ready. */
+  /** The workers are ready. Nothing more is done when this server has been told to stop meanwhile.
+   *  @throws TunnelError LISTEN_FAILED when the one that runs has waited too long, and goes on */
   async accept(listeners: ServerListeners, options: ListenerOptions): Promise<void> {
-    if (this.#predecessor === null) return;
+    const predecessor = this.#predecessor;
+    if (predecessor === null) return;
+    predecessor.stillWaits();
     await listeners.accept(options);
-    await this.#predecessor.accepting();
-    this.#options.info(`has taken over from process ${this.#predecessor.pid}`);
+    if (this.#closed) return;
+    await predecessor.accepting();
+    if (this.#closed) return;
+    this.#options.info(`has taken over from process ${predecessor.pid}`);
     this.#predecessor = null;
     await this.#open();
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#predecessor?.giveUp();
     this.#predecessor = null;
-    await Promise.all([this.#orphanage.close(), this.#handOver.close()]);
+    await this.#closeSockets();
   }
 
   async #open(): Promise<void> {
-    this.#control = await this.#orphanage.open(this.#options.stateDir);
-    await this.#handOver.open(this.#options.stateDir);
+    const { stateDir } = this.#options;
+    if (this.#closed) return;
+    this.#control = await this.#orphanage.open(stateDir);
+    if (!this.#closed) await this.#handOver.open(stateDir);
+    if (this.#closed) await this.#closeSockets(); // told to stop while one opened
+  }
+
+  async #closeSockets(): Promise<void> {
+    await Promise.all([this.#orphanage.close(), this.#handOver.close()]);
   }
 }
 

@@ -47,15 +47,13 @@ export function isWelcome(value: unknown): value is Welcome {
   return value.type === 'welcome' && value.protocol === ADOPTION_PROTOCOL;
 }
 
+/** Checked as far as the primary works with it: whoever may open the socket is of our user, but not for that a worker of ours. */
 export function isAdoption(value: unknown): value is Adoption {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    'type' in value &&
+    isObject(value) &&
     value.type === 'adopt' &&
-    'pid' in value &&
-    Number.isInteger(value.pid) &&
-    'connections' in value &&
+    isWhole(value.pid) &&
+    value.pid > 1 && // it is sent signals
     Array.isArray(value.connections) &&
     value.connections.every(isHeld)
   );
@@ -63,16 +61,34 @@ export function isAdoption(value: unknown): value is Adoption {
 
 function isHeld(value: unknown): boolean {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    'id' in value &&
-    Number.isInteger(value.id) &&
-    'peer' in value &&
-    typeof value.peer === 'object' &&
-    value.peer !== null &&
-    'user' in value &&
+    isObject(value) &&
+    isWhole(value.id) &&
+    isObject(value.peer) &&
+    typeof value.peer.address === 'string' &&
+    isWhole(value.peer.port) &&
     (value.user === null || typeof value.user === 'string') &&
-    'leases' in value &&
-    Array.isArray(value.leases)
+    Array.isArray(value.leases) &&
+    value.leases.every(isHeldLease)
   );
+}
+
+function isHeldLease(value: unknown): boolean {
+  return isObject(value) && isKey(value.key) && isBound(value.target) && typeof value.user === 'string';
+}
+
+function isKey(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  return value.kind === 'tcp' ? isWhole(value.port) : value.kind === 'unix' && typeof value.path === 'string';
+}
+
+function isBound(value: unknown): boolean {
+  return isKey(value) && isObject(value) && (value.kind === 'unix' || typeof value.host === 'string');
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isInteger(value);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }

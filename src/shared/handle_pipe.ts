@@ -7,11 +7,11 @@ import type net from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { getSystemErrorName } from 'node:util';
 import { TunnelError } from './errors.js';
-import { listeningHandle, takeHandle } from './handles.js';
+import { closeAny, listeningHandle, takeHandle } from './handles.js';
 import { LineParser } from './line_parser.js';
 
 export interface HandlePipeEvents {
-  /** `handle` is a listening socket where one came with the value. */
+  /** `handle` is a listening socket where one came with the value; whoever hears of it closes it. */
   value(value: unknown, handle: object | undefined): void;
   /** Once. */
   closed(): void;
@@ -67,6 +67,7 @@ export class HandlePipe {
     const inner = internals();
     const pipe = inner.newPipe();
     if (pipe.open(handle.fd) !== 0) {
+      pipe.close();
       handle.close();
       return undefined;
     }
@@ -98,33 +99,41 @@ export class HandlePipe {
     if (!this.#open) return;
     const handle = listening === undefined ? undefined : listeningHandle(listening);
     const request = this.#internals.newWrite();
-    request.oncomplete = (status) => {
-      if (status !== 0) this.close();
+    const written = (status: number): void => {
+      if (status !== 0 && !GONE.has(getSystemErrorName(status))) this.close();
     };
+    request.oncomplete = written;
     const text = `${JSON.stringify(value)}\n`;
-    const status = this.#pipe.writeUtf8String(request, text, handle);
-    if (status !== 0) this.close();
+    written(this.#pipe.writeUtf8String(request, text, handle));
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.#pipe.close();
+    closeAny(this.#handle);
+    this.#handle = undefined;
     this.#events.closed();
   }
 
   #read(bytes: ArrayBuffer | undefined): void {
-    this.#handle ??= this.#pipe.pendingHandle ?? undefined;
+    const came = this.#pipe.pendingHandle ?? undefined;
     this.#pipe.pendingHandle = null;
+    if (this.#handle === undefined) this.#handle = came;
+    else closeAny(came); // a line has one at most
     if (bytes === undefined) return this.close();
     const complete = this.#lines.push(this.#decoder.write(Buffer.from(bytes)), (value) => {
       const handle = this.#handle;
       this.#handle = undefined;
       if (this.#open) this.#events.value(value, handle);
+      else closeAny(handle);
     });
     if (!complete) this.close();
   }
 }
+
+/** What the other side said before it went is still to be read, and its end follows. */
+const GONE: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET']);
 
 function internals(): Internals {
   const { Pipe, PipeConnectWrap, constants } = binding('pipe_wrap');

@@ -158,6 +158,11 @@ export function closeHandle(handle: TcpHandle): void {
   if (handle.fd >= 0) handle.close();
 }
 
+/** Closes what another process has sent, whatever kind of handle it is. */
+export function closeAny(handle: object | undefined): void {
+  if (handle !== undefined && 'close' in handle && typeof handle.close === 'function') handle.close();
+}
+
 /** Says one short line to a peer that is about to be closed, without waiting: a new socket has room for it, and where it has
  *  not or the peer has gone already the line is lost. */
 export function lastWords(handle: TcpHandle, line: string): void {

@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../src/master/clock.js';
+import { Predecessor } from '../../src/master/take_over.js';
 import { exchange, MIB } from '../support/bytes.js';
 import { DEADLINE_MS, within } from '../support/deadline.js';
 import { flow, ONE_AND_TWO_WORKERS } from '../support/flow.js';
@@ -114,6 +116,22 @@ flow(t, 'a takeover that fails leaves all as it was', { needs: NEEDS }, async (t
   await next.events.wait('worker.adopted');
   await echoes(t, near, 'until one does start');
 });
+
+flow(
+  t,
+  'a reload while another server takes over is refused, not lost',
+  { needs: ['ssh-keygen'] },
+  async (t, workers) => {
+    const server = await startSallyport(t, { workers });
+    const successor = await Predecessor.find(join(server.dir, 'state'), ['127.0.0.1:0'], systemClock);
+    t.ok(successor);
+    server.signal('SIGHUP');
+    const rejected = await server.events.wait('config.rejected', { reason: 'CONFIG_INVALID' });
+    t.match(rejected.errors, [/another server is taking over from this one/]);
+    successor?.giveUp();
+    await t.resolves(server.reload(), 'when that one has given up it is done');
+  },
+);
 
 flow(t, 'with nobody there, --takeover begins anew', { needs: ['ssh-keygen'] }, async (t, workers) => {
   const first = await startSallyport(t, { workers });

@@ -24,7 +24,7 @@ t.test('a number there is a number here, and back', async (t) => {
   t.equal(numbers.there(id(5)), undefined, 'a connection of another worker');
 });
 
-async function adopted(t: Test) {
+async function adopted(t: Test, pid = 4321) {
   const path = join(tempDir(t), 's');
   const server = net.createServer().listen(path);
   await once(server, 'listening');
@@ -42,7 +42,7 @@ async function adopted(t: Test) {
   const lines = new JsonLines(socket, { value: () => {}, closed: () => {} });
   const numbers = counting(100);
   numbers.here(id(1));
-  const open = adoptedWorker({ type: 'adopt', pid: 4321, connections: [] }, lines, numbers);
+  const open = adoptedWorker({ type: 'adopt', pid, connections: [] }, lines, numbers);
   const process = open({ message: (message) => messages.push(message), gone: gone.resolve });
   return { worker, got, messages, gone: within(gone.promise, 'gone'), process };
 }
@@ -88,4 +88,10 @@ t.test('what is told to it', async (t) => {
   await gone;
   process.send({ type: 'ping' });
   process.kill(); // its process number may be another's by now
+});
+
+t.test('one that has gone before its channel has, or is not what it says, is nobody to be killed', async (t) => {
+  const { process, gone } = await adopted(t, 2 ** 31 - 1); // beyond the numbers that the kernel gives
+  process.kill();
+  t.equal(await gone, 'its channel has closed');
 });

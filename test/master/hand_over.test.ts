@@ -1,13 +1,15 @@
 /** HAND-OVER and TAKE-OVER, both ends in one process: listening sockets over a handle pipe. */
 import { once } from 'node:events';
 import net from 'node:net';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { HandOver } from '../../src/master/hand_over.js';
+import { openStateSocket } from '../../src/master/state_socket.js';
 import { Predecessor } from '../../src/master/take_over.js';
 import { HandlePipe } from '../../src/shared/handle_pipe.js';
 import { closeHandle } from '../../src/shared/handles.js';
+import { takeoverPath } from '../../src/shared/takeover.js';
 import { deferred, within } from '../support/deadline.js';
+import { FakeClock } from '../support/fake_clock.js';
 import { tempDir } from '../support/temp.js';
 
 const LISTEN = ['127.0.0.1:0', '127.0.0.1:0'];
@@ -22,19 +24,47 @@ async function running(t: Test, listen: readonly string[] = LISTEN) {
       return server;
     }),
   );
+  const listeners = servers.map((server, index) => ({
+    server,
+    name: listen[index] ?? '',
+    address: addressOf(server),
+  }));
   const letGo: number[] = [];
+  const troubles: string[] = [];
+  const clock = new FakeClock();
   const over = new HandOver({
     listen: () => listen,
-    listeners: () =>
-      servers.map((server, index) => ({ server, name: listen[index] ?? '', address: addressOf(server) })),
+    listeners: () => listeners,
     letGo: async (pid) => {
       letGo.push(pid);
     },
-    trouble: (text) => t.fail(text),
+    trouble: (text) => troubles.push(text),
+    clock,
   });
   await over.open(stateDir);
   t.teardown(() => over.close());
-  return { stateDir, servers, letGo, over };
+  return { stateDir, servers, letGo, troubles, clock, over };
+}
+
+/** A pipe to whoever listens there. */
+async function pipeTo(path: string) {
+  const closed = deferred<void>();
+  const said: unknown[] = [];
+  const pipe = await HandlePipe.connect(path, { value: (value) => said.push(value), closed: closed.resolve });
+  return { pipe, said, closed: () => within(closed.promise, 'end of the pipe') };
+}
+
+/** The next one to ask, once the end of the one before has been read. */
+async function next(stateDir: string, clock: FakeClock): Promise<Predecessor> {
+  for (;;) {
+    try {
+      const predecessor = await Predecessor.find(stateDir, LISTEN, clock);
+      if (predecessor === null) throw new Error('nobody there');
+      return predecessor;
+    } catch (error) {
+      if (!/another one takes over/.test(String(error))) throw error;
+    }
+  }
 }
 
 function addressOf(server: net.Server) {
@@ -51,8 +81,8 @@ async function whoAnswers(port: number): Promise<string> {
 }
 
 t.test('the sockets come one by one, and the old one serves until it is told', async (t) => {
-  const { stateDir, servers, letGo } = await running(t);
-  const predecessor = await Predecessor.find(stateDir, LISTEN);
+  const { stateDir, servers, letGo, clock } = await running(t);
+  const predecessor = await Predecessor.find(stateDir, LISTEN, clock);
   t.equal(predecessor?.pid, process.pid);
   const taken = (await predecessor?.listeners()) ?? [];
   t.same(
@@ -71,30 +101,90 @@ t.test('the sockets come one by one, and the old one serves until it is told', a
 });
 
 t.test('who gives up leaves the old one free for the next', async (t) => {
-  const { stateDir, letGo } = await running(t);
-  const first = await Predecessor.find(stateDir, LISTEN);
-  await t.rejects(Predecessor.find(stateDir, LISTEN), { code: 'LISTEN_FAILED', message: /another one takes over/ });
+  const { stateDir, letGo, clock } = await running(t);
+  const first = await Predecessor.find(stateDir, LISTEN, clock);
+  await t.rejects(Predecessor.find(stateDir, LISTEN, clock), {
+    code: 'LISTEN_FAILED',
+    message: /another one takes over/,
+  });
   for (const { handle } of (await first?.listeners()) ?? []) closeHandle(handle);
   first?.giveUp();
-  await new Promise((resolve) => setTimeout(resolve, 50)); // its end has to be read
-  const second = await Predecessor.find(stateDir, LISTEN);
+  const second = await within(next(stateDir, clock), 'free place');
   t.ok(second);
   second?.giveUp();
   t.same(letGo, []);
 });
 
 t.test('other addresses, and what is no message of ours, are refused', async (t) => {
-  const { stateDir } = await running(t);
-  await t.rejects(Predecessor.find(stateDir, ['127.0.0.1:1']), {
+  const { stateDir, clock } = await running(t);
+  await t.rejects(Predecessor.find(stateDir, ['127.0.0.1:1'], clock), {
     code: 'LISTEN_FAILED',
     message: /it listens on 127\.0\.0\.1:0, 127\.0\.0\.1:0, and this one is to listen on 127\.0\.0\.1:1/,
   });
-  const closed = deferred<void>();
-  const pipe = await HandlePipe.connect(join(stateDir, 'takeover.sock'), { value: () => {}, closed: closed.resolve });
-  pipe.send({ type: 'hello' });
-  await within(closed.promise, 'end of a stranger');
+  const stranger = await pipeTo(takeoverPath(stateDir));
+  stranger.pipe.send({ type: 'hello' });
+  await stranger.closed();
 });
 
 t.test('nobody there', async (t) => {
-  t.equal(await Predecessor.find(tempDir(t), LISTEN), null);
+  t.equal(await Predecessor.find(tempDir(t), LISTEN, new FakeClock()), null);
+});
+
+t.test('sockets that do not come leave the old one free for the next', async (t) => {
+  const { stateDir, servers, clock } = await running(t);
+  const first = await next(stateDir, clock);
+  servers[1]?.close();
+  await t.rejects(first.listeners(), { code: 'LISTEN_FAILED', message: /its sockets do not come/ });
+  const second = await within(next(stateDir, clock), 'free place');
+  t.ok(second);
+  second.giveUp();
+});
+
+t.test('a successor that is not ready in time is told, and the old one goes on', async (t) => {
+  const { stateDir, clock, letGo, troubles, over } = await running(t);
+  const silent = await pipeTo(takeoverPath(stateDir));
+  const first = await next(stateDir, clock);
+  for (const { handle } of await first.listeners()) closeHandle(handle);
+  t.doesNotThrow(() => first.stillWaits());
+  t.equal(over.isUnderWay, true);
+  clock.advance(60_000);
+  t.equal(over.isUnderWay, false);
+  t.match(troubles, [/has not taken over within 60 s/]);
+  await t.rejects(first.accepting(), { code: 'LISTEN_FAILED', message: /it goes on by itself after 60 s/ });
+  t.throws(() => first.stillWaits(), { message: /it goes on by itself/ });
+  await silent.closed();
+  t.same(letGo, []);
+  const second = await next(stateDir, clock);
+  t.ok(second);
+  second.giveUp();
+});
+
+t.test('an old server that hangs is not waited for', async (t) => {
+  const stateDir = tempDir(t);
+  const clock = new FakeClock();
+  const asked = deferred<void>();
+  const sockets: net.Socket[] = [];
+  const outcome = await openStateSocket(takeoverPath(stateDir), {}, (socket) => {
+    sockets.push(socket);
+    socket.once('data', () => asked.resolve());
+  });
+  if (outcome.kind !== 'open') throw new Error(outcome.kind);
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    return outcome.socket.close();
+  });
+  const finding = Predecessor.find(stateDir, LISTEN, clock);
+  await within(asked.promise, 'question');
+  clock.advance(5_000);
+  await t.rejects(finding, { code: 'LISTEN_FAILED', message: /it has not answered within 5 s/ });
+});
+
+t.test('a server that ends lets all pipes go, also of those that never asked', async (t) => {
+  const { stateDir, clock, over } = await running(t);
+  const silent = await pipeTo(takeoverPath(stateDir));
+  const first = await next(stateDir, clock); // by its answer, both have come
+  await over.close();
+  await silent.closed();
+  await t.resolves(first.accepting(), 'nobody is left to wait for');
+  t.equal(clock.pending, 0);
 });

@@ -1,23 +1,28 @@
-/** Where a primary's own sockets stand, whatever has become of them. */
+/** Where a primary's own sockets stand, whatever has become of them; and a successor that is told to stop. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../src/master/clock.js';
+import { HandOver } from '../../src/master/hand_over.js';
+import { ServerListeners } from '../../src/master/listener.js';
 import { Succession } from '../../src/master/succession.js';
 import { tempDir } from '../support/temp.js';
 
 function room(t: Test, stateDir: string) {
   const troubles: string[] = [];
+  const infos: string[] = [];
   const succession = new Succession({
     stateDir,
     listen: () => [],
     listeners: () => undefined,
     adopt() {},
     letGo: async () => {},
-    info() {},
+    info: (text) => infos.push(text),
     trouble: (text) => troubles.push(text),
+    clock: systemClock,
   });
   t.teardown(() => succession.close());
-  return { succession, troubles };
+  return { succession, troubles, infos };
 }
 
 const socketsIn = (dir: string) =>
@@ -60,4 +65,24 @@ t.test('a folder that cannot be made does not keep the server from its start', a
   const { succession } = room(t, join(file, 'state'));
   await succession.locate();
   t.same(succession.ownSockets, socketsIn(join(file, 'state')));
+});
+
+t.test('told to stop while the other one lets go: it opens nothing, and does not fail', async (t) => {
+  const stateDir = tempDir(t);
+  const { succession, infos, troubles } = room(t, stateDir);
+  const over = new HandOver({
+    listen: () => [],
+    listeners: () => [],
+    letGo: () => succession.close(),
+    trouble: (text) => t.fail(text),
+    clock: systemClock,
+  });
+  await over.open(stateDir);
+  t.teardown(() => over.close());
+  t.ok(await succession.takeListeners());
+  await succession.begin();
+  const options = { listen: [], fds: [], clock: systemClock, events: { arrived() {}, trouble() {} } };
+  await t.resolves(succession.accept(new ServerListeners(), options));
+  t.notOk(existsSync(join(stateDir, 'primary.sock')));
+  t.same([...infos, ...troubles], []);
 });
