@@ -1,7 +1,11 @@
 /** PRIMARY: whole ways through real processes: hand-off, loss, hanging, drain, ports. */
 import t from 'tap';
+import { systemClock } from '../../src/master/clock.js';
+import { Predecessor } from '../../src/master/take_over.js';
+import { closeHandle } from '../../src/shared/handles.js';
 import { within } from '../support/deadline.js';
 import { FakePeer, newPrimary, startPrimaryUnderTest } from '../support/primary_under_test.js';
+import { tempDir } from '../support/temp.js';
 
 const QUICK_HANDOFF = { deadlineMs: 300, marginMs: 200 };
 /** So that only the hand-off's own deadline acts. */
@@ -280,4 +284,20 @@ t.test('a worker that never gets ready is replaced', async (t) => {
   await within(primary.start(), 'start');
   t.match(await heard.wait('worker.exited'), { worker: 1, reason: 'START_FAILED' });
   t.match(primary.status().workers, [{ id: 2, state: 'ready' }]);
+});
+
+t.test('whose place another takes: the refusals that were only counted yet are told', async (t) => {
+  const stateDir = tempDir(t);
+  const { primary, heard, connect } = await startPrimaryUnderTest(t, {
+    config: { stateDir },
+    behaviours: { '*': 'refuse' },
+    workersOutlive: true,
+  });
+  for (let count = 0; count < 60; count++) t.equal(await (await connect()).line(), undefined);
+  const successor = await Predecessor.find(stateDir, primary.settings.config.listen, systemClock);
+  for (const { handle } of (await successor?.listeners()) ?? []) closeHandle(handle);
+  await successor?.accepting();
+  await within(primary.superseded, 'end of the workers');
+  const told = heard.list('connection.refused').reduce((sum, { count = 1 }) => sum + count, 0);
+  t.equal(told, 60);
 });

@@ -16,6 +16,8 @@ export const fakeWorkerEntry = new URL('./fake_worker.js', import.meta.url);
 
 export interface UnderTestOptions {
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Default false. True: `config.stateDir` is a folder of the test's own. */
+  readonly workersOutlive?: boolean;
   /** By worker number, `*` for all others. */
   readonly behaviours?: Readonly<Record<string, Behaviour>>;
   readonly timing?: {
@@ -85,7 +87,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       execArgv: [],
       env: { FAKE_WORKERS: JSON.stringify(options.behaviours ?? {}) },
     }),
-    workersOutlive: false,
+    workersOutlive: options.workersOutlive ?? false,
     takeover: false,
     fds: [],
     maxWaiting: 100,
