@@ -9,7 +9,7 @@ export interface RateLimit {
 }
 
 export class TokenBucket {
-  readonly #limit: RateLimit;
+  #limit: RateLimit;
   #tokens: number;
   #filledAtMs: number;
 
@@ -18,6 +18,13 @@ export class TokenBucket {
     this.#limit = limit;
     this.#tokens = limit.burst;
     this.#filledAtMs = nowMs;
+  }
+
+  /** Another limit from now on. The tokens stay, so that going to and fro between limits brings none. */
+  change(limit: RateLimit, nowMs: number): void {
+    this.has(nowMs); // what has come until now came at the old rate
+    this.#limit = limit;
+    this.#tokens = Math.min(limit.burst, this.#tokens);
   }
 
   /** @returns false when it happens too often */

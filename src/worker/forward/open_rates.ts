@@ -16,10 +16,10 @@ const FAILURES_BURST_S = 60;
 const FORGET_AFTER_MS = 60_000;
 
 interface Buckets {
-  readonly limits: OpenLimits;
+  /** Null until there is a limit; kept, unasked, while there is none. */
   readonly opens: TokenBucket | null;
   readonly failures: TokenBucket | null;
-  usedAtMs: number;
+  readonly usedAtMs: number;
 }
 
 export class OpenRates {
@@ -42,28 +42,25 @@ export class OpenRates {
     if (isNone(limits)) return null;
     const nowMs = this.#now();
     const { opens, failures } = this.#bucketsOf(user, limits, nowMs);
-    if (failures?.has(nowMs) === false) return 'OPEN_FAILURES';
-    return opens?.take(nowMs) === false ? 'OPEN_RATE' : null;
+    if (isLimit(limits.failedOpensPerMinute) && failures?.has(nowMs) === false) return 'OPEN_FAILURES';
+    return isLimit(limits.opensPerSecond) && opens?.take(nowMs) === false ? 'OPEN_RATE' : null;
   }
 
   /** The destination could not be reached. */
   failed(user: string, limits: OpenLimits): void {
-    if (isNone(limits)) return;
+    if (!isLimit(limits.failedOpensPerMinute)) return;
     const nowMs = this.#now();
     this.#bucketsOf(user, limits, nowMs).failures?.take(nowMs);
   }
 
+  /** The limits of the connection that asks hold from now on. Two connections of one user may have different ones: what is
+   *  used up stays so, or going to and fro between them would be a way around both. */
   #bucketsOf(user: string, limits: OpenLimits, nowMs: number): Buckets {
     this.#sweep(nowMs);
     const known = this.#users.get(user);
-    if (known !== undefined && isSame(known.limits, limits)) {
-      known.usedAtMs = nowMs;
-      return known;
-    }
     const buckets: Buckets = {
-      limits,
-      opens: bucketOf(limits.opensPerSecond, OPENS_BURST_S, nowMs),
-      failures: bucketOf(limits.failedOpensPerMinute / 60, FAILURES_BURST_S, nowMs),
+      opens: bucketOf(known?.opens ?? null, limits.opensPerSecond, OPENS_BURST_S, nowMs),
+      failures: bucketOf(known?.failures ?? null, limits.failedOpensPerMinute / 60, FAILURES_BURST_S, nowMs),
       usedAtMs: nowMs,
     };
     this.#users.set(user, buckets);
@@ -77,15 +74,18 @@ export class OpenRates {
   }
 }
 
-function bucketOf(perSecond: number, burstS: number, nowMs: number): TokenBucket | null {
-  if (perSecond === Number.POSITIVE_INFINITY) return null;
-  return new TokenBucket({ burst: Math.max(1, perSecond * burstS), perSecond }, nowMs);
+function bucketOf(kept: TokenBucket | null, perSecond: number, burstS: number, nowMs: number): TokenBucket | null {
+  if (!isLimit(perSecond)) return kept;
+  const limit = { burst: Math.max(1, perSecond * burstS), perSecond };
+  if (kept === null) return new TokenBucket(limit, nowMs);
+  kept.change(limit, nowMs);
+  return kept;
+}
+
+function isLimit(rate: number): boolean {
+  return rate !== Number.POSITIVE_INFINITY;
 }
 
 function isNone({ opensPerSecond, failedOpensPerMinute }: OpenLimits): boolean {
-  return opensPerSecond === Number.POSITIVE_INFINITY && failedOpensPerMinute === Number.POSITIVE_INFINITY;
-}
-
-function isSame(one: OpenLimits, other: OpenLimits): boolean {
-  return one.opensPerSecond === other.opensPerSecond && one.failedOpensPerMinute === other.failedOpensPerMinute;
+  return !isLimit(opensPerSecond) && !isLimit(failedOpensPerMinute);
 }

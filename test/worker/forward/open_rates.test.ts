@@ -61,9 +61,28 @@ t.test('one of the two may be without a limit, or both', async (t) => {
 });
 
 t.test('limits that a later login brings hold at once', async (t) => {
-  const { opens } = room();
+  const { time, opens } = room();
   t.same(opens(21), { yes: 20, OPEN_RATE: 1 });
-  t.same(opens(50, 'alice', { ...LIMITS, opensPerSecond: 20 }), { yes: 40, OPEN_RATE: 10 });
+  const more = { ...LIMITS, opensPerSecond: 20 };
+  t.same(opens(5, 'alice', more), { OPEN_RATE: 5 }, 'what is used up stays so');
+  time.nowMs += 500;
+  t.same(opens(20, 'alice', more), { yes: 10, OPEN_RATE: 10 });
+  time.nowMs += 2_000;
+  t.same(opens(1, 'alice', more), { yes: 1 });
+  t.same(opens(30), { yes: 20, OPEN_RATE: 10 }, 'and no more at once than the smaller limit has');
+});
+
+t.test('two connections with different limits, or one without: going to and fro brings nothing', async (t) => {
+  const { rates, opens } = room();
+  const other = { opensPerSecond: 9, failedOpensPerMinute: 5 };
+  const free = { ...NONE, failedOpensPerMinute: 5 };
+  opens(20);
+  for (let count = 0; count < 6; count++) rates.failed('alice', count % 2 === 0 ? LIMITS : other);
+  for (let count = 0; count < 10; count++)
+    for (const limits of [LIMITS, other, free]) t.same(opens(1, 'alice', limits), { OPEN_FAILURES: 1 });
+  opens(20, 'bob');
+  t.same(opens(1, 'bob', free), { yes: 1 });
+  t.same(opens(1, 'bob'), { OPEN_RATE: 1 });
 });
 
 t.test('who opens nothing for a minute is forgotten, with full buckets', async (t) => {
