@@ -399,6 +399,9 @@ export class Primary {
     for (const held of connections) this.#ledger.adopt(numbers.here(held.id), worker, clock.nowMs(), held);
     const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
     log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
+    // It goes on by the settings of the primary that it had: what they gave and ours do not ends now, and no tunnel of its
+    // connections may lead to our addresses.
+    this.#supervisor.tell(worker, this.#renewal.reloadMessage());
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {

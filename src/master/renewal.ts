@@ -3,7 +3,7 @@
  *  ready workers than before. */
 import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
-import type { ListenerAddress, StartMessage, WorkerSettings } from '../shared/ipc.js';
+import type { ListenerAddress, StartMessage, ToWorker, WorkerSettings } from '../shared/ipc.js';
 import type { Log } from './event_log.js';
 import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { cannotChange, type Settings } from './settings.js';
@@ -43,6 +43,11 @@ export class Renewal {
     return this.#startMessage(worker, this.#settings, this.#rooms.listeners()?.addresses ?? []);
   }
 
+  /** For a worker that another primary has started, by settings of its own. */
+  reloadMessage(): ToWorker {
+    return this.#reloadMessage(this.#rooms.listeners()?.addresses ?? []);
+  }
+
   /** Every worker serves whoever comes by the new settings, and ends what they take away from those who are there. A handler's
    *  code cannot change in a running process: there, a first new worker shows whether it starts, and the other workers are
    *  replaced after it.
@@ -76,7 +81,7 @@ export class Renewal {
       own,
       own.filter((address) => !before.includes(address)),
     );
-    supervisor.tellAll({ type: 'reload', ...this.#workerSettings(next, own), written: next.written });
+    supervisor.tellAll(this.#reloadMessage(own));
     supervisor.resize(next.config.workers, retireMs);
     inForce();
     if (byModule) await this.#replace(old.slice(1));
@@ -121,6 +126,11 @@ export class Renewal {
   #startMessage(workerId: number, settings: Settings, own: readonly ListenerAddress[]): StartMessage {
     const control = this.#rooms.control();
     return { type: 'start', ...this.#workerSettings(settings, own), workerId, control, handler: settings.handler };
+  }
+
+  #reloadMessage(own: readonly ListenerAddress[]): ToWorker {
+    const settings = this.#settings;
+    return { type: 'reload', ...this.#workerSettings(settings, own), written: settings.written };
   }
 
   #workerSettings({ config, hostKeys }: Settings, own: readonly ListenerAddress[]): WorkerSettings {

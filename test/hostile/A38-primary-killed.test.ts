@@ -105,6 +105,20 @@ hostile(
   },
 );
 
+t.test('what the next primary does not give any more ends, also in an orphan', async (t) => {
+  const server = await startSallyport(t, { workers: 1 });
+  const [one, two] = [await freePort(), await freePort()];
+  await tunnel(t, server, server.alice, ['-R', `${one}:localhost:1`]);
+  const gone = await tunnel(t, server, server.bob, ['-R', `${two}:localhost:1`]);
+  await server.killPrimary();
+  const { bob: _, ...users } = server.config.users;
+  const next = await server.successor({ ...server.config, users });
+  await next.events.wait('connection.closed', { user: 'bob', reason: 'RIGHTS_WITHDRAWN' });
+  t.match(await gone.client.exited, { code: 255 });
+  t.ok(await canBind(two));
+  t.notOk(await canBind(one), 'who has the right goes on');
+});
+
 t.test('the next primary ends its orphans, too', async (t) => {
   const server = await startSallyport(t, { workers: 2 });
   const [one, two] = [await freePort(), await freePort()];

@@ -112,8 +112,9 @@ export class Sallyport implements SshEndpoint {
   get ended(): Promise<Exit> {
     return within(this.#program.exited, 'end of the server', DEADLINE_MS, () => this.#program.describe());
   }
-  /** Starts `serve` again, after this one: the same config, folder and address. */
-  async successor(): Promise<Sallyport> {
+  /** Starts `serve` again, after this one: the same folder and address, and the same config where no other is given. */
+  async successor(config: WrittenConfig = this.config): Promise<Sallyport> {
+    replaceFile(this.configFile, stringify(config));
     return await this.#start(['--listen', `${this.host}:${this.port}`]);
   }
   /** Starts `serve` again, in the place of this one. */
