@@ -83,6 +83,7 @@ function serverConfig(options: {
     listen: [`127.0.0.1:${port}`],
     workers,
     stateDir: state,
+    limits: { startups: '400:30:500' }, // more than a flood of ours: what MaxStartups refuses is row A04's
     timeouts: { drain: `${DRAIN_MS / 1_000}s`, keepalive: '10s' },
     log: { level: 'debug', format: 'json' },
     users: Object.fromEntries(USERS.map((name) => [name, user(name)])),
