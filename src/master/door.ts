@@ -39,6 +39,8 @@ export interface DoorStatus {
   readonly suspects: number;
   /** Sources that have logged in. */
   readonly known: number;
+  /** Connections that have not logged in yet, of all standings. */
+  readonly unauthenticated: number;
 }
 
 export class Door {
@@ -93,6 +95,13 @@ export class Door {
     this.#startups.begin(id, startup);
   }
 
+  /** Another primary has let it in. */
+  adopts(id: ConnId, peer: Peer, loggedIn: boolean): void {
+    const source = this.#sources.sourceOf(peer.address);
+    if (loggedIn) this.#startups.know(source);
+    else this.#startups.begin(id, { source, standing: this.#startups.standingOf(source, false) });
+  }
+
   loggedIn(id: ConnId): void {
     const startup = this.#startups.end(id);
     if (startup !== undefined) this.#startups.know(startup.source);
@@ -116,7 +125,12 @@ export class Door {
   }
 
   status(): DoorStatus {
-    return { refused: this.#refusals.counts, suspects: this.#penalties.size, known: this.#startups.known };
+    return {
+      refused: this.#refusals.counts,
+      suspects: this.#penalties.size,
+      known: this.#startups.known,
+      unauthenticated: this.#startups.size,
+    };
   }
 
   /** Nobody comes any more: what is not in the log yet goes there. */

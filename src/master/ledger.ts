@@ -17,7 +17,6 @@ export interface LedgerConnection {
   readonly worker: number | null;
   /** Counted for this user from the login on. */
   readonly user: string | null;
-  readonly authenticated: boolean;
 }
 
 export interface Lease {
@@ -47,7 +46,6 @@ export interface LedgerOptions {
 interface Entry extends LedgerConnection {
   worker: number | null;
   user: string | null;
-  authenticated: boolean;
   readonly leases: Map<string, Lease>;
 }
 
@@ -64,7 +62,6 @@ export class Ledger {
   readonly #perWorker = new Map<number, number>();
   /** Ports and paths of the server itself, by `keyText`. */
   #own: ReadonlySet<string> = new Set();
-  #unauthenticated = 0;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -73,10 +70,6 @@ export class Ledger {
   /** Connections, those on their way to a worker included. */
   get size(): number {
     return this.#connections.size;
-  }
-  /** Those that have not logged in (MaxStartups counts them). */
-  get unauthenticated(): number {
-    return this.#unauthenticated;
   }
 
   /** A socket was let in; no worker has it yet. */
@@ -87,11 +80,9 @@ export class Ledger {
       sinceMs: nowMs,
       worker: null,
       user: null,
-      authenticated: false,
       leases: new Map(),
     };
     this.#connections.set(id, entry);
-    this.#unauthenticated++;
   }
 
   /** A worker took the socket. @returns false when the connection is unknown or has a worker already */
@@ -134,14 +125,6 @@ export class Ledger {
     return OK;
   }
 
-  /** The login is complete: the connection leaves the start-up count. */
-  authenticated(id: ConnId): void {
-    const entry = this.#connections.get(id);
-    if (entry === undefined || entry.authenticated) return;
-    entry.authenticated = true;
-    this.#unauthenticated--;
-  }
-
   /** The server's own ports are nobody's to bind, on whatever address: a tenant on `[::1]:2222` would receive those who
    *  mean the server on 127.0.0.1:2222. Nor are the places of its own sockets, while nobody listens there: a tenant would
    *  receive the workers that look for their next primary. */
@@ -177,7 +160,6 @@ export class Ledger {
     const entry = this.#connections.get(id);
     if (entry === undefined || held.user === null) return;
     this.login(id, held.user, Number.POSITIVE_INFINITY);
-    this.authenticated(id);
     for (const { key, target, user } of held.leases)
       if (!this.#leases.has(keyText(key))) this.#grant(entry, { key, target, holder: id, user });
   }
@@ -205,7 +187,6 @@ export class Ledger {
     const leases = [...entry.leases.values()];
     for (const lease of leases) this.#drop(entry, lease);
     this.#connections.delete(id);
-    if (!entry.authenticated) this.#unauthenticated--;
     if (entry.user !== null) this.#count(entry.user, 'connections', -1);
     if (entry.worker !== null) {
       const left = this.held(entry.worker) - 1;

@@ -326,7 +326,6 @@ export class Primary {
   status(): PrimaryStatus {
     return {
       connections: this.#ledger.size,
-      unauthenticated: this.#ledger.unauthenticated,
       waiting: this.#handoff.size,
       handoff: { ...this.#handoff.counters },
       ...this.#door.status(),
@@ -396,7 +395,11 @@ export class Primary {
     const numbers = new Numbers(() => connId(++this.#lastId));
     const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers));
     const { pid, connections } = adoption;
-    for (const held of connections) this.#ledger.adopt(numbers.here(held.id), worker, clock.nowMs(), held);
+    for (const held of connections) {
+      const id = numbers.here(held.id);
+      this.#ledger.adopt(id, worker, clock.nowMs(), held);
+      this.#door.adopts(id, held.peer, held.user !== null);
+    }
     const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
     log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
     // It goes on by the settings of the primary that it had: what they gave and ours do not ends now, and no tunnel of its
@@ -407,7 +410,9 @@ export class Primary {
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
     if (this.#holding !== null) return; // the other server tells of it, and of what it held
     const { log, clock } = this.#options;
-    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason: end, detail: how });
+    // One that drains ends with the last of its connections; if it has any, that was no end of its own.
+    const reason = end === 'DRAINED' && this.#ledger.held(worker.id) > 0 ? 'CRASHED' : end;
+    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
     for (const freed of this.#ledger.workerLost(worker.id)) {
       this.#door.ended(freed.connection.id);
       tellLost(freed, clock.nowMs(), log.event);

@@ -61,11 +61,14 @@ export class Renewal {
     const before = listeners.addresses;
     const change = await changeListeners(listeners, listenerOptions(next));
     const { retireMs } = next.config.timeouts;
-    const old = this.#serving();
+    const [first] = this.#serving();
     const byModule = this.#settings.handler !== null || next.handler !== null;
+    let successor: number | undefined;
     try {
-      if (byModule && old[0] !== undefined)
-        await supervisor.succeed(old[0], retireMs, (worker) => this.#startMessage(worker, next, change.addresses));
+      if (byModule && first !== undefined)
+        successor = await supervisor.succeed(first, retireMs, (worker) =>
+          this.#startMessage(worker, next, change.addresses),
+        );
       this.#listeners();
     } catch (error) {
       await change.drop();
@@ -84,7 +87,8 @@ export class Renewal {
     supervisor.tellAll(this.#reloadMessage(own));
     supervisor.resize(next.config.workers, retireMs);
     inForce();
-    if (byModule) await this.#replace(old.slice(1));
+    // Also those that took a dead one's place meanwhile, by the settings of before.
+    if (byModule) await this.#replace(this.#serving().filter((worker) => worker !== successor));
   }
 
   /** Replaces the workers one by one: each serves until its successor is ready, then until its last connection has ended. The

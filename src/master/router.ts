@@ -72,17 +72,14 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
 /** Every question is answered, also that of a worker which lost the connection meanwhile. One that cannot be read
  *  is refused: it must not end the primary. */
 async function answer(
-  { ledger, door, desk, tell, trouble }: RouterRooms,
+  { door, desk, tell, trouble }: RouterRooms,
   worker: number,
   { ask, question }: Extract<ToPrimary, { type: 'ask' }>,
   holds: boolean,
 ): Promise<void> {
   let reply = NOT_YOURS;
   try {
-    if (holds && question.kind === 'login') {
-      ledger.authenticated(question.id);
-      door.loggedIn(question.id);
-    }
+    if (holds && question.kind === 'login') door.loggedIn(question.id);
     if (holds) reply = await desk.answer(question);
   } catch (error) {
     trouble(`worker ${worker} asked what cannot be answered: ${reasonOf(error)}`);

@@ -58,12 +58,15 @@ export class Supervisor {
 
   /** Starts a successor of this worker. When that is ready, the worker takes no new connection and exits with the last of
    *  those that it has; `retireMs` from then on it is drained, 0: never.
+   *  @returns the successor, or undefined where none was needed: the worker ends already, or another one has its place
    *  @throws TunnelError WORKER_START_FAILED, or what the successor said; then the worker stays as it is */
-  async succeed(worker: number, retireMs: number, start = this.#options.startMessage): Promise<void> {
+  async succeed(worker: number, retireMs: number, start = this.#options.startMessage): Promise<number | undefined> {
     const member = this.#members.get(worker);
-    if (member === undefined || member.place === null || this.#stopping || !isFilling(member)) return; // its place has another one, or ends
-    await this.#spawn(member.place, start).ready.settled;
+    if (member === undefined || member.place === null || this.#stopping || !isFilling(member)) return undefined;
+    const successor = this.#spawn(member.place, start);
+    await successor.ready.settled;
     this.#letGo(member, retireMs);
+    return successor.id;
   }
 
   /** Another number of workers: the new ones start, those that are too many are let go. */

@@ -4,21 +4,12 @@
 import t from 'tap';
 import { DISCONNECT, MSG } from '../../src/shared/protocol.js';
 import { hostile } from '../support/hostile.js';
+import { LOW_ORDER_POINTS } from '../support/low_order.js';
 import { CURVE25519, ecdhInit, KEX_ECDH_REPLY, kexInit, PlainClient, X25519_POINT } from '../support/plain_client.js';
 
 const hex = (text: string): Buffer => Buffer.from(text, 'hex');
 
-/** All points of an order that divides 8, as 32 bytes may say them. */
-const LOW_ORDER = [
-  '0000000000000000000000000000000000000000000000000000000000000000',
-  '0100000000000000000000000000000000000000000000000000000000000000',
-  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
-  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  '0000000000000000000000000000000000000000000000000000000000000080', // the highest bit does not count
-].map(hex);
+const LOW_ORDER = LOW_ORDER_POINTS.map(hex);
 
 /** SEC 2 §2.4.2: the base point. */
 const [X, Y] = [

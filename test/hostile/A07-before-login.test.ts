@@ -1,7 +1,7 @@
 /** A07: the connection protocol before there is a login (RFC 4252 §6; CVE-2025-32433 of Erlang's server ran commands that way). */
 import t from 'tap';
 import { DISCONNECT, MSG, message } from '../../src/shared/protocol.js';
-import { hostile } from '../support/hostile.js';
+import { endsBeforeLogin, hostile } from '../support/hostile.js';
 import { directOpen, passwordRequest } from '../support/raw_client.js';
 
 const MESSAGES: ReadonlyArray<readonly [name: string, payload: Buffer]> = [
@@ -25,17 +25,7 @@ const MESSAGES: ReadonlyArray<readonly [name: string, payload: Buffer]> = [
 hostile(t, 'A07', 'messages of the connection protocol before the login', {}, async (t, { server, stranger }) => {
   const from = server.events.mark();
   for (const [name, payload] of MESSAGES) {
-    const fresh = stranger();
-    await fresh.ready;
-    fresh.send(payload);
-    t.match(await fresh.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, before the service request`);
-
-    const asked = stranger();
-    await asked.ready;
-    asked.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
-    await asked.take(MSG.SERVICE_ACCEPT);
-    asked.send(payload);
-    t.match(await asked.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, behind it`);
+    await endsBeforeLogin(t, stranger, name, payload);
   }
   const ahead = stranger();
   await ahead.ready;

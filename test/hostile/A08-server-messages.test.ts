@@ -2,7 +2,7 @@
  *  own server throw; libssh let in whoever said USERAUTH_SUCCESS (CVE-2018-10933). */
 import t from 'tap';
 import { DISCONNECT, MSG, message } from '../../src/shared/protocol.js';
-import { hostile } from '../support/hostile.js';
+import { endsBeforeLogin, hostile } from '../support/hostile.js';
 import { passwordRequest } from '../support/raw_client.js';
 
 const MESSAGES: ReadonlyArray<readonly [name: string, payload: Buffer]> = [
@@ -27,17 +27,7 @@ const options = { withPassword: true };
 hostile(t, 'A08', "a server's messages from a client", options, async (t, { server, stranger }) => {
   const from = server.events.mark();
   for (const [name, payload] of MESSAGES) {
-    const fresh = stranger();
-    await fresh.ready;
-    fresh.send(payload);
-    t.match(await fresh.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, before the service request`);
-
-    const asked = stranger();
-    await asked.ready;
-    asked.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
-    await asked.take(MSG.SERVICE_ACCEPT);
-    asked.send(payload);
-    t.match(await asked.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, behind it`);
+    await endsBeforeLogin(t, stranger, name, payload);
 
     const during = stranger();
     await during.ready;

@@ -100,7 +100,9 @@ hostile(
     await next.events.wait('connection.closed', { user: 'alice', reason: 'REPLACED' });
     await next.events.wait('forward.released', { user: 'alice' });
     stale.client.signal('SIGCONT');
+    const from = next.events.mark();
     await second.client.stop();
+    await next.events.wait('forward.released', { user: 'alice' }, from);
     t.ok(await canBind(port), 'and nobody holds it in the end');
   },
 );
@@ -114,6 +116,7 @@ t.test('what the next primary does not give any more ends, also in an orphan', a
   const { bob: _, ...users } = server.config.users;
   const next = await server.successor({ ...server.config, users });
   await next.events.wait('connection.closed', { user: 'bob', reason: 'RIGHTS_WITHDRAWN' });
+  await next.events.wait('forward.released', { user: 'bob' });
   t.match(await gone.client.exited, { code: 255 });
   t.ok(await canBind(two));
   t.notOk(await canBind(one), 'who has the right goes on');

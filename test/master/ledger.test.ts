@@ -27,19 +27,16 @@ function ledger(): Ledger {
   return made;
 }
 
-t.test('connections: counted from accept to closed, by state and by worker', async (t) => {
+t.test('connections: counted from accept to closed, by worker', async (t) => {
   const made = ledger();
   made.accept(id(4), peer, 7);
   t.equal(made.assign(id(4), 2), true);
   t.equal(made.assign(id(4), 1), false, 'a connection changes its worker never');
   t.equal(made.assign(id(99), 1), false);
-  t.match([made.size, made.unauthenticated, made.held(1), made.held(2)], [4, 4, 2, 2]);
-  made.authenticated(id(4));
-  made.authenticated(id(4));
-  t.equal(made.unauthenticated, 3, 'counted once');
+  t.match([made.size, made.held(1), made.held(2)], [4, 2, 2]);
   t.match(made.closed(id(4)), { connection: { id: 4, sinceMs: 7, worker: 2 }, leases: [] });
   t.equal(made.closed(id(4)), undefined, 'closed once');
-  t.match([made.size, made.unauthenticated, made.held(2)], [3, 3, 1]);
+  t.match([made.size, made.held(2)], [3, 1]);
 });
 
 t.test('login: a limit per user, across workers', async (t) => {
@@ -62,7 +59,7 @@ t.test('what comes with a worker of an earlier primary counts like what was aske
   const lease = { key, target: { kind: 'tcp', host: '', port: 2000 }, user: 'alice' } as const;
   made.adopt(id(10), 3, 5, { id: id(1), peer, user: 'alice', leases: [lease] });
   made.adopt(id(11), 3, 5, { id: id(2), peer, user: null, leases: [] });
-  t.match([made.size, made.unauthenticated, made.held(3)], [5, 4, 2]);
+  t.match([made.size, made.held(3)], [5, 2]);
   t.same(made.usage('alice'), { connections: 1, forwards: 1 });
   t.same(made.login(id(1), 'alice', 1), { ok: false, reason: 'LIMIT' });
   t.same(made.lease(id(1), 'bob', 9, port(2000)), refused('TAKEN'), 'another user');
@@ -141,7 +138,7 @@ t.test('closed and lost connections give everything back', async (t) => {
     { connection: { id: 1, user: 'alice' }, leases: [{ key: { port: 2000 } }, { key: { port: 2001 } }] },
     { leases: [] },
   ]);
-  t.same([made.size, made.unauthenticated, made.held(1)], [1, 1, 0]);
+  t.same([made.size, made.held(1)], [1, 0]);
   t.same(made.usage('alice'), { connections: 0, forwards: 0 });
   t.same(
     [...made.leases()].map(({ holder }) => holder),
@@ -157,7 +154,6 @@ t.test('whatever happens in whatever order, the counts are those of the tables',
   const step = fc.oneof(
     fc.record({ do: fc.constant('accept' as const), conn, worker: fc.integer({ min: 1, max: 2 }) }),
     fc.record({ do: fc.constant('login' as const), conn, user, limit: fc.nat(3) }),
-    fc.record({ do: fc.constant('authenticated' as const), conn }),
     fc.record({
       do: fc.constant('lease' as const),
       conn,
@@ -177,7 +173,6 @@ t.test('whatever happens in whatever order, the counts are those of the tables',
           if (made.connection(id(one.conn)) === undefined) made.accept(id(one.conn), peer, 0);
           made.assign(id(one.conn), one.worker);
         } else if (one.do === 'login') made.login(id(one.conn), one.user, one.limit);
-        else if (one.do === 'authenticated') made.authenticated(id(one.conn));
         else if (one.do === 'lease') made.lease(id(one.conn), one.user, one.limit, port(one.port, [[1, 3]]));
         else if (one.do === 'release') made.release(id(one.conn), { kind: 'tcp', port: one.port });
         else if (one.do === 'closed') made.closed(id(one.conn));
@@ -185,7 +180,6 @@ t.test('whatever happens in whatever order, the counts are those of the tables',
         const all = [...made.connections()];
         const leases = [...made.leases()];
         if (made.size !== all.length) return false;
-        if (made.unauthenticated !== all.filter(({ authenticated }) => !authenticated).length) return false;
         if (leases.some(({ holder }) => made.connection(holder) === undefined)) return false; // an orphaned port
         for (const name of ['alice', 'bob', '__proto__']) {
           const usage = made.usage(name);

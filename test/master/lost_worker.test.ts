@@ -20,7 +20,7 @@ function lose(asked: string, bound: string): AuditEvent[] {
   const told: AuditEvent[] = [];
   const holder = 1 as ConnId;
   const peer = { address: '127.0.0.1', port: 5000 };
-  const connection = { id: holder, peer, sinceMs: 0, worker: 1, user: 'alice', authenticated: true };
+  const connection = { id: holder, peer, sinceMs: 0, worker: 1, user: 'alice' };
   const key = { kind: 'unix', path: bound } as const;
   const leases = [{ key, target: { kind: 'unix', path: asked }, holder, user: 'alice' } as const];
   tellLost({ connection, leases }, 5, (event) => told.push(event));

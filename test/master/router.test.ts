@@ -93,10 +93,10 @@ t.test("another worker's word on a connection changes nothing", async (t) => {
   const made = rooms();
   route(made.rooms, 2, { type: 'ask', ask: ASK, question: { kind: 'login', id: CONN, user: 'a', limit: 1 } });
   route(made.rooms, 2, { type: 'closed', id: CONN });
-  t.equal(made.ledger.unauthenticated, 1);
+  t.equal(made.ledger.usage('a').connections, 0);
   t.equal(made.ledger.size, 1);
   route(made.rooms, 1, { type: 'ask', ask: ASK, question: { kind: 'login', id: CONN, user: 'a', limit: 1 } });
-  t.equal(made.ledger.unauthenticated, 0);
+  t.equal(made.ledger.usage('a').connections, 1);
   route(made.rooms, 1, { type: 'closed', id: CONN });
   t.equal(made.ledger.size, 0);
 });

@@ -7,6 +7,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Test } from 'tap';
+import { DISCONNECT, MSG, message } from '../../src/shared/protocol.js';
 import { DEADLINE_MS } from './deadline.js';
 import { flow, ONE_AND_TWO_WORKERS } from './flow.js';
 import type { Program } from './programs.js';
@@ -89,6 +90,26 @@ export function hostile(
       t.ok(await settles(() => socketsOf(before) <= sockets), 'no socket is left over');
     },
   );
+}
+
+/** Says it before the service request, and behind that: both times it is a protocol error, and two connections have ended. */
+export async function endsBeforeLogin(
+  t: Test,
+  stranger: Scene['stranger'],
+  name: string,
+  payload: Buffer,
+): Promise<void> {
+  const fresh = stranger();
+  await fresh.ready;
+  fresh.send(payload);
+  t.match(await fresh.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, before the service request`);
+
+  const asked = stranger();
+  await asked.ready;
+  asked.send(message(MSG.SERVICE_REQUEST, 'ssh-userauth'));
+  await asked.take(MSG.SERVICE_ACCEPT);
+  asked.send(payload);
+  t.match(await asked.ended, { reason: DISCONNECT.PROTOCOL_ERROR }, `${name}, behind it`);
 }
 
 interface Watch {

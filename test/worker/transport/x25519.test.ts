@@ -7,6 +7,7 @@ import { newKeyPair } from '../../../src/master/openssh_key.js';
 import { parseHostKeys } from '../../../src/worker/transport/host_key.js';
 import { loadSsh2, type Ssh2KeyExchange, type Ssh2Protocol } from '../../../src/worker/transport/ssh2.js';
 import { useRawX25519 } from '../../../src/worker/transport/x25519.js';
+import { LOW_ORDER_POINTS } from '../../support/low_order.js';
 import { mpintOf } from '../../support/mpint.js';
 
 interface ClientProtocol {
@@ -38,17 +39,6 @@ const SHARED = hex('4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e16
 
 /** Private keys, as numbers in the bytes 4 to 8, whose secret with Alice begins in each way there is. */
 const FORMS = { high: 1, plain: 4, zero: 73, zeroHigh: 1752 };
-
-/** All points of an order that divides 8, as 32 bytes say them. */
-const LOW_ORDER = [
-  '0000000000000000000000000000000000000000000000000000000000000000',
-  '0100000000000000000000000000000000000000000000000000000000000000',
-  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
-  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-];
 
 interface KeyPair {
   readonly privateKey: KeyObject;
@@ -181,7 +171,7 @@ t.test('a public key of another length is an Error, not a throw', async (t) => {
 });
 
 t.test('RFC 8731 §3: points of low order are an Error, not a throw', async (t) => {
-  for (const point of LOW_ORDER) {
+  for (const point of LOW_ORDER_POINTS) {
     const { publicKey, secret } = exchangeOf();
     t.ok(secret(hex(point)) instanceof Error, point);
     t.equal(publicKey().length, 32, 'and the exchange still knows its key');
