@@ -1,20 +1,20 @@
-/** PRIMARY: the way of a connection through the primary: accept -> admission -> dispatch -> hand-off.
+/** PRIMARY: the life of a server: start, reload, another in its place, drain, end.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
 import type { Adoption } from '../shared/adoption.js';
-import type { RefuseReason, WorkerEnd } from '../shared/errors.js';
-import { lastWords, requireHandles } from '../shared/handles.js';
-import type { ConnId, ListenerAddress } from '../shared/ipc.js';
+import type { WorkerEnd } from '../shared/errors.js';
+import { requireHandles } from '../shared/handles.js';
+import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
-import { adoptedWorker, Numbers } from './adopted_worker.js';
+import { adoptedWorker } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
-import { type DispatchRules, pick } from './dispatch.js';
-import { Door, type DoorStatus } from './door.js';
+import type { DoorStatus } from './door.js';
+import { Entrance } from './entrance.js';
 import type { Log } from './event_log.js';
-import { HANDOFF_TIMING, Handoff, type HandoffCounters, type HandoffTiming } from './handoff.js';
+import { HANDOFF_TIMING, type HandoffCounters, type HandoffTiming } from './handoff.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { Ledger } from './ledger.js';
-import { type ListenerOptions, openListeners, peerText, type ServerListeners, type Untouched } from './listener.js';
+import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
 import { tellLost } from './lost_worker.js';
 import { Renewal } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
@@ -35,10 +35,6 @@ export const PRIMARY_TIMING: PrimaryTiming = {
   supervisor: SUPERVISOR_TIMING,
   leaseDesk: LEASE_DESK_TIMING,
 };
-
-/** One socket on its way to each worker: Node sends the next one only after the last was acknowledged anyhow, and what
- *  waits here instead of there can still go to another worker. */
-const IN_FLIGHT = 1;
 
 /** Keeps a process alive that waits for children which do not hold it. */
 const HOLD_MS = 2 ** 30;
@@ -75,13 +71,11 @@ export class Primary {
   readonly #options: PrimaryOptions;
   readonly #renewal: Renewal;
   readonly #ledger: Ledger;
-  readonly #door: Door;
+  readonly #entrance: Entrance;
   readonly #desk: LeaseDesk;
   readonly #bandwidth = new Bandwidth();
-  readonly #handoff: Handoff;
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
-  readonly #rules: DispatchRules;
   /** Null where no other process can follow this one. */
   readonly #succession: Succession | null;
   /** Another server has this one's place; null while none has. */
@@ -92,16 +86,13 @@ export class Primary {
     this.#superseded = resolve;
   });
   #listeners: ServerListeners | undefined;
-  #lastId = 0;
   #toldOfBinding = false;
   #draining = false;
 
   constructor(options: PrimaryOptions) {
     const { clock, config, timing = PRIMARY_TIMING } = options;
     this.#options = options;
-    this.#rules = { lateMs: timing.supervisor.lateMs, inFlight: IN_FLIGHT };
     this.#ledger = new Ledger({ random: options.random });
-    this.#door = new Door({ ...options, event: options.log.event });
     this.#supervisor = new Supervisor({
       workers: config.workers,
       fork: options.fork,
@@ -112,7 +103,7 @@ export class Primary {
         message: (worker, message) => route(this.#rooms, worker, message),
         started: (worker, nativeBinding) => this.#workerStarted(worker, nativeBinding),
         lost: (worker, end, how) => this.#workerLost(worker, end, how),
-        available: () => this.#handoff.pump(),
+        available: () => this.#entrance.handoff.pump(),
         trouble: (text) => options.log.error(text),
       },
     });
@@ -125,25 +116,20 @@ export class Primary {
       isFollowed: () => this.#succession?.isUnderWay ?? false,
       listenerOptions: (settings) => this.#listenerOptions(settings),
       changed: (config, all, fresh) => {
-        this.#door.configure(config);
+        this.#entrance.door.configure(config);
         this.#reserve(all);
         this.#tellListening(fresh);
       },
     });
-    this.#handoff = new Handoff(
-      {
-        pick: (tried) => this.#pick(tried),
-        give: (worker, message, handle, failed) => this.#supervisor.give(worker, message, handle, failed),
-        tell: (worker, message) => this.#supervisor.tell(worker, message),
-        taken: (worker, handle) => this.#supervisor.taken(worker, handle),
-      },
-      {
-        accepted: (id, worker) => this.#handedOver(id, worker),
-        refused: (id, reason) => this.#turnedAway(id, reason),
-      },
-      clock,
-      timing.handoff,
-    );
+    this.#entrance = new Entrance({
+      ...options,
+      ledger: this.#ledger,
+      supervisor: this.#supervisor,
+      isDraining: () => this.#draining,
+      event: options.log.event,
+      timing: timing.handoff,
+      lateMs: timing.supervisor.lateMs,
+    });
     this.#desk = new LeaseDesk(
       this.#ledger,
       {
@@ -167,9 +153,9 @@ export class Primary {
       : null;
     this.#rooms = {
       ledger: this.#ledger,
-      door: this.#door,
+      door: this.#entrance.door,
       desk: this.#desk,
-      handoff: this.#handoff,
+      handoff: this.#entrance.handoff,
       event: options.log.event,
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
       tell: (worker, message) => this.#supervisor.tell(worker, message),
@@ -225,7 +211,7 @@ export class Primary {
       fds,
       clock,
       events: {
-        arrived: (socket) => this.#arrived(socket),
+        arrived: (socket) => this.#entrance.arrived(socket),
         trouble: (text) => log.warn(text),
       },
     };
@@ -251,11 +237,11 @@ export class Primary {
     if (!this.#draining) log.event({ event: 'server.draining', detail: this.#drainText() });
     this.#draining = true;
     const closed = this.#close();
-    this.#handoff.drain();
+    this.#entrance.handoff.drain();
     const clean = await this.#supervisor.drain(this.#renewal.settings.config.timeouts.drainMs);
-    this.#handoff.close();
+    this.#entrance.handoff.close();
     await closed;
-    this.#door.close();
+    this.#entrance.door.close();
     return clean;
   }
 
@@ -276,10 +262,10 @@ export class Primary {
     this.#draining = true;
     this.#holding = setInterval(nothing, HOLD_MS);
     await this.#listeners?.close();
-    void this.#handoff
+    void this.#entrance.handoff
       .emptied()
       .then(() => {
-        this.#door.close(); // what was counted last is told before the wait
+        this.#entrance.door.close(); // what was counted last is told before the wait
         return this.#supervisor.release();
       })
       .then(() => {
@@ -306,11 +292,11 @@ export class Primary {
     if (this.#isSuperseded()) return; // what runs is another's
     this.#draining = true;
     const closed = this.#close();
-    this.#handoff.close();
+    this.#entrance.handoff.close();
     this.#supervisor.kill();
     await this.#supervisor.drain(0);
     await closed;
-    this.#door.close();
+    this.#entrance.door.close();
   }
 
   /** Where it listens, or has listened. */
@@ -326,54 +312,11 @@ export class Primary {
   status(): PrimaryStatus {
     return {
       connections: this.#ledger.size,
-      waiting: this.#handoff.size,
-      handoff: { ...this.#handoff.counters },
-      ...this.#door.status(),
+      waiting: this.#entrance.handoff.size,
+      handoff: { ...this.#entrance.handoff.counters },
+      ...this.#entrance.door.status(),
       workers: this.#supervisor.workers(),
     };
-  }
-
-  // ---- a connection's way in ----
-
-  #arrived(socket: Untouched): void {
-    const house = { draining: this.#draining, open: this.#ledger.size, waiting: this.#handoff.size };
-    const verdict = this.#door.admit(socket.peer, house);
-    if (!verdict.admit) {
-      if (verdict.lastWords !== undefined) lastWords(socket.handle, verdict.lastWords);
-      socket.handle.close(); // the only copy: the peer sees the end
-      return;
-    }
-    const id = connId(++this.#lastId);
-    this.#ledger.accept(id, socket.peer, this.#options.clock.nowMs());
-    this.#door.begins(id, verdict.startup);
-    this.#handoff.offer({ ...socket, id });
-  }
-
-  #pick(tried: ReadonlySet<number>): ReturnType<typeof pick> {
-    const candidates = this.#supervisor
-      .workers()
-      .filter((worker) => worker.state === 'ready' || worker.state === 'starting')
-      .map((worker) => ({
-        id: worker.id,
-        ready: worker.state === 'ready',
-        connections: this.#ledger.held(worker.id),
-        inFlight: this.#handoff.inFlight(worker.id),
-        bufferedBytes: worker.load.bufferedBytes,
-        loopLagMs: worker.load.loopLagMs,
-        silentMs: worker.state === 'ready' ? worker.silentMs : 0,
-      }));
-    return pick(candidates, tried, this.#rules);
-  }
-
-  #handedOver(id: ConnId, worker: number): void {
-    this.#ledger.assign(id, worker);
-    const connection = this.#ledger.connection(id);
-    if (connection !== undefined)
-      this.#options.log.event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
-  }
-
-  #turnedAway(id: ConnId, reason: RefuseReason): void {
-    this.#door.turnedAway(id, reason, this.#ledger.closed(id)?.connection.peer);
   }
 
   // ---- the workers themselves ----
@@ -391,15 +334,11 @@ export class Primary {
 
   /** A worker of an earlier primary comes with what it holds. */
   #adopt(adoption: Adoption, lines: JsonLines): void {
-    const { log, clock } = this.#options;
-    const numbers = new Numbers(() => connId(++this.#lastId));
+    const { log } = this.#options;
+    const numbers = this.#entrance.newNumbers();
     const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers));
     const { pid, connections } = adoption;
-    for (const held of connections) {
-      const id = numbers.here(held.id);
-      this.#ledger.adopt(id, worker, clock.nowMs(), held);
-      this.#door.adopts(id, held.peer, held.user !== null);
-    }
+    this.#entrance.adopts(worker, connections, numbers);
     const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
     log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
     // It goes on by the settings of the primary that it had: what they gave and ours do not ends now, and no tunnel of its
@@ -413,17 +352,11 @@ export class Primary {
     // One that drains ends with the last of its connections; if it has any, that was no end of its own.
     const reason = end === 'DRAINED' && this.#ledger.held(worker.id) > 0 ? 'CRASHED' : end;
     log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
-    for (const freed of this.#ledger.workerLost(worker.id)) {
-      this.#door.ended(freed.connection.id);
+    for (const freed of this.#entrance.workerLost(worker.id)) {
       tellLost(freed, clock.nowMs(), log.event);
       this.#desk.released(freed.connection.id);
     }
-    this.#handoff.workerLost(worker.id);
   }
-}
-
-function connId(value: number): ConnId {
-  return value as ConnId; // the one place that gives them out
 }
 
 function nothing(): void {}

@@ -1,0 +1,139 @@
+/** ENTRANCE: a connection's way into a worker: accept -> admission -> dispatch -> hand-off; and the way of those that come with
+ *  a worker of an earlier primary, and of all that a dead worker takes with it.
+ *  Owns the door, the hand-off, and the numbers of connections; writes each into the ledger. */
+import type { HeldConnection } from '../shared/adoption.js';
+import type { Config } from '../shared/config.js';
+import type { RefuseReason } from '../shared/errors.js';
+import type { EventSink } from '../shared/events.js';
+import { lastWords } from '../shared/handles.js';
+import type { ConnId } from '../shared/ipc.js';
+import { Numbers } from './adopted_worker.js';
+import type { Clock } from './clock.js';
+import { type DispatchRules, pick } from './dispatch.js';
+import { Door } from './door.js';
+import { Handoff, type HandoffTiming } from './handoff.js';
+import type { Freed, Ledger } from './ledger.js';
+import { peerText, type Untouched } from './listener.js';
+import type { Supervisor } from './supervisor.js';
+
+/** One socket on its way to each worker: Node sends the next one only after the last was acknowledged anyhow, and what
+ *  waits here instead of there can still go to another worker. */
+const IN_FLIGHT = 1;
+
+export interface EntranceOptions {
+  readonly config: Config;
+  readonly ledger: Ledger;
+  readonly supervisor: Supervisor;
+  /** Nobody is let in any more. */
+  isDraining(): boolean;
+  /** Sockets that may wait for a worker. */
+  readonly maxWaiting: number;
+  readonly event: EventSink;
+  readonly clock: Clock;
+  /** From 0 up to but not including 1. */
+  readonly random: () => number;
+  readonly timing: HandoffTiming;
+  /** A worker that has given no sign of life for so long gets nobody. */
+  readonly lateMs: number;
+}
+
+export class Entrance {
+  readonly door: Door;
+  readonly handoff: Handoff;
+  readonly #options: EntranceOptions;
+  readonly #rules: DispatchRules;
+  #lastId = 0;
+
+  constructor(options: EntranceOptions) {
+    const { supervisor, clock, timing, lateMs } = options;
+    this.#options = options;
+    this.#rules = { lateMs, inFlight: IN_FLIGHT };
+    this.door = new Door(options);
+    this.handoff = new Handoff(
+      {
+        pick: (tried) => this.#pick(tried),
+        give: (worker, message, handle, failed) => supervisor.give(worker, message, handle, failed),
+        tell: (worker, message) => supervisor.tell(worker, message),
+        taken: (worker, handle) => supervisor.taken(worker, handle),
+      },
+      {
+        accepted: (id, worker) => this.#handedOver(id, worker),
+        refused: (id, reason) => this.#turnedAway(id, reason),
+      },
+      clock,
+      timing,
+    );
+  }
+
+  /** A listener has accepted it. */
+  arrived(socket: Untouched): void {
+    const { ledger, clock, isDraining } = this.#options;
+    const house = { draining: isDraining(), open: ledger.size, waiting: this.handoff.size };
+    const verdict = this.door.admit(socket.peer, house);
+    if (!verdict.admit) {
+      if (verdict.lastWords !== undefined) lastWords(socket.handle, verdict.lastWords);
+      socket.handle.close(); // the only copy: the peer sees the end
+      return;
+    }
+    const id = this.#newId();
+    ledger.accept(id, socket.peer, clock.nowMs());
+    this.door.begins(id, verdict.startup);
+    this.handoff.offer({ ...socket, id });
+  }
+
+  /** For a worker that another primary has started: it goes on by the numbers that its connections had there. */
+  newNumbers(): Numbers {
+    return new Numbers(() => this.#newId());
+  }
+
+  /** Another primary has let them in. */
+  adopts(worker: number, connections: readonly HeldConnection[], numbers: Numbers): void {
+    const { ledger, clock } = this.#options;
+    for (const held of connections) {
+      const id = numbers.here(held.id);
+      ledger.adopt(id, worker, clock.nowMs(), held);
+      this.door.adopts(id, held.peer, held.user !== null);
+    }
+  }
+
+  /** @returns what died with the worker */
+  workerLost(worker: number): readonly Freed[] {
+    const lost = this.#options.ledger.workerLost(worker);
+    for (const { connection } of lost) this.door.ended(connection.id);
+    this.handoff.workerLost(worker);
+    return lost;
+  }
+
+  #newId(): ConnId {
+    return ++this.#lastId as ConnId; // the one place that gives them out
+  }
+
+  #pick(tried: ReadonlySet<number>): ReturnType<typeof pick> {
+    const { ledger, supervisor } = this.#options;
+    const candidates = supervisor
+      .workers()
+      .filter((worker) => worker.state === 'ready' || worker.state === 'starting')
+      .map((worker) => ({
+        id: worker.id,
+        ready: worker.state === 'ready',
+        connections: ledger.held(worker.id),
+        inFlight: this.handoff.inFlight(worker.id),
+        bufferedBytes: worker.load.bufferedBytes,
+        loopLagMs: worker.load.loopLagMs,
+        silentMs: worker.state === 'ready' ? worker.silentMs : 0,
+      }));
+    return pick(candidates, tried, this.#rules);
+  }
+
+  #handedOver(id: ConnId, worker: number): void {
+    const { ledger, event } = this.#options;
+    ledger.assign(id, worker);
+    const connection = ledger.connection(id);
+    if (connection !== undefined)
+      event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
+  }
+
+  #turnedAway(id: ConnId, reason: RefuseReason): void {
+    this.door.turnedAway(id, reason, this.#options.ledger.closed(id)?.connection.peer);
+  }
+}
