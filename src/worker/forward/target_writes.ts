@@ -8,9 +8,10 @@ import type { ReadLease } from '../transport/buffers.js';
 
 /** Below this, data for the socket is copied rather than pinning a large read buffer for it. */
 const MIN_PIN_BYTES = 16 * 1024;
-/** Writes in the socket's queue. Each costs some hundred bytes beside its own, and a peer that sent its window byte by byte to
- *  a target that does not read would have made 2 MiB half a GiB. */
-const MAX_UNWRITTEN = 64;
+/** Small writes in the socket's queue. Each costs some hundred bytes beside its own, and a peer that sent its window byte by
+ *  byte to a target that does not read would have made 2 MiB half a GiB. Large ones have no limit but the window: behind a slow
+ *  target a bulk flow has hundreds of them, and in one piece they would be copied twice more, for half as much CPU again. */
+const MAX_SMALL_UNWRITTEN = 64;
 
 export interface TargetWritesOptions {
   /** The target has taken so many bytes. */
@@ -29,6 +30,8 @@ export class TargetWrites {
   #pinnable: ReadLease | null = null;
   /** Lengths of the writes that the socket has not taken yet. */
   readonly #unwritten: number[] = [];
+  /** So many of them are small. */
+  #smallUnwritten = 0;
   #pinned: ReadLease | null = null;
   #pinnedWrites = 0;
   /** Behind them; null when there is nothing. */
@@ -50,7 +53,7 @@ export class TargetWrites {
 
   write(bytes: Buffer, lease: ReadLease | null): void {
     const socket = this.#socket;
-    if (this.#waiting !== null || this.#unwritten.length >= MAX_UNWRITTEN) {
+    if (this.#waiting !== null || this.#smallUnwritten >= MAX_SMALL_UNWRITTEN) {
       this.#waiting ??= new Received(() => this.#options.maxBytes());
       this.#waiting.append(bytes);
       return;
@@ -63,7 +66,7 @@ export class TargetWrites {
       socket.cork();
     }
     const pin = this.#pinnable !== null && bytes.length >= MIN_PIN_BYTES;
-    this.#unwritten.push(bytes.length);
+    this.#queue(bytes.length);
     if (pin) this.#pinnedWrites = this.#unwritten.length;
     socket.write(pin ? bytes : Buffer.from(bytes), this.#onWritten);
   }
@@ -103,6 +106,7 @@ export class TargetWrites {
 
   readonly #onWritten = (error?: Error | null): void => {
     const bytes = this.#unwritten.shift() ?? 0;
+    if (bytes < MIN_PIN_BYTES) this.#smallUnwritten--;
     if (this.#pinned !== null && --this.#pinnedWrites <= 0) this.unpin();
     if (error || this.#stopped) return;
     this.#options.onTaken(bytes);
@@ -111,14 +115,18 @@ export class TargetWrites {
 
   #writeWaiting(waiting: Received): void {
     this.#socket.cork();
-    while (waiting.bytes > 0 && this.#unwritten.length < MAX_UNWRITTEN) {
+    while (waiting.bytes > 0) {
       const piece = waiting.take();
-      this.#unwritten.push(piece.length);
+      this.#queue(piece.length);
       this.#socket.write(piece, this.#onWritten);
     }
     this.#socket.uncork();
-    if (waiting.bytes > 0) return;
     this.#waiting = null;
     if (this.#ending) this.#socket.end();
+  }
+
+  #queue(bytes: number): void {
+    this.#unwritten.push(bytes);
+    if (bytes < MIN_PIN_BYTES) this.#smallUnwritten++;
   }
 }
