@@ -42,6 +42,7 @@ export type CloseReason =
   | 'REVOKED' // handed over too late: another worker has it
   | 'KILLED' // by the administrator
   | 'RIGHTS_WITHDRAWN' // a reload took the user, the key or the password away
+  | 'EXPIRED' // the login was given until a time that has come
   | 'DRAINED'
   | 'WORKER_LOST'
   | 'INTERNAL_ERROR';

@@ -81,6 +81,7 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
         bytesPerSecond: readRate('bytesPerSecond', limits?.bytesPerSecond),
         opensPerSecond: readRate('opensPerSecond', limits?.opensPerSecond),
         failedOpensPerMinute: readRate('failedOpensPerMinute', limits?.failedOpensPerMinute),
+        expiresAtMs: readMoment('expiresAtMs', limits?.expiresAtMs),
       };
     throw new TunnelError(
       'HOOK_FAILED',
@@ -210,6 +211,13 @@ function readRate(name: string, value: unknown): number {
   if (value === undefined) return Number.POSITIVE_INFINITY;
   if (typeof value === 'number' && value >= 1) return value;
   throw new TunnelError('HOOK_FAILED', `limits: answered a ${name} that is no number from 1 to Infinity`);
+}
+
+/** A date or a text would be compared as whatever it converts to. */
+function readMoment(name: string, value: unknown): number {
+  if (value === undefined) return Number.POSITIVE_INFINITY;
+  if (typeof value === 'number' && !Number.isNaN(value)) return value;
+  throw new TunnelError('HOOK_FAILED', `limits: answered an ${name} that is no number of milliseconds since 1970`);
 }
 
 function isPortRange(value: unknown): value is PortRange {

@@ -9,12 +9,14 @@ import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
+import type { Cancel } from '../shared/timer.js';
 import type { LoginStep } from './auth/hooks.js';
 import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
 import type { ConnectionLimits } from './connection/surroundings.js';
+import { isExpired, watchExpiry } from './expiry.js';
 import type { OpenRates } from './forward/open_rates.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
@@ -61,6 +63,7 @@ const FAREWELLS: { readonly [reason in CloseReason]?: string } = {
   REPLACED: 'replaced by a newer connection',
   KILLED: 'ended by the administrator',
   RIGHTS_WITHDRAWN: 'access was withdrawn',
+  EXPIRED: 'access has expired',
   DRAINED: 'server is shutting down',
 };
 
@@ -81,6 +84,7 @@ export class Life {
   #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
+  #unwatchExpiry: Cancel = () => {};
 
   constructor(handedOver: HandedOver, context: LifeContext, onEnd: (life: Life) => void) {
     this.id = handedOver.id;
@@ -240,6 +244,8 @@ export class Life {
       transport.disconnect(DISCONNECT.BY_APPLICATION, 'connection closed', 'HOOK_FAILED', reasonOf(thrown));
       return;
     }
+    if (isExpired(own.expiresAtMs)) return this.close('EXPIRED');
+    this.#unwatchExpiry = watchExpiry(own.expiresAtMs, () => this.close('EXPIRED'));
     this.#membership = this.#context.bandwidth.join(user, own.bytesPerSecond);
     this.#account.join(user, own.memoryBytes);
     const connection = new Connection({
@@ -284,6 +290,7 @@ export class Life {
     if (stage.name === 'ended') return;
     this.#stage = { name: 'ended' };
     clearTimeout(this.#graceTimer);
+    this.#unwatchExpiry();
     if (stage.name === 'auth') stage.auth.close();
     if (stage.name === 'serving') stage.connection.close();
     this.#membership?.leave();

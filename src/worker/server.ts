@@ -28,6 +28,9 @@ export interface IdentityLimits {
    *  cannot be reached; at least 1. Left out: no limit. */
   readonly opensPerSecond?: number;
   readonly failedOpensPerMinute?: number;
+  /** The connection is ended then (`EXPIRED`): milliseconds since 1970, as `Date.now()` gives them. Left out, or Infinity:
+   *  never. A clock that is set back does not prolong it. */
+  readonly expiresAtMs?: number;
 }
 
 /** What a reload of the config has taken away: what the config before it gave and this one does not. What hooks of the user's

@@ -368,6 +368,35 @@ t.test('limits of the user', async (t) => {
     }
   });
 
+  await t.test('until a moment: then the connection is ended, and the log says why', async (t) => {
+    class Brief extends OpenServer {
+      override limits(identity: Identity): IdentityLimits {
+        const leftMs = identity.user === 'alice' ? 500 : 2 ** 40;
+        return { ...super.limits(identity), expiresAtMs: Date.now() + leftMs };
+      }
+    }
+    const server = await startEndpoint(t, { hooks: new Brief() });
+    const bob = rawClient(t, server);
+    await bob.login('bob', { password: PASSWORD });
+    const alice = await server.login(t);
+    t.same(await alice.ended, { reason: DISCONNECT.BY_APPLICATION, text: 'access has expired' });
+    t.match(await server.primary.wait('connection.closed'), { reason: 'EXPIRED', user: 'alice' });
+    await t.resolves(bob.roundTrip());
+  });
+
+  await t.test('a moment that has passed: nothing is served', async (t) => {
+    class Late extends OpenServer {
+      override limits(identity: Identity): IdentityLimits {
+        return { ...super.limits(identity), expiresAtMs: Date.now() };
+      }
+    }
+    const server = await startEndpoint(t, { hooks: new Late() });
+    const client = await server.login(t);
+    t.match(await client.ended, { text: 'access has expired' });
+    t.match(await server.primary.wait('connection.closed'), { reason: 'EXPIRED', user: 'alice' });
+    t.same(server.primary.list('auth.succeeded'), []);
+  });
+
   await t.test('a hook that throws ends that connection and no other', async (t) => {
     class Broken extends OpenServer {
       override limits(identity: Identity): IdentityLimits {

@@ -322,6 +322,7 @@ const NO_RATES = {
   opensPerSecond: Number.POSITIVE_INFINITY,
   failedOpensPerMinute: Number.POSITIVE_INFINITY,
 };
+const NEVER = { expiresAtMs: Number.POSITIVE_INFINITY };
 
 t.test('limits: three numbers and perhaps rates and the memory, or a fault', async (t) => {
   const limits = (connections: unknown, channels: unknown = 2, forwards: unknown = 3) => ({
@@ -342,7 +343,7 @@ t.test('limits: three numbers and perhaps rates and the memory, or a fault', asy
       { ...limits(1), bytesPerSecond: 1.5 },
     ],
   ])
-    t.strictSame(guard(() => given).limits(), { ...kept, memoryBytes: 0 });
+    t.strictSame(guard(() => given).limits(), { ...NEVER, ...kept, memoryBytes: 0 });
   t.strictSame(
     JSON.parse(JSON.stringify(guard(() => limits(Number.POSITIVE_INFINITY)).limits())).connections,
     2 ** 53 - 1,
@@ -354,6 +355,14 @@ t.test('limits: three numbers and perhaps rates and the memory, or a fault', asy
         { code: 'HOOK_FAILED', message: `limits: answered a ${name} that is no number from 1 to Infinity` },
         `${name} ${value}`,
       );
+  for (const value of [0, -1, 1.5, Date.now(), Number.POSITIVE_INFINITY])
+    t.equal(guard(() => ({ ...limits(1), expiresAtMs: value })).limits().expiresAtMs, value);
+  for (const value of [Number.NaN, null, '2030-01-01', new Date(), 5n])
+    t.throws(
+      () => guard(() => ({ ...limits(1), expiresAtMs: value })).limits(),
+      { code: 'HOOK_FAILED', message: 'limits: answered an expiresAtMs that is no number of milliseconds since 1970' },
+      `expiresAtMs ${value}`,
+    );
   t.equal(guard(() => ({ ...limits(1), memoryBytes: 5.5 })).limits().memoryBytes, 5);
   t.throws(() => guard(() => ({ ...limits(1), memoryBytes: '5' })).limits(), { code: 'HOOK_FAILED' });
   const bad = [Number.NaN, -1, Number.NEGATIVE_INFINITY, '5', null, undefined, 5n, {}, [5], true];

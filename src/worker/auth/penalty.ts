@@ -40,6 +40,7 @@ export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | unde
     case 'REVOKED':
     case 'KILLED':
     case 'RIGHTS_WITHDRAWN':
+    case 'EXPIRED':
     case 'DRAINED':
     case 'WORKER_LOST':
       return undefined;
