@@ -17,11 +17,22 @@ export interface Identity {
   readonly fingerprint?: string;
 }
 
-/** A public key as it is offered or has signed (RFC 4253 §6.6). */
+/** What a security key (FIDO) says of the moment in which it signed; part of what it signs (OpenSSH's PROTOCOL.u2f). */
+export interface Presence {
+  /** Somebody has touched it. A login without is refused unless the key's line says `no-touch-required`. */
+  readonly touched: boolean;
+  /** It has verified who: by PIN or finger. */
+  readonly verified: boolean;
+  /** How many signatures it has made, if it counts. For the log: it is never compared (DECISIONS 64). */
+  readonly counter: number;
+}
+
+/** A public key as it is offered or has signed (RFC 4253 §6.6). Of a certificate this is the key in it. */
 export interface PublicKeyInfo {
-  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, … as the blob says. */
+  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, `sk-ssh-ed25519@openssh.com`, … as the blob says. */
   readonly type: string;
-  /** Signature algorithm asked for, e.g. `rsa-sha2-512` for an `ssh-rsa` key. */
+  /** Signature algorithm asked for, e.g. `rsa-sha2-512` for an `ssh-rsa` key, `ssh-ed25519-cert-v01@openssh.com` for a
+   *  certificate. */
   readonly algorithm: string;
   /** `SHA256:` and unpadded base64, as `ssh-keygen -l` prints it. */
   readonly fingerprint: string;
@@ -31,6 +42,11 @@ export interface PublicKeyInfo {
   readonly line: string;
   /** False for the query step (RFC 4252 §7), true when the peer has proved that it holds the private key. */
   readonly verified: boolean;
+  /** The OpenSSH certificate that the key came in, as it was sent. Nothing in it is worth more than the peer's word until a CA that
+   *  you trust is found to have signed it: `ConfiguredServer` does that, a hook of your own may pass over it. */
+  readonly certificate?: Buffer;
+  /** With `verified`, of a security key. */
+  readonly presence?: Presence;
 }
 
 /** Where a tunnel says that it comes from: the originator fields (RFC 4254 §7.2). Told by the peer, never trusted. */

@@ -85,6 +85,10 @@ export class WireReader {
   get offset(): number {
     return this.#offset;
   }
+  /** Bytes that are left; 0 after a short read, so that a loop over a list ends. */
+  get left(): number {
+    return this.#ok ? this.#buffer.length - this.#offset : 0;
+  }
   /** True when every byte was read and none was missing. */
   get atEnd(): boolean {
     return this.#ok && this.#offset === this.#buffer.length;
@@ -98,6 +102,9 @@ export class WireReader {
   }
   uint32(): number {
     return this.#take(4) ? this.#buffer.readUInt32BE(this.#offset - 4) : 0;
+  }
+  uint64(): bigint {
+    return this.#take(8) ? this.#buffer.readBigUInt64BE(this.#offset - 8) : 0n;
   }
   /** A `string` as a view of its bytes. */
   bytes(): Buffer {

@@ -2,19 +2,22 @@
  *  that keeps it safe. Owns nothing but the way; counting, order and answers to the peer are userauth's.
  *  Promises that only the answer to a verified call lets anybody in, and that a name's existence changes no step. */
 import type { AuthFailure } from '../../shared/errors.js';
-import type { AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
+import type { AuthMethod, Identity, Peer, Presence, PublicKeyInfo } from '../../shared/identity.js';
 import { concatFields, MSG, message } from '../../shared/protocol.js';
 import type { After } from '../../shared/timer.js';
 import { type AuthHooks, callHook, type HookAnswer, kindOf, MAX_PASSWORD_BYTES, readLoginAnswer } from './hooks.js';
 import { type MethodChains, readChains } from './methods.js';
-import { blobType, fingerprint, line, parsePublicKey } from './public_key.js';
+import { type CertificateFacts, factsOf, type PresentedKey, readPresentedKey } from './presented_key.js';
+import { blobType, line, parsePublicKey } from './public_key.js';
 import type { AuthAttempt } from './request.js';
-import { keyTypeOf, verify } from './signature.js';
+import { algorithmOf, checkSignature } from './signature.js';
 
 export interface Failure {
   readonly kind: 'failure';
   readonly code: AuthFailure;
   readonly fingerprint?: string;
+  /** The word of a certificate that nobody need have signed. */
+  readonly certificate?: CertificateFacts;
   /** What a hook threw. For the log, never for the peer. */
   readonly detail?: string;
 }
@@ -90,39 +93,43 @@ export class Credentials {
     return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method };
   }
 
-  /** RFC 4252 §7. First the hook knows the blob, then it is parsed, then the signature is checked, then the hook is asked
-   *  again with `verified`: only that last answer counts, so no right can come from a key that did not sign
-   *  (CVE-2024-45337). */
+  /** RFC 4252 §7. First the hook knows the key, then it is parsed, then the signature is checked,
+   *  then the hook is asked again with `verified`: only that last answer counts, so no right can come from a key that did
+   *  not sign (CVE-2024-45337). */
   async publicKey(
     name: string | null,
     attempt: AuthAttempt & { readonly kind: 'publickey' },
     soFar: Identity | null,
   ): Promise<Outcome> {
     const { algorithm, blob, signature } = attempt;
-    const type = keyTypeOf(algorithm);
-    if (type === null || blobType(blob) !== type) return failure('UNSUPPORTED_KEY');
-    const print = fingerprint(blob);
-    const no = (why: Failure): Failure => ({ ...why, fingerprint: print });
+    const asked = algorithmOf(algorithm);
+    if (asked === null || blobType(blob) !== asked.blobType) return failure('UNSUPPORTED_KEY');
+    const read = readPresentedKey(blob);
+    if (!read.ok) return failure(read.code, read.why);
+    const { key: shown } = read;
+    const no = (why: Failure): Failure => ({ ...why, ...namesOf(shown) });
     if (name === null) return no(failure('UNKNOWN_USER'));
 
-    const shown = { type, algorithm, fingerprint: print, line: line(blob) };
     if (this.#offered?.algorithm !== algorithm || !this.#offered.blob.equals(blob)) {
-      const offer = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: false }, soFar);
+      const offer = await this.#checkKey(name, infoOf(shown, algorithm), soFar);
       if ('code' in offer) return no(offer);
       this.#offered = { algorithm, blob: Buffer.from(blob) };
     }
-    const parsed = parsePublicKey(blob);
+    const parsed = parsePublicKey(shown.keyBlob);
     if (!parsed.ok) return no(failure(parsed.code, parsed.why));
     // The name asked for comes back, `rsa-sha2-512` and not `ssh-rsa`: Go and JSch compare it.
     if (signature === null) return { kind: 'more', reply: message(MSG.USERAUTH_PK_OK, algorithm, blob) };
     const signedData = concatFields([this.#options.sessionId, { raw: signature.signedPart }]);
-    if (!verify(parsed.key, algorithm, signedData, signature.blob)) return no(failure('BAD_SIGNATURE'));
-    const proven = await this.#checkKey(name, { ...shown, blob: Buffer.from(blob), verified: true }, soFar);
+    const checked = checkSignature(parsed.key, asked.scheme, signedData, signature.blob);
+    if (!checked.ok) return no(failure('BAD_SIGNATURE'));
+    const { presence } = checked;
+    const proven = await this.#checkKey(name, { ...infoOf(shown, algorithm, presence), verified: true }, soFar);
     if ('code' in proven) return no(proven);
-    return { kind: 'success', identity: proven.identity, method: 'publickey', fingerprint: print };
+    // As sshd has it: without a touch a security key is a file like any other, .
+    if (presence?.touched === false) return no(failure('BAD_SIGNATURE', 'the security key was not touched'));
+    return { kind: 'success', identity: proven.identity, method: 'publickey', fingerprint: shown.fingerprint };
   }
 
-  /** `key.blob` is a copy for this call: what a hook does to it must not reach the signature check. */
   async #checkKey(name: string, key: PublicKeyInfo, soFar: Identity | null): Promise<Login | Failure> {
     const { hooks, peer } = this.#options;
     const answer = await this.#ask('checkAuthPublicKey', (signal) =>
@@ -136,6 +143,26 @@ export class Credentials {
     const answer = await callHook(call, { timeoutMs, after, closing });
     return answer.ok ? answer : { ...answer, detail: `${hook}: ${answer.detail}` };
   }
+}
+
+/** What the hook is told. Copies: what it does to them must not reach the signature check. */
+function infoOf(shown: PresentedKey, algorithm: string, presence: Presence | null = null): PublicKeyInfo {
+  const { keyBlob, certificate, fingerprint } = shown;
+  return {
+    type: blobType(keyBlob) ?? '',
+    algorithm,
+    fingerprint,
+    line: line(keyBlob),
+    blob: Buffer.from(keyBlob),
+    verified: false,
+    ...(certificate === null ? {} : { certificate: Buffer.from(shown.blob) }),
+    ...(presence === null ? {} : { presence }),
+  };
+}
+
+function namesOf(shown: PresentedKey): Pick<Failure, 'fingerprint' | 'certificate'> {
+  const certificate = factsOf(shown);
+  return { fingerprint: shown.fingerprint, ...(certificate === undefined ? {} : { certificate }) };
 }
 
 interface Login {

@@ -1,4 +1,5 @@
-/** PUBLIC KEY: from the key blob of RFC 4253 §6.6 to a key that can verify, by node:crypto alone.
+/** PUBLIC KEY: from the key blob of RFC 4253 §6.6, or of a security key (OpenSSH's PROTOCOL.u2f), to a key that can verify, by
+ *  node:crypto alone.
  *  Owns nothing. Strict and total: one spelling per key, no byte left over, never throws. Callers parse only blobs that
  *  somebody has accepted (the operator's file, or a hook), so that a stranger's bytes never reach the key parser. */
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
@@ -6,11 +7,14 @@ import { WireReader } from '../../shared/protocol.js';
 
 /** A key that is ready to verify. */
 export interface PublicKey {
-  /** As the blob says: `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, … */
+  /** As the blob says: `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, `sk-ssh-ed25519@openssh.com`, … */
   readonly type: string;
   readonly key: KeyObject;
   /** Length of the modulus for RSA, of a field element for ECDSA, of the point for Ed25519; in bytes. */
   readonly sizeBytes: number;
+  /** SHA-256 of the application that a security key was made for (`ssh:` mostly), which is part of whatever it signs; null for
+   *  keys of any other kind. */
+  readonly applicationHash: Buffer | null;
 }
 
 export type ParsedKey =
@@ -21,6 +25,9 @@ export type ParsedKey =
 const RSA_BITS = { min: 2048, max: 16384 } as const;
 /** 32 bits hold every exponent in use (3, 35, 65537); a huge one makes verifying as dear as signing. */
 const RSA_EXPONENT_BYTES = 4;
+
+const SK_ED25519 = 'sk-ssh-ed25519@openssh.com';
+const SK_ECDSA = 'sk-ecdsa-sha2-nistp256@openssh.com';
 
 /** RFC 5656 §6.1 and §10.1: curve identifier inside the blob, name of the curve in a JWK, bytes of a coordinate. */
 const CURVES: ReadonlyMap<string, { readonly curve: string; readonly crv: string; readonly sizeBytes: number }> =
@@ -47,31 +54,38 @@ export function line(blob: Buffer): string {
   return `${blobType(blob) ?? ''} ${blob.toString('base64')}`;
 }
 
-/** Parses a key blob. `UNSUPPORTED_KEY` is a well-known shape that we do not take (DSA, security keys, certificates, RSA
- *  outside 2048 to 16384 bits); `MALFORMED` is no key at all. `why` is short and holds none of the blob's bytes. */
+/** Parses a key blob. `UNSUPPORTED_KEY` is a well-known shape that we do not take (DSA, a certificate, RSA outside 2048 to
+ *  16384 bits); `MALFORMED` is no key at all. `why` is short and holds none of the blob's bytes. */
 export function parsePublicKey(blob: Buffer): ParsedKey {
   const reader = new WireReader(blob);
   const type = reader.bytes().toString('latin1');
   if (!reader.ok) return malformed('the blob is cut short');
-  if (type === 'ssh-ed25519') return parseEd25519(reader);
-  if (type === 'ssh-rsa') return parseRsa(reader);
-  if (CURVES.has(type)) return parseEcdsa(type, reader);
+  const read = readFields(type, reader);
+  return !read.ok || reader.atEnd ? read : malformed('the blob has bytes behind the key');
+}
+
+function readFields(type: string, reader: WireReader): ParsedKey {
+  if (type === 'ssh-ed25519') return readEd25519(type, reader);
+  if (type === 'ssh-rsa') return readRsa(reader);
+  if (CURVES.has(type)) return readEcdsa(type, type, reader);
+  if (type === SK_ED25519) return readApplication(readEd25519(type, reader), reader);
+  if (type === SK_ECDSA) return readApplication(readEcdsa(type, 'ecdsa-sha2-nistp256', reader), reader);
   return unsupported('key type not supported');
 }
 
 /** RFC 8709 §4: one string of 32 bytes. */
-function parseEd25519(reader: WireReader): ParsedKey {
+function readEd25519(type: string, reader: WireReader): ParsedKey {
   const point = reader.bytes();
-  if (!reader.atEnd || point.length !== 32) return malformed('an ssh-ed25519 key has exactly 32 bytes');
-  return fromJwk('ssh-ed25519', { kty: 'OKP', crv: 'Ed25519', x: point.toString('base64url') }, 32);
+  if (point.length !== 32) return malformed('an Ed25519 key has exactly 32 bytes');
+  return fromJwk(type, { kty: 'OKP', crv: 'Ed25519', x: point.toString('base64url') }, 32);
 }
 
 /** RFC 5656 §3.1. Only the uncompressed point, as every client writes it; node refuses a point off the curve. */
-function parseEcdsa(type: string, reader: WireReader): ParsedKey {
-  const parameters = CURVES.get(type);
+function readEcdsa(type: string, curveOf: string, reader: WireReader): ParsedKey {
+  const parameters = CURVES.get(curveOf);
   const curve = reader.bytes().toString('latin1');
   const point = reader.bytes();
-  if (parameters === undefined || !reader.atEnd) return malformed('the blob has the wrong length');
+  if (parameters === undefined || !reader.ok) return malformed('the blob is cut short');
   const { crv, sizeBytes } = parameters;
   if (curve !== parameters.curve) return malformed('the curve is not the one of the key type');
   if (point.length !== 1 + 2 * sizeBytes || point[0] !== 4) return malformed('not an uncompressed point of this curve');
@@ -81,10 +95,10 @@ function parseEcdsa(type: string, reader: WireReader): ParsedKey {
 }
 
 /** RFC 4253 §6.6: e, then n. */
-function parseRsa(reader: WireReader): ParsedKey {
+function readRsa(reader: WireReader): ParsedKey {
   const e = positiveMpint(reader.bytes());
   const n = positiveMpint(reader.bytes());
-  if (!reader.atEnd || e === null || n === null) return malformed('e and n are not two positive integers');
+  if (!reader.ok || e === null || n === null) return malformed('e and n are not two positive integers');
   const bits = n.length * 8 - Math.clz32(n[0] ?? 0) + 24;
   if (bits < RSA_BITS.min) return unsupported(`RSA of ${bits} bits is too weak, ${RSA_BITS.min} are the least`);
   if (bits > RSA_BITS.max) return unsupported(`RSA of ${bits} bits is too large, ${RSA_BITS.max} are the most`);
@@ -92,6 +106,16 @@ function parseRsa(reader: WireReader): ParsedKey {
   const exponentFits = e.length <= RSA_EXPONENT_BYTES && !(e.length === 1 && (e[0] ?? 0) < 3);
   if (!odd || !exponentFits) return unsupported('RSA with an exponent or modulus that no tool makes');
   return fromJwk('ssh-rsa', { kty: 'RSA', n: n.toString('base64url'), e: e.toString('base64url') }, n.length);
+}
+
+/** PROTOCOL.u2f: the application stands behind the fields of the plain key. Any text is one: the operator has written the key
+ *  down with it. OpenSSH reads it as a C string, so a NUL is none. */
+function readApplication(read: ParsedKey, reader: WireReader): ParsedKey {
+  if (!read.ok) return read;
+  const application = reader.bytes();
+  if (!reader.ok || application.includes(0)) return malformed('the application of the security key cannot be read');
+  const applicationHash = createHash('sha256').update(application).digest();
+  return { ok: true, key: { ...read.key, applicationHash } };
 }
 
 /** The magnitude of a canonical positive `mpint` without its sign byte, or null (RFC 4251 §5: no needless leading zero). */
@@ -104,7 +128,8 @@ export function positiveMpint(bytes: Buffer): Buffer | null {
 
 function fromJwk(type: string, jwk: JsonWebKey, sizeBytes: number): ParsedKey {
   try {
-    return { ok: true, key: { type, key: createPublicKey({ key: jwk, format: 'jwk' }), sizeBytes } };
+    const key = createPublicKey({ key: jwk, format: 'jwk' });
+    return { ok: true, key: { type, key, sizeBytes, applicationHash: null } };
   } catch {
     return malformed('not a valid point or number of its kind'); // OpenSSL's own text would say no more to an operator
   }

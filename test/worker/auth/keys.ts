@@ -1,7 +1,7 @@
 /** KEYS: key pairs for the tests of auth: made anew in each run, blobs and signatures written by hand from the RFCs, so that
  *  they do not share a mistake with the code under test. Also public keys printed by ssh-keygen, as known answers. */
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign as nodeSign } from 'node:crypto';
-import { concatFields } from '../../../src/shared/protocol.js';
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign as nodeSign } from 'node:crypto';
+import { concatFields, WireReader } from '../../../src/shared/protocol.js';
 
 export interface TestKey {
   readonly type: string;
@@ -92,3 +92,34 @@ export const KNOWN: ReadonlyArray<{ readonly line: string; readonly fingerprint:
 
 export const RSA_1024 =
   'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCkLGDp1xhC0BvqcjYuJ/Oh75tzRS5DUJQCdyKptxbjxu1BPWZgQmZA2E4FxXU2MFgdmjeA3Xn/GFKW4McsReJEhE8nwuUi1sj1tm3GrmYNE/QPu8S/ostAfq9FZ7DRa0iepFGYTUZQcu/Zm9d0Glb8V6b/rDhHzTkcZLGkhkUK7Q==';
+
+/** A security key, made of a plain one and what the token adds (PROTOCOL.u2f). `sign` is with a touch. */
+export interface TokenKey extends TestKey {
+  signBy(data: Buffer, token: { readonly flags?: number; readonly counter?: number; readonly format?: string }): Buffer;
+}
+
+export function skEd25519(application = 'ssh:'): TokenKey {
+  return tokenKey('sk-ssh-ed25519@openssh.com', ed25519(), application);
+}
+
+export function skEcdsa(application = 'ssh:'): TokenKey {
+  return tokenKey('sk-ecdsa-sha2-nistp256@openssh.com', ecdsa(256), application);
+}
+
+function tokenKey(type: string, plain: TestKey, application: string): TokenKey {
+  const signBy: TokenKey['signBy'] = (data, { flags = 0x01, counter = 7, format = type }) => {
+    const sha256 = (bytes: Buffer | string): Buffer => createHash('sha256').update(bytes).digest();
+    const message = concatFields([{ raw: sha256(application) }, { byte: flags }, counter, { raw: sha256(data) }]);
+    const reader = new WireReader(plain.sign(message));
+    reader.bytes();
+    return concatFields([format, reader.bytes(), { byte: flags }, counter]);
+  };
+  const reader = new WireReader(plain.blob);
+  reader.bytes();
+  return {
+    type,
+    blob: concatFields([type, { raw: reader.rest() }, application]),
+    sign: (data, _algorithm, format) => signBy(data, format === undefined ? {} : { format }),
+    signBy,
+  };
+}

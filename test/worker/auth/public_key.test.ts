@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { concatFields } from '../../../src/shared/protocol.js';
 import { blobType, fingerprint, line, parsePublicKey, positiveMpint } from '../../../src/worker/auth/public_key.js';
-import { ecdsa, ed25519, KNOWN, RSA_1024, rsa } from './keys.js';
+import { ecdsa, ed25519, KNOWN, RSA_1024, rsa, skEcdsa, skEd25519 } from './keys.js';
 
 const MODULUS = (bits: number): Buffer => {
   const n = Buffer.alloc(Math.ceil(bits / 8), 0xa5);
@@ -24,7 +24,7 @@ t.test('keys of ssh-keygen are parsed, named and fingerprinted as it does', asyn
 });
 
 t.test('RFC 4253 §6.6: one byte more or less is no key', async (t) => {
-  for (const key of [ed25519(), ecdsa(256), ecdsa(384), ecdsa(521), rsa()]) {
+  for (const key of [ed25519(), ecdsa(256), ecdsa(384), ecdsa(521), rsa(), skEd25519(), skEcdsa('')]) {
     t.match(parsePublicKey(key.blob), { ok: true, key: { type: key.type } });
     t.match(parsePublicKey(Buffer.concat([key.blob, Buffer.from([0])])), { ok: false, code: 'MALFORMED' });
     for (const cut of [1, 5, key.blob.length - 3]) {
@@ -32,6 +32,8 @@ t.test('RFC 4253 §6.6: one byte more or less is no key', async (t) => {
     }
   }
 });
+
+const SK_ECDSA = 'sk-ecdsa-sha2-nistp256@openssh.com';
 
 t.test('keys that are not taken', async (t) => {
   const p256 = ecdsa(256).blob;
@@ -59,7 +61,16 @@ t.test('keys that are not taken', async (t) => {
     ['RSA n negative', concatFields(['ssh-rsa', E, Buffer.alloc(256, 0xa5)]), 'MALFORMED'],
     ['RSA n padded', concatFields(['ssh-rsa', E, Buffer.alloc(257, 0)]), 'MALFORMED'],
     ['DSA', concatFields(['ssh-dss', Buffer.alloc(1)]), 'UNSUPPORTED_KEY'],
-    ['security key', concatFields(['sk-ssh-ed25519@openssh.com', Buffer.alloc(32), 'ssh:']), 'UNSUPPORTED_KEY'],
+    ['security key of no application', concatFields(['sk-ssh-ed25519@openssh.com', Buffer.alloc(32)]), 'MALFORMED'],
+    ['application with a NUL', concatFields(['sk-ssh-ed25519@openssh.com', Buffer.alloc(32), 'a\0b']), 'MALFORMED'],
+    ['security key of 31 bytes', concatFields(['sk-ssh-ed25519@openssh.com', Buffer.alloc(31), 'ssh:']), 'MALFORMED'],
+    ['security key, no point', concatFields([SK_ECDSA, 'nistp256', Buffer.alloc(0), 'ssh:']), 'MALFORMED'],
+    [
+      'security key of another curve',
+      concatFields([SK_ECDSA, 'nistp384', ecdsa(384).blob.subarray(-97), 'ssh:']),
+      'MALFORMED',
+    ],
+    ['security key of P-384', concatFields(['sk-ecdsa-sha2-nistp384@openssh.com', Buffer.alloc(9)]), 'UNSUPPORTED_KEY'],
     ['certificate', concatFields(['ssh-ed25519-cert-v01@openssh.com', Buffer.alloc(32)]), 'UNSUPPORTED_KEY'],
     ['prototype name', concatFields(['__proto__', Buffer.alloc(32)]), 'UNSUPPORTED_KEY'],
   ];

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { concatFields, WireReader } from '../../../src/shared/protocol.js';
 import { type PublicKey, parsePublicKey } from '../../../src/worker/auth/public_key.js';
-import { keyTypeOf, SIGNATURE_ALGORITHMS, verify } from '../../../src/worker/auth/signature.js';
-import { ecdsa, ed25519, mpint, rsa, type TestKey } from './keys.js';
+import { algorithmOf, checkSignature, isSignedBy, SIGNATURE_ALGORITHMS } from '../../../src/worker/auth/signature.js';
+import { ecdsa, ed25519, mpint, rsa, skEcdsa, skEd25519, type TestKey, type TokenKey } from './keys.js';
 
 const DATA = Buffer.from('session id and request');
 const ED25519 = ed25519();
@@ -11,6 +11,8 @@ const P256 = ecdsa(256);
 const P384 = ecdsa(384);
 const P521 = ecdsa(521);
 const RSA = rsa();
+const SK_ED25519 = skEd25519();
+const SK_ECDSA = skEcdsa('ssh:work');
 
 const PAIRS: ReadonlyArray<readonly [TestKey, string]> = [
   [ED25519, 'ssh-ed25519'],
@@ -19,7 +21,13 @@ const PAIRS: ReadonlyArray<readonly [TestKey, string]> = [
   [P521, 'ecdsa-sha2-nistp521'],
   [RSA, 'rsa-sha2-256'],
   [RSA, 'rsa-sha2-512'],
+  [SK_ED25519, 'sk-ssh-ed25519@openssh.com'],
+  [SK_ECDSA, 'sk-ecdsa-sha2-nistp256@openssh.com'],
 ];
+
+function verify(key: PublicKey, algorithm: string, data: Buffer, signature: Buffer): boolean {
+  return checkSignature(key, algorithm, data, signature).ok;
+}
 
 function parse(key: TestKey): PublicKey {
   const parsed = parsePublicKey(key.blob);
@@ -36,9 +44,33 @@ function inner(blob: Buffer): Buffer {
 
 t.test('what is verified here, and so announced (RFC 8308 §3.1): no SHA-1', async (t) => {
   t.equal(SIGNATURE_ALGORITHMS[0], 'ssh-ed25519', 'the preferred one first');
-  t.equal(keyTypeOf('rsa-sha2-512'), 'ssh-rsa');
-  for (const name of ['ssh-rsa', 'ssh-dss', 'sk-ssh-ed25519@openssh.com', '__proto__', ''])
-    t.equal(keyTypeOf(name), null);
+  t.same(SIGNATURE_ALGORITHMS, [
+    'ssh-ed25519',
+    'sk-ssh-ed25519@openssh.com',
+    'ecdsa-sha2-nistp256',
+    'ecdsa-sha2-nistp384',
+    'ecdsa-sha2-nistp521',
+    'sk-ecdsa-sha2-nistp256@openssh.com',
+    'rsa-sha2-512',
+    'rsa-sha2-256',
+    'ssh-ed25519-cert-v01@openssh.com',
+    'sk-ssh-ed25519-cert-v01@openssh.com',
+    'ecdsa-sha2-nistp256-cert-v01@openssh.com',
+    'ecdsa-sha2-nistp384-cert-v01@openssh.com',
+    'ecdsa-sha2-nistp521-cert-v01@openssh.com',
+    'sk-ecdsa-sha2-nistp256-cert-v01@openssh.com',
+    'rsa-sha2-512-cert-v01@openssh.com',
+    'rsa-sha2-256-cert-v01@openssh.com',
+  ]);
+  t.same(algorithmOf('rsa-sha2-512'), { scheme: 'rsa-sha2-512', blobType: 'ssh-rsa' });
+  t.same(algorithmOf('rsa-sha2-256-cert-v01@openssh.com'), {
+    scheme: 'rsa-sha2-256',
+    blobType: 'ssh-rsa-cert-v01@openssh.com',
+  });
+  for (const name of ['ssh-rsa', 'ssh-rsa-cert-v01@openssh.com', 'ssh-dss', 'sk-ssh-ed25519', '__proto__', ''])
+    t.equal(algorithmOf(name), null, name);
+  for (const { scheme } of SIGNATURE_ALGORITHMS.map((name) => algorithmOf(name) ?? { scheme: 'none' }))
+    t.equal(verify(parse(RSA), scheme, DATA, RSA.sign(DATA, 'ssh-rsa', scheme)), false, `SHA-1 as ${scheme}`);
 });
 
 t.test('a true signature verifies, by its own key and algorithm alone', async (t) => {
@@ -106,6 +138,8 @@ t.test('no flipped bit verifies and no bytes make it throw', async (t) => {
   for (const [key, algorithm] of [
     [ED25519, 'ssh-ed25519'],
     [P256, 'ecdsa-sha2-nistp256'],
+    [SK_ED25519, 'sk-ssh-ed25519@openssh.com'],
+    [SK_ECDSA, 'sk-ecdsa-sha2-nistp256@openssh.com'],
   ] as const) {
     const good = key.sign(DATA);
     const parsed = parse(key);
@@ -123,4 +157,58 @@ t.test('no flipped bit verifies and no bytes make it throw', async (t) => {
     );
   }
   t.pass();
+});
+
+t.test('security keys: what the token says is part of what it signs', async (t) => {
+  for (const key of [SK_ED25519, SK_ECDSA]) {
+    const check = (signer: TokenKey, flags: number, counter: number) =>
+      checkSignature(parse(key), key.type, DATA, signer.signBy(DATA, { flags, counter }));
+    const [touched, verified] = [0x01, 0x04];
+    t.same(check(key, touched, 1), { ok: true, presence: { touched: true, verified: false, counter: 1 } });
+    t.same(check(key, touched | verified, 2 ** 32 - 1), {
+      ok: true,
+      presence: { touched: true, verified: true, counter: 2 ** 32 - 1 },
+    });
+    t.same(check(key, 0, 0), { ok: true, presence: { touched: false, verified: false, counter: 0 } });
+    t.same(check(key, verified | 0xf8, 5), { ok: true, presence: { touched: false, verified: true, counter: 5 } });
+    // Flags and counter that are put in afterwards are not what was signed.
+    const untouched = key.signBy(DATA, { flags: 0, counter: 3 });
+    for (const [at, value] of [
+      [untouched.length - 5, touched],
+      [untouched.length - 5, verified],
+      [untouched.length - 1, 4],
+    ] as const) {
+      const forged = Buffer.from(untouched);
+      forged[at] = value;
+      t.same(checkSignature(parse(key), key.type, DATA, forged), { ok: false });
+    }
+    const whole = key.sign(DATA);
+    for (const [name, bytes] of [
+      ['no flags and no counter', whole.subarray(0, -5)],
+      ['no counter', whole.subarray(0, -4)],
+      ['a byte more', Buffer.concat([whole, Buffer.of(0)])],
+      [
+        'the name of the plain scheme',
+        key.signBy(DATA, { format: key === SK_ECDSA ? 'ecdsa-sha2-nistp256' : 'ssh-ed25519' }),
+      ],
+      ['the name of a browser', key.signBy(DATA, { format: 'webauthn-sk-ecdsa-sha2-nistp256@openssh.com' })],
+    ] as const)
+      t.same(checkSignature(parse(key), key.type, DATA, bytes), { ok: false }, name);
+  }
+});
+
+t.test('security keys: a signature for another application is none', async (t) => {
+  const key = skEd25519('ssh:');
+  const elsewhere = Buffer.concat([key.blob.subarray(0, -4), Buffer.from('web:')]);
+  const parsed = parsePublicKey(elsewhere);
+  t.equal(parsed.ok && verify(parsed.key, key.type, DATA, key.sign(DATA)), false);
+});
+
+t.test('a signature that nobody has asked for counts by the scheme it names, if it is one of the key', async (t) => {
+  for (const [signer, algorithm] of PAIRS) {
+    t.equal(isSignedBy(parse(signer), DATA, signer.sign(DATA, algorithm)), true, algorithm);
+    t.equal(isSignedBy(parse(signer), Buffer.alloc(3), signer.sign(DATA, algorithm)), false);
+  }
+  t.equal(isSignedBy(parse(RSA), DATA, RSA.sign(DATA, 'ssh-rsa')), false, 'SHA-1');
+  t.equal(isSignedBy(parse(RSA), DATA, Buffer.alloc(0)), false);
 });

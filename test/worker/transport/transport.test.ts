@@ -34,7 +34,10 @@ t.test('RFC 8308 §2.4: EXT_INFO is the first message, and its list has no SHA-1
   await client.take(MSG.GLOBAL_REQUEST);
   t.same(client.untaken, [MSG.EXT_INFO]);
   const text = (await client.take(MSG.EXT_INFO)).toString('latin1');
-  t.match(text, /server-sig-algs.*ssh-ed25519,.*rsa-sha2-512,rsa-sha2-256$/s);
+  t.match(
+    text,
+    /server-sig-algs.*ssh-ed25519,sk-ssh-ed25519@openssh.com,.*,rsa-sha2-512,rsa-sha2-256,.*-cert-v01@openssh.com$/s,
+  );
   t.notMatch(text, /ssh-rsa|ssh-dss/);
 });
 
