@@ -20,6 +20,7 @@ const PACKAGES = {
   autossh: 'autossh',
   sshpass: 'sshpass',
   prlimit: 'util-linux',
+  openssl: 'openssl',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
