@@ -4,13 +4,17 @@
 import type { Config } from '../shared/config.js';
 import type { ConfigOptions } from '../shared/config_options.js';
 import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
+import { whereIs } from '../worker/auth/authorized_keys.js';
 import { Directory } from '../worker/auth/directory.js';
-import type { LoginAnswer } from '../worker/auth/hooks.js';
+import { withGrant } from '../worker/auth/grant.js';
+import { type LoginAnswer, LoginRefused } from '../worker/auth/hooks.js';
+import { narrowingBy } from '../worker/auth/key_options.js';
+import type { Narrowing } from '../worker/policy.js';
 import type { IdentityLimits, Taken } from '../worker/server.js';
-import { PatternServer } from './pattern_server.js';
+import { NARROWINGS, PatternServer } from './pattern_server.js';
 import { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
-import { type Granted, NOTHING_TAKEN, takenBetween } from './taken.js';
+import { type Granted, NOTHING_TAKEN, narrowingsIn, takenBetween } from './taken.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 
@@ -50,7 +54,7 @@ export class ConfiguredServer extends PatternServer {
     };
     this.#methods = config.auth.methods;
     this.#granted = now;
-    return before === null ? NOTHING_TAKEN : takenBetween(before, now);
+    return before === null ? NOTHING_TAKEN : takenBetween(before, now, Date.now());
   }
 
   override reload(options?: ConfigOptions): Promise<void> {
@@ -77,11 +81,26 @@ export class ConfiguredServer extends PatternServer {
   override checkAuthPublicKey(
     username: string,
     key: PublicKeyInfo,
-    _peer: Peer,
+    peer: Peer,
     _signal: AbortSignal,
-    _soFar: Identity | null,
+    soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
-    return this.#granted?.directory.checkKey(username, key.blob) != null;
+    const atMs = Date.now();
+    const { address } = peer;
+    const verdict = this.#granted?.directory.checkKey(username, key.blob, { address, nowMs: atMs });
+    if (verdict === undefined || verdict.kind === 'unknown') return false;
+    if (verdict.kind === 'refused') throw new LoginRefused(verdict.code, verdict.detail);
+    const { fingerprint, options } = verdict.key;
+    const identity = { ...(soFar ?? { user: username }), fingerprint };
+    const line = { username, fingerprint, address, atMs };
+    const narrowing = narrowingBy(options, whereIs(verdict.key), line);
+    return withGrant(identity, { narrowings: [narrowing], expiresAtMs: options.expiresAtMs });
+  }
+
+  /** @internal */
+  override [NARROWINGS](identity: Identity): readonly Narrowing[] {
+    const granted = this.#granted;
+    return granted === null ? super[NARROWINGS](identity) : narrowingsIn(granted.directory, identity);
   }
 
   override rules(identity: Identity): Rules {

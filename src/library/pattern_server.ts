@@ -5,15 +5,17 @@ import { networkInterfaces } from 'node:os';
 import type { Address } from '../shared/address.js';
 import { Refused, type Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, Identity, Origin, TcpDestination } from '../shared/identity.js';
-import { listenPortRanges } from '../shared/patterns.js';
 import type { PortRange } from '../shared/port.js';
-import { mayDial, mayDialPath, mayListen, mayOpen } from '../worker/policy.js';
+import { grantOf } from '../worker/auth/grant.js';
+import { bindRanges, mayDial, mayDialPath, mayListen, mayOpen, type Narrowing, type Rights } from '../worker/policy.js';
 import type { DirectAnswer, HookVerdict } from '../worker/server.js';
 import { Rules, rightsOf } from './rules.js';
 import { SERVED } from './served.js';
 import { TunnelServer } from './tunnel_server.js';
 
 const NOTHING = new Rules({});
+/** On a PatternServer: what narrows an identity's rules. */
+export const NARROWINGS = Symbol.for('sallyport.narrowings');
 /** Interfaces come and go (a VPN, a container's bridge); asking the kernel costs a few microseconds. */
 const INTERFACES_FRESH_MS = 5_000;
 
@@ -36,29 +38,34 @@ export class PatternServer<I extends Identity = Identity> extends TunnelServer<I
     return NOTHING;
   }
 
+  /** What the credentials of a login leave of the rules. Beside `rules` and not in it: an override of that may widen what the
+   *  user may do, and not what the key, the certificate or the webhook said.
+   *  @internal */
+  [NARROWINGS](identity: I): readonly Narrowing[] {
+    return grantOf(identity).narrowings;
+  }
+
+  #rights(identity: I): Rights {
+    return { ...rightsOf(this.rules(identity)), narrowings: this[NARROWINGS](identity) };
+  }
+
   override checkDirect(
     _origin: Origin,
     destination: Destination,
     identity: I,
     _signal: AbortSignal,
   ): DirectAnswer | Promise<DirectAnswer> {
-    return orThrow(mayOpen(rightsOf(this.rules(identity)), destination));
+    return orThrow(mayOpen(this.#rights(identity), destination));
   }
 
   override checkDial(destination: TcpDestination, address: Address, identity: I): HookVerdict {
     return orThrow(
-      mayDial(
-        rightsOf(this.rules(identity)),
-        destination,
-        address,
-        this[SERVED].listeners(),
-        this.#interfaceAddresses(),
-      ),
+      mayDial(this.#rights(identity), destination, address, this[SERVED].listeners(), this.#interfaceAddresses()),
     );
   }
 
   override checkDialPath(realPath: string, identity: I): HookVerdict {
-    return orThrow(mayDialPath(rightsOf(this.rules(identity)), realPath, this[SERVED].listeners()));
+    return orThrow(mayDialPath(this.#rights(identity), realPath, this[SERVED].listeners()));
   }
 
   override checkForwardAddress(
@@ -66,11 +73,11 @@ export class PatternServer<I extends Identity = Identity> extends TunnelServer<I
     identity: I,
     _signal: AbortSignal,
   ): HookVerdict | Promise<HookVerdict> {
-    return orThrow(mayListen(rightsOf(this.rules(identity)), address));
+    return orThrow(mayListen(this.#rights(identity), address));
   }
 
   override portRanges(host: string, identity: I): readonly PortRange[] {
-    return listenPortRanges(rightsOf(this.rules(identity)).permitListen, host);
+    return bindRanges(this.#rights(identity), host);
   }
 
   #interfaceAddresses(): readonly string[] {

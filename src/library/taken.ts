@@ -3,7 +3,8 @@
 import type { Address } from '../shared/address.js';
 import type { BindAddress, Destination, Identity } from '../shared/identity.js';
 import type { Directory } from '../worker/auth/directory.js';
-import { mayListen, mayStayOpen, type Rights } from '../worker/policy.js';
+import { GRANT, type GrantedIdentity } from '../worker/auth/grant.js';
+import { type KeyNarrowing, mayListen, mayStayOpen, type Narrowing, type Rights } from '../worker/policy.js';
 import type { Taken } from '../worker/server.js';
 import { type Rules, rightsOf } from './rules.js';
 
@@ -16,19 +17,47 @@ export interface Granted {
 
 export const NOTHING_TAKEN: Taken = { login: () => false, open: () => false, bind: () => false };
 
-/** A password is another one when its hash is: only the hash is known. */
-export function takenBetween(before: Granted, now: Granted): Taken {
-  const lost = ({ user }: Identity, covers: (rights: Rights) => boolean): boolean => {
-    const [had, has] = [before.rules.get(user), now.rules.get(user)];
-    return had !== undefined && covers(rightsOf(had)) && !(has !== undefined && covers(rightsOf(has)));
+/** A password is another one when its hash is: only the hash is known.
+ *  @param nowMs wall clock */
+export function takenBetween(before: Granted, now: Granted, nowMs: number): Taken {
+  const lost = (identity: Identity, covers: (rights: Rights) => boolean): boolean => {
+    const [had, has] = [before, now].map((granted) => rightsIn(granted, identity));
+    return had !== undefined && covers(had) && !(has !== undefined && covers(has));
   };
   return {
-    login(step) {
+    login(step, { address }) {
       const behind = before.directory.behind(step);
-      return behind !== null && now.directory.behind(step) !== behind;
+      if (behind === null) return false;
+      if (now.directory.behind(step) !== behind) return true;
+      // An expiry that comes by itself is none of a reload's: then neither lets it in.
+      const asking = { address, nowMs };
+      return before.directory.letsIn(step, asking) && !now.directory.letsIn(step, asking);
     },
     open: (identity: Identity, destination: Destination, address: Address | null) =>
       lost(identity, (rights) => mayStayOpen(rights, destination, address)),
     bind: (identity: Identity, bind: BindAddress) => lost(identity, (rights) => mayListen(rights, bind).allow),
   };
+}
+
+/** What the config gives an identity, less what its login takes away; undefined for a user that it does not know. */
+function rightsIn({ rules, directory }: Granted, identity: Identity): Rights | undefined {
+  const own = rules.get(identity.user);
+  return own === undefined ? undefined : { ...rightsOf(own), narrowings: narrowingsIn(directory, identity) };
+}
+
+/** What narrows an identity's rights. The options of a key of the config hold as its line has them now, and not as it had them at
+ *  the login. */
+export function narrowingsIn(directory: Directory, identity: GrantedIdentity): readonly Narrowing[] {
+  const { user, fingerprint, [GRANT]: grant } = identity;
+  // An override may have made a plain yes of the answer that carried the grant.
+  if (grant === undefined) return fingerprint === undefined ? [] : directory.narrowings(user, fingerprint);
+  return grant.narrowings.map((narrowing) => {
+    const line = narrowing.kind === 'key' ? narrowing.line : undefined;
+    return line === undefined ? narrowing : (directory.narrowing(line) ?? gone(narrowing.where));
+  });
+}
+
+/** Of a line that is there no longer: its connection is about to be ended. */
+function gone(where: string): KeyNarrowing {
+  return { kind: 'key', portForwarding: false, permitOpen: [], permitListen: [], where: `${where}, which is gone` };
 }

@@ -48,17 +48,32 @@ export type CloseReason =
   | 'INTERNAL_ERROR';
 
 /** Why a login was refused. The peer is never told which. */
-export type AuthFailure =
-  | 'UNKNOWN_USER'
-  | 'METHOD_NOT_ALLOWED'
-  | 'WRONG_PASSWORD'
-  | 'KEY_NOT_ACCEPTED'
-  | 'BAD_SIGNATURE'
-  | 'UNSUPPORTED_KEY'
-  | 'MALFORMED'
-  | 'POOL_BUSY'
-  | 'HOOK_FAILED'
-  | 'HOOK_TIMEOUT';
+export const AUTH_FAILURES = [
+  'UNKNOWN_USER',
+  'METHOD_NOT_ALLOWED',
+  'WRONG_PASSWORD',
+  'KEY_NOT_ACCEPTED',
+  'KEY_EXPIRED', // expiry-time of its line
+  'KEY_SOURCE', // from= of its line, source-address of the certificate
+  'KEY_OPTION', // something else that its line asks for, such as verify-required
+  'KEY_REVOKED',
+  'CERT_INVALID', // not yet or no longer valid, of other principals, with an unknown critical option, …
+  'CODE_WRONG', // of the second factor
+  'CODE_REPLAYED',
+  'WEBHOOK_DENIED',
+  'WEBHOOK_FAILED',
+  'BAD_SIGNATURE',
+  'UNSUPPORTED_KEY',
+  'MALFORMED',
+  'POOL_BUSY',
+  'HOOK_FAILED',
+  'HOOK_TIMEOUT',
+] as const;
+export type AuthFailure = (typeof AUTH_FAILURES)[number];
+
+export function isAuthFailure(value: unknown): value is AuthFailure {
+  return AUTH_FAILURES.some((code) => code === value);
+}
 
 /** Why a channel or a forward was refused. One table gives the RFC reason and the short text for the peer. */
 export type RefusalCode =

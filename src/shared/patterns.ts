@@ -148,6 +148,16 @@ export function listenPortRanges(patterns: readonly ListenPattern[], host: strin
   );
 }
 
+/** What lies in both lists, each sorted and not touching. */
+export function commonRanges(one: readonly PortRange[], other: readonly PortRange[]): PortRange[] {
+  return one.flatMap(([from, to]) =>
+    other.flatMap(([low, high]): PortRange[] => {
+      const [start, end] = [Math.max(from, low), Math.min(to, high)];
+      return start <= end ? [[start, end]] : [];
+    }),
+  );
+}
+
 function coversBind(pattern: HostPattern, asked: BindHost): boolean {
   if (asked.kind === 'invalid') return false;
   switch (pattern.kind) {

@@ -140,7 +140,7 @@ export class Life {
   review(taken: Taken): void {
     const stage = this.#stage;
     const steps = stage.name === 'serving' ? stage.steps : stage.name === 'auth' ? stage.auth.steps : [];
-    if (steps.some((step) => taken.login(step))) this.close('RIGHTS_WITHDRAWN');
+    if (steps.some((step) => taken.login(step, this.#peer))) this.close('RIGHTS_WITHDRAWN');
     else if (stage.name === 'serving') stage.connection.review(taken);
   }
 

@@ -1,32 +1,71 @@
 /** POLICY: may this login open, dial or bind what it asks for?
  *  Owns nothing. Pure: the resolved address, the server's own listeners and the machine's addresses are arguments. The
- *  order is mayOpen, then the look-up, then mayDial for every candidate; only an address that passed may be dialled. */
+ *  order is mayOpen, then the look-up, then mayDial for every candidate; only an address that passed may be dialled.
+ *  The user's patterns decide first, then every narrowing of the login (its key, its certificate, its webhook): all of
+ *  them have to say yes. */
 import { type Address, isOwnListener, type ProtectedRange, parseHost, protectedRange } from '../shared/address.js';
 import { ALLOW, refuse, type Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, TcpDestination } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { type KeyPermit, permitsListen, permitsOpen } from '../shared/key_permit.js';
 import {
+  commonRanges,
   coversListen,
   coversOpen,
   coversPath,
   type ListenPattern,
+  listenPortRanges,
   mayOpenName,
   type OpenPattern,
   parseBindHost,
 } from '../shared/patterns.js';
-import { isPort } from '../shared/port.js';
+import { isPort, type PortRange } from '../shared/port.js';
 import { socketPathError } from '../shared/socket_path.js';
 
 /** What a login may do. Empty lists allow nothing. */
 export interface Rights {
   readonly permitOpen: readonly OpenPattern[];
   readonly permitListen: readonly ListenPattern[];
+  /** Each of them has to say yes too. */
+  readonly narrowings?: readonly Narrowing[];
+}
+
+/** One more condition beside the user's patterns. `where` names what set it, for the log: `FILE:LINE`. */
+export type Narrowing = KeyNarrowing | { readonly kind: 'patterns'; readonly rights: Rights; readonly where: string };
+
+/** What the options of an authorized_keys line or a certificate leave, by sshd's own rules. */
+export interface KeyNarrowing {
+  readonly kind: 'key';
+  readonly portForwarding: boolean;
+  /** Null: not restricted. */
+  readonly permitOpen: readonly KeyPermit[] | null;
+  readonly permitListen: readonly KeyPermit[] | null;
+  readonly where: string;
+  /** By which the line is found again when its file has changed: its options hold as they are then. */
+  readonly line?: KeyUse;
+}
+
+/** A login by a key of the config, as far as it says which of several lines with that key held. */
+export interface KeyUse {
+  /** Whose key it is, by the name that the peer gave. */
+  readonly username: string;
+  readonly fingerprint: string;
+  /** The peer's, for `from=`. */
+  readonly address: string;
+  /** Wall clock, for `expiry-time`. */
+  readonly atMs: number;
 }
 
 /** The check before any look-up. For a name, yes means "perhaps": mayDial decides on each address. For a path, yes is
  *  about the text, and mayDialPath decides on the real path.
  *  @returns codes BAD_ADDRESS, PROTECTED_DESTINATION, POLICY_DENIED */
 export function mayOpen(rights: Rights, destination: Destination): Verdict {
+  return both(openByPatterns(rights, destination), rights, (narrowing) =>
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : mayOpen(narrowing.rights, destination),
+  );
+}
+
+function openByPatterns(rights: Rights, destination: Destination): Verdict {
   if (destination.kind === 'unix') {
     if (socketPathError(destination.path) !== null) return refuse('BAD_ADDRESS');
     return coversPath(rights.permitOpen, destination.path) ? ALLOW : refuse('POLICY_DENIED');
@@ -48,10 +87,17 @@ export function mayDial(
   ownListeners: readonly ListenerAddress[],
   interfaceAddresses: readonly string[],
 ): Verdict {
-  const { host, port } = destination;
+  const { port } = destination;
   if (!isPort(port)) return refuse('BAD_ADDRESS');
   if (isOwnListener(candidate, port, ownListeners, interfaceAddresses)) return refuse('OWN_LISTENER');
-  return coversOpen(rights.permitOpen, host, candidate, port) ? ALLOW : refuse(denialFor(candidate));
+  return dialBy(rights, destination, candidate);
+}
+
+function dialBy(rights: Rights, destination: TcpDestination, candidate: Address): Verdict {
+  const covered = coversOpen(rights.permitOpen, destination.host, candidate, destination.port);
+  return both(covered ? ALLOW : refuse(denialFor(candidate)), rights, (narrowing) =>
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : dialBy(narrowing.rights, destination, candidate),
+  );
 }
 
 /** The check of a socket's real path, with every symbolic link resolved: a tenant may own the folder and put a link to
@@ -60,8 +106,7 @@ export function mayDial(
 export function mayDialPath(rights: Rights, realPath: string, ownListeners: readonly ListenerAddress[]): Verdict {
   if (socketPathError(realPath) !== null) return refuse('BAD_ADDRESS');
   const own = ownListeners.some((listener) => listener.kind === 'unix' && listener.path === realPath);
-  if (own) return refuse('OWN_LISTENER');
-  return coversPath(rights.permitOpen, realPath) ? ALLOW : refuse('POLICY_DENIED');
+  return own ? refuse('OWN_LISTENER') : mayOpen(rights, { kind: 'unix', path: realPath });
 }
 
 /** Would these rights still let it be opened? `address`: the one that was dialled; null where there is none, and then the
@@ -69,12 +114,31 @@ export function mayDialPath(rights: Rights, realPath: string, ownListeners: read
 export function mayStayOpen(rights: Rights, destination: Destination, address: Address | null): boolean {
   if (!mayOpen(rights, destination).allow) return false;
   if (destination.kind === 'unix' || address === null) return true;
-  return coversOpen(rights.permitOpen, destination.host, address, destination.port);
+  return dialBy(rights, destination, address).allow;
 }
 
-/** May this be bound? Port 0 asks for a free one of `listenPortRanges` (RFC 4254 §7.1).
+/** May this be bound? Port 0 asks for a free one of `bindRanges` (RFC 4254 §7.1).
  *  @returns codes BAD_ADDRESS, POLICY_DENIED */
 export function mayListen(rights: Rights, bind: BindAddress): Verdict {
+  const verdict = both(listenByPatterns(rights, bind), rights, (narrowing) =>
+    narrowing.kind === 'key' ? listenByKey(narrowing, bind) : mayListen(narrowing.rights, bind),
+  );
+  if (!verdict.allow || bind.kind === 'unix' || bind.port !== 0) return verdict;
+  return bindRanges(rights, bind.host).length > 0
+    ? verdict
+    : refuse('POLICY_DENIED', 'no port that all of them permit');
+}
+
+/** The ports among which port 0 is chosen for a bind on `host`, sorted. */
+export function bindRanges(rights: Rights, host: string): readonly PortRange[] {
+  let ranges: readonly PortRange[] = listenPortRanges(rights.permitListen, host);
+  // A permitlisten that names a port does not cover port 0, so that those of keys have nothing to say here.
+  for (const narrowing of rights.narrowings ?? [])
+    if (narrowing.kind === 'patterns') ranges = commonRanges(ranges, bindRanges(narrowing.rights, host));
+  return ranges;
+}
+
+function listenByPatterns(rights: Rights, bind: BindAddress): Verdict {
   if (bind.kind === 'unix') {
     if (socketPathError(bind.path) !== null) return refuse('BAD_ADDRESS');
     return coversPath(rights.permitListen, bind.path) ? ALLOW : refuse('POLICY_DENIED');
@@ -84,6 +148,34 @@ export function mayListen(rights: Rights, bind: BindAddress): Verdict {
   // The kernel lets a stream socket bind a multicast address, where nobody can reach it.
   if (host.kind === 'address' && NOT_BINDABLE.has(protectedRange(host.address))) return refuse('BAD_ADDRESS');
   return coversListen(rights.permitListen, bind.host, bind.port) ? ALLOW : refuse('POLICY_DENIED');
+}
+
+/** The verdict of the patterns, where it is no; else that of the first narrowing that says no. */
+function both(byPatterns: Verdict, { narrowings }: Rights, ask: (narrowing: Narrowing) => Verdict): Verdict {
+  if (!byPatterns.allow || narrowings === undefined) return byPatterns;
+  for (const narrowing of narrowings) {
+    const verdict = ask(narrowing);
+    if (!verdict.allow) return refuse(verdict.code, verdict.detail ?? narrowing.where);
+  }
+  return byPatterns;
+}
+
+/** sshd leaves sockets open to a key with `permitopen`. Here they are closed to it: whoever lists what a key may open does not
+ *  mean every socket beside it. */
+function openByKey({ portForwarding, permitOpen, where }: KeyNarrowing, destination: Destination): Verdict {
+  if (!portForwarding) return refuse('POLICY_DENIED', `${where}: no port forwarding`);
+  if (permitOpen === null) return ALLOW;
+  const covered =
+    destination.kind === 'tcp' && permitOpen.some((permit) => permitsOpen(permit, destination.host, destination.port));
+  return covered ? ALLOW : refuse('POLICY_DENIED', `${where}: permitopen`);
+}
+
+/** The same for sockets. */
+function listenByKey({ portForwarding, permitListen, where }: KeyNarrowing, bind: BindAddress): Verdict {
+  if (!portForwarding) return refuse('POLICY_DENIED', `${where}: no port forwarding`);
+  if (permitListen === null) return ALLOW;
+  const covered = bind.kind === 'tcp' && permitListen.some((permit) => permitsListen(permit, bind.host, bind.port));
+  return covered ? ALLOW : refuse('POLICY_DENIED', `${where}: permitlisten`);
 }
 
 const NOT_BINDABLE: ReadonlySet<ProtectedRange | null> = new Set<ProtectedRange>([

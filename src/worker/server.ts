@@ -3,7 +3,7 @@
  *  Owns nothing: types alone. The class with the defaults, which users extend, is the library's TunnelServer. */
 import type { Address } from '../shared/address.js';
 import type { Verdict } from '../shared/errors.js';
-import type { BindAddress, Destination, Identity, Origin, TcpDestination } from '../shared/identity.js';
+import type { BindAddress, Destination, Identity, Origin, Peer, TcpDestination } from '../shared/identity.js';
 import type { PortRange } from '../shared/port.js';
 import type { AuthHooks, LoginStep } from './auth/hooks.js';
 import type { Session } from './connection/session.js';
@@ -36,8 +36,8 @@ export interface IdentityLimits {
 /** What a reload of the config has taken away: what the config before it gave and this one does not. What hooks of the user's
  *  own gave is not among it. */
 export interface Taken extends Withdrawn {
-  /** The user, the key or the password behind a step of a login. */
-  login(step: LoginStep): boolean;
+  /** The user, the key or the password behind a step of a login; or what lets this peer in with it. */
+  login(step: LoginStep, peer: Peer): boolean;
 }
 
 /** A hook's answer: yes, no, or a no that names its reason for the log and for the RFC 4254 §5.1 code. */

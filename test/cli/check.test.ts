@@ -98,14 +98,17 @@ t.test('a key that will open nothing is a warning with its own file and line', a
   write(
     dir,
     'keys',
-    `${await mustRun(t, 'cat', [join(dir, 'alice.pub')])}\nrestrict ssh-ed25519 AAAA\nssh-ed25519 AAAA\n`,
+    `${await mustRun(t, 'cat', [join(dir, 'alice.pub')])}\nrestrct ssh-ed25519 AAAA\nssh-ed25519 AAAA\n`,
   );
   write(dir, 'c.yaml', 'users: {alice: {authorizedKeys: keys}}\n');
   const { code, stderr } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
   t.equal(code, 0);
   const lines = stderr.trimEnd().split('\n');
   t.equal(lines.length, 2, stderr);
-  t.match(lines[0], /\/keys:3:1: users\.alice\.authorizedKeys: warning: options are not supported/);
+  t.match(
+    lines[0],
+    /\/keys:3:1: users\.alice\.authorizedKeys: warning: restrct: unknown option \(did you mean restrict\?\)/,
+  );
   t.match(lines[1], /\/keys:4:1: users\.alice\.authorizedKeys: warning: /);
 
   write(dir, 'broken', 'ssh-ed25519 AAAA\n');

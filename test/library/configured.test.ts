@@ -3,10 +3,14 @@
 import { hashSync } from '@node-rs/argon2';
 import t from 'tap';
 import { ConfiguredServer } from '../../src/library/configured.js';
+import { Rules } from '../../src/library/rules.js';
 import { SERVED } from '../../src/library/served.js';
 import { type Address, parseAddress } from '../../src/shared/address.js';
 import { Refused, type Verdict } from '../../src/shared/errors.js';
 import type { Identity, PublicKeyInfo } from '../../src/shared/identity.js';
+import { grantOf } from '../../src/worker/auth/grant.js';
+import { LoginRefused } from '../../src/worker/auth/hooks.js';
+import { fingerprint } from '../../src/worker/auth/public_key.js';
 import { testConfig } from '../support/test_config.js';
 import { ed25519 } from '../worker/auth/keys.js';
 
@@ -68,7 +72,7 @@ t.test('who may log in', async (t) => {
     verified: true,
   });
   const check = (name: string, blob: Buffer) => server.checkAuthPublicKey(name, key(blob), peer, signal, null);
-  t.equal(check('alice', aliceKey.blob), true);
+  t.match(check('alice', aliceKey.blob), { user: 'alice', fingerprint: fingerprint(aliceKey.blob) });
   t.equal(check('alice', ed25519().blob), false);
   t.equal(check('bob', aliceKey.blob), false);
   for (const name of ['mallory', '', '__proto__', 'constructor']) {
@@ -194,4 +198,112 @@ t.test('fields of a subclass that have names of the library meet none of its own
     { allow: false, code: 'POLICY_DENIED' },
   );
   t.same([own._pool, own._configure, own.said()], ['a pool of my own', 'by hand', 'minemine too']);
+});
+
+/** A login with the key, or what it was refused with. */
+async function loginOf(server: ConfiguredServer, user: string, blob: Buffer, soFar: Identity | null = null) {
+  const info = { type: 'ssh-ed25519', algorithm: '', fingerprint: fingerprint(blob), blob, line: '', verified: true };
+  try {
+    return await server.checkAuthPublicKey(user, info, peer, signal, soFar);
+  } catch (thrown) {
+    if (thrown instanceof LoginRefused) return thrown;
+    throw thrown;
+  }
+}
+
+function configured(lines: readonly string[], server = new ConfiguredServer()): ConfiguredServer {
+  const users = { alice: { authorizedKeys: lines, permitOpen: ['*:*'], permitListen: ['localhost:*'] } };
+  server[SERVED].configure(testConfig({ users }), [], { users });
+  return server;
+}
+
+t.test('a key that its own options keep out is refused with the reason, for the log', async (t) => {
+  const { blob } = ed25519();
+  t.match(await loginOf(configured([`expiry-time="20200101Z" ${line(blob)}`]), 'alice', blob), {
+    code: 'KEY_EXPIRED',
+    detail: /:1: expired at 2020-01-01T00:00:00.000Z$/,
+  });
+  t.match(await loginOf(configured([`from="10.0.0.0/8" ${line(blob)}`]), 'alice', blob), {
+    code: 'KEY_SOURCE',
+    detail: /:1: 192.0.2.7 is not in from=$/,
+  });
+  t.equal(await loginOf(configured([`cert-authority ${line(blob)}`]), 'alice', blob), false);
+  t.equal(await loginOf(configured([`no-such-option ${line(blob)}`]), 'alice', blob), false);
+  t.equal(await loginOf(configured([`from="10.0.0.0/8" ${line(blob)}`]), 'bob', blob), false);
+});
+
+t.test('what a key leaves goes with its login, through methods before it and subclasses behind it', async (t) => {
+  const { blob } = ed25519();
+  const server = configured([`expiry-time="20990101Z",permitopen="a.example:80" ${line(blob)}`]);
+  const soFar = { user: 'team', team: 'a' };
+  const identity = await loginOf(server, 'alice', blob, soFar);
+  if (typeof identity !== 'object' || identity instanceof Error) throw new Error('refused');
+  t.match(identity, { ...soFar, fingerprint: fingerprint(blob) });
+  t.equal(grantOf(identity).expiresAtMs, Date.UTC(2099, 0, 1));
+  const denied = { allow: false, code: 'POLICY_DENIED', detail: /:1: permitopen$/ };
+  const own: Identity = { ...identity, user: 'alice' };
+  const bare: Identity = { user: 'alice', fingerprint: fingerprint(blob) };
+  for (const who of [own, bare]) {
+    t.same(
+      verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), who, signal)),
+      { allow: true },
+    );
+    t.match(
+      verdictOf(() => server.checkDirect(origin, tcp('b.example', 80), who, signal)),
+      denied,
+    );
+    t.match(
+      verdictOf(() => server.checkDial(tcp('b.example', 80), at('192.0.2.1'), who)),
+      denied,
+    );
+    t.match(
+      verdictOf(() => server.checkDialPath('/run/a', who)),
+      { allow: false },
+    );
+    t.same(
+      verdictOf(() => server.checkForwardAddress(tcp('localhost', 0), who, signal)),
+      { allow: true },
+    );
+  }
+  t.same(
+    verdictOf(() => server.checkDirect(origin, tcp('b.example', 80), alice, signal)),
+    { allow: true },
+    'no key',
+  );
+
+  configured([`restrict ${line(blob)}`], server);
+  t.match(
+    verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), own, signal)),
+    { allow: false, detail: /no port forwarding/ },
+    'as its line has it now',
+  );
+  t.match(
+    verdictOf(() => server.checkForwardAddress(tcp('localhost', 0), own, signal)),
+    { allow: false },
+  );
+  configured([], server);
+  t.match(
+    verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), own, signal)),
+    { detail: /gone/ },
+  );
+});
+
+t.test('an override of rules cannot widen what the key leaves', async (t) => {
+  class Wide extends ConfiguredServer {
+    override rules() {
+      return new Rules({ permitOpen: ['*:*'], permitListen: ['*:*'] });
+    }
+  }
+  const { blob } = ed25519();
+  const server = configured([`restrict ${line(blob)}`], new Wide());
+  const identity = await loginOf(server, 'alice', blob);
+  if (typeof identity !== 'object' || identity instanceof Error) throw new Error('refused');
+  t.match(
+    verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), identity, signal)),
+    { allow: false },
+  );
+  t.match(
+    verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), alice, signal)),
+    { allow: true },
+  );
 });

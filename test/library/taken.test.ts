@@ -5,12 +5,16 @@ import { type Granted, takenBetween } from '../../src/library/taken.js';
 import { parseAddress } from '../../src/shared/address.js';
 import type { UserConfig } from '../../src/shared/config.js';
 import { Directory } from '../../src/worker/auth/directory.js';
+import { withGrant } from '../../src/worker/auth/grant.js';
+import { NO_OPTIONS, narrowingBy } from '../../src/worker/auth/key_options.js';
 import { fingerprint } from '../../src/worker/auth/public_key.js';
 import { testConfig } from '../support/test_config.js';
 import { ed25519 } from '../worker/auth/keys.js';
 
 const [key, other] = [ed25519(), ed25519()];
 const line = ({ blob }: { blob: Buffer }): string => `ssh-ed25519 ${blob.toString('base64')}`;
+const PEER = { address: '192.0.2.7', port: 4711 };
+const NOW_MS = Date.UTC(2026, 0, 1);
 const HASH = '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA';
 const OTHER_HASH = '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdB';
 
@@ -36,12 +40,16 @@ t.test('a login is taken where the config vouched for it and does not any more',
     ['no password', { alice: { authorizedKeys: [line(key)] } }, false, true],
     ['nobody', { bob: { authorizedKeys: [line(key)], password: HASH } }, true, true],
   ] as const) {
-    const taken = takenBetween(before, granted(users));
-    t.equal(taken.login(byKey), key1, `${name}: key`);
-    t.equal(taken.login(byPassword), password, `${name}: password`);
-    t.equal(taken.login({ ...byPassword, method: 'keyboard-interactive' }), password, `${name}: keyboard-interactive`);
-    t.equal(taken.login(byHook), false, `${name}: a user of a hook's own`);
-    t.equal(taken.login(byHooksKey), false, `${name}: a key that a hook let in`);
+    const taken = takenBetween(before, granted(users), NOW_MS);
+    t.equal(taken.login(byKey, PEER), key1, `${name}: key`);
+    t.equal(taken.login(byPassword, PEER), password, `${name}: password`);
+    t.equal(
+      taken.login({ ...byPassword, method: 'keyboard-interactive' }, PEER),
+      password,
+      `${name}: keyboard-interactive`,
+    );
+    t.equal(taken.login(byHook, PEER), false, `${name}: a user of a hook's own`);
+    t.equal(taken.login(byHooksKey, PEER), false, `${name}: a key that a hook let in`);
   }
 });
 
@@ -73,17 +81,69 @@ t.test('a tunnel or a forward is taken where the patterns covered it and do not 
     ['narrower', { permitOpen: ['10.2.0.0/16:*'], permitListen: ['localhost:8002'] }, true, true, true],
     ['another port', { permitOpen: ['10.0.0.0/8:80', '/run/app/a.sock'], permitListen: [] }, true, false, true],
   ] as const) {
-    const taken = takenBetween(before, granted({ alice: user }));
+    const taken = takenBetween(before, granted({ alice: user }), NOW_MS);
     t.equal(taken.open(alice, tcp, at), open, `${name}: tunnel`);
     t.equal(taken.open(alice, unix, null), socket, `${name}: socket`);
     t.equal(taken.bind(alice, bind), listen, `${name}: forward`);
   }
-  const gone = takenBetween(before, granted({ bob: {} }));
+  const gone = takenBetween(before, granted({ bob: {} }), NOW_MS);
   t.same([gone.open(alice, tcp, at), gone.open(alice, unix, null), gone.bind(alice, bind)], [true, true, true]);
   const byHook = takenBetween(
     granted({ alice: { permitOpen: ['192.0.2.1:1'] } }),
     granted({ alice: { permitOpen: [] } }),
+    NOW_MS,
   );
   t.equal(byHook.open(alice, tcp, at), false, 'what a hook has permitted beyond the patterns');
   t.equal(byHook.open({ user: 'carol' }, tcp, at), false, "a user of a hook's own");
+});
+
+t.test('a login is taken where the options of its line let the peer in and do not any more', async (t) => {
+  const step = { username: 'alice', method: 'publickey', fingerprint: fingerprint(key.blob) } as const;
+  const login = (before: readonly string[], now: readonly string[]): boolean =>
+    takenBetween(
+      granted({ alice: { authorizedKeys: before } }),
+      granted({ alice: { authorizedKeys: now } }),
+      NOW_MS,
+    ).login(step, PEER);
+  const [plain, expired] = [line(key), `expiry-time="20200101Z" ${line(key)}`];
+  t.equal(login([plain], [`restrict ${plain}`]), false, 'who may less may stay');
+  t.equal(login([plain], [`from="192.0.2.0/24" ${plain}`]), false);
+  t.equal(login([plain], [`from="10.0.0.0/8" ${plain}`]), true);
+  t.equal(login([plain], [`from="10.0.0.0/8" ${plain}`, `restrict ${plain}`]), false, 'another line lets it in');
+  t.equal(login([plain], [expired]), true);
+  t.equal(login([plain], [`cert-authority ${plain}`]), true);
+  t.equal(login([plain], [`no-such-option ${plain}`]), true);
+  t.equal(login([expired], [expired]), false, 'what has expired by itself is no matter of a reload');
+  t.equal(login([expired], []), true, 'but that it is gone is');
+});
+
+t.test('what the line of the key leaves now is left to a login by it', async (t) => {
+  const tcp = { kind: 'tcp', host: 'db.internal', port: 5432 } as const;
+  const bind = { kind: 'tcp', host: 'localhost', port: 8001 } as const;
+  const print = fingerprint(key.blob);
+  const users = (...lines: readonly string[]): Granted =>
+    granted({ alice: { authorizedKeys: lines, permitOpen: ['*:*'], permitListen: ['localhost:*'] } });
+  const use = { username: 'alice', fingerprint: print, address: PEER.address, atMs: NOW_MS };
+  const own = withGrant({ user: 'alice' }, { narrowings: [narrowingBy(NO_OPTIONS, 'keys:1', use)], expiresAtMs: null });
+  const before = users(line(key));
+  for (const [name, lines, open, listen] of [
+    ['the same', [line(key)], false, false],
+    ['restrict', [`restrict ${line(key)}`], true, true],
+    ['permitopen', [`permitopen="db.internal:5432" ${line(key)}`], false, false],
+    ['another permitopen', [`permitopen="db.internal:5433" ${line(key)}`], true, false],
+    ['permitlisten', [`permitlisten="8002" ${line(key)}`], false, true],
+    ['a line for others before it', [`from="10.0.0.0/8",restrict ${line(key)}`, line(key)], false, false],
+    ['no line', [], true, true],
+  ] as const) {
+    // As the login made it, and as a subclass makes its own of it.
+    for (const identity of [own, { ...own, team: 'a' }]) {
+      const taken = takenBetween(before, users(...lines), NOW_MS);
+      t.equal(taken.open(identity, tcp, null), open, `${name}: tunnel`);
+      t.equal(taken.bind(identity, bind), listen, `${name}: forward`);
+    }
+  }
+  const bare = { user: 'alice', fingerprint: print };
+  const narrower = takenBetween(before, users(`restrict ${line(key)}`), NOW_MS);
+  t.equal(narrower.open(bare, tcp, null), true, 'an identity that carries no grant: every line with its key');
+  t.equal(narrower.open({ user: 'alice' }, tcp, null), false, 'a login that no key made');
 });

@@ -3,14 +3,17 @@
  *  reported by its number; the lines around it count as if it were not there. */
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { safeText } from '../../shared/log.js';
+import { type KeyOptions, NO_OPTIONS, parseKeyOptions } from './key_options.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './public_key.js';
 
-/** A key that an operator has written down for a user. */
+/** A key that an operator has written down for a user: one that may log in, or, with `options.certAuthority`, one whose
+ *  certificates may. */
 export interface StoredKey extends PublicKey {
   readonly blob: Buffer;
   /** `SHA256:…` */
   readonly fingerprint: string;
   readonly comment: string;
+  readonly options: KeyOptions;
   readonly file: string;
   readonly line: number;
 }
@@ -23,6 +26,7 @@ export interface KeyProblem {
 }
 
 export interface AuthorizedKeys {
+  /** In the order of the lines, which is that in which sshd tries them. A key may stand in several. */
   readonly keys: readonly StoredKey[];
   readonly problems: readonly KeyProblem[];
 }
@@ -31,8 +35,7 @@ export interface AuthorizedKeys {
 const KEY_TYPE =
   /^(?:sk-)?(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521))(?:-cert-v0[01])?(?:@openssh\.com)?$/;
 const FIRST_WORD = /^[^ \t]+/;
-/** An option list ends at the first blank outside quotes; a quote inside quotes is written `\"`. */
-const OPTIONS = /^(?:"(?:\\"|\\(?!")|[^"\\])*"|[^ \t"])+(?=[ \t])/;
+const NO_KEY = 'no known key type, expected [OPTIONS] TYPE BASE64 [comment]';
 
 /** Parses lines that may stem from several files. Blank lines and comments are passed over. */
 export function parseAuthorizedKeys(lines: readonly AuthorizedKeyLine[]): AuthorizedKeys {
@@ -48,11 +51,29 @@ export function parseAuthorizedKeys(lines: readonly AuthorizedKeyLine[]): Author
   return { keys, problems };
 }
 
+/** `FILE:LINE` of a key, as logs and refusals name it. */
+export function whereIs({ file, line }: { readonly file: string; readonly line: number }): string {
+  return `${file}:${line}`;
+}
+
+type Line = Omit<StoredKey, 'file' | 'line'>;
+
 /** The key, or why there is none. */
-function parseLine(text: string): Omit<StoredKey, 'file' | 'line'> | string {
-  const type = FIRST_WORD.exec(text)?.[0] ?? '';
-  if (!KEY_TYPE.test(type)) return whyNoKeyFirst(text);
-  const [, base64 = '', comment = ''] = /^[^ \t]+[ \t]+([^ \t]+)(?:[ \t]+(.*))?$/.exec(text) ?? [];
+function parseLine(text: string): Line | string {
+  // To sshd the line ends there, and what looks like a key behind it is none.
+  if (text.includes('\0')) return 'a NUL byte: the key is not accepted';
+  if (KEY_TYPE.test(firstWord(text))) return parseKey(text, NO_OPTIONS);
+  const read = parseKeyOptions(text);
+  // A line without any known key type is no line of keys at all: that says more than what is wrong with its first word.
+  if (!read.ok) return hasKeyType(text) ? `${read.why}: the key is not accepted` : NO_KEY;
+  const rest = read.rest.replace(/^[ \t]+/, '');
+  return KEY_TYPE.test(firstWord(rest)) ? parseKey(rest, read.options) : NO_KEY;
+}
+
+/** `TYPE BASE64 [comment]` */
+function parseKey(text: string, options: KeyOptions): Line | string {
+  const type = firstWord(text);
+  const [, base64 = '', comment = ''] = /^[^ \t]+[ \t]+([^ \t]+)(?:[ \t]+(.*))?$/s.exec(text) ?? [];
   if (base64 === '') return `no key after ${type}`;
   const blob = Buffer.from(base64, 'base64');
   // Buffer skips what is not base64: only a text that comes out again as it went in was base64.
@@ -61,15 +82,13 @@ function parseLine(text: string): Omit<StoredKey, 'file' | 'line'> | string {
   if (!blob.subarray(0, inner.length).equals(inner)) return `the key inside is not of type ${type}`;
   const parsed = parsePublicKey(blob);
   if (!parsed.ok) return `${type}: ${parsed.why}: the key is not accepted`;
-  return { ...parsed.key, blob, fingerprint: fingerprint(blob), comment: safeText(comment) };
+  return { ...parsed.key, blob, fingerprint: fingerprint(blob), comment: safeText(comment), options };
 }
 
-/** Options restrict a key (`from=`, `permitopen=`, `restrict`) or make it a certificate authority: to pass over one
- *  would grant more than the operator wrote, so the whole line is refused until options are understood. */
-function whyNoKeyFirst(text: string): string {
-  const options = OPTIONS.exec(text)?.[0] ?? '';
-  const next = FIRST_WORD.exec(text.slice(options.length).trimStart())?.[0] ?? '';
-  return options !== '' && KEY_TYPE.test(next)
-    ? 'options are not supported in this version yet: the key is not accepted'
-    : 'no known key type, expected TYPE BASE64 [comment]';
+function firstWord(text: string): string {
+  return FIRST_WORD.exec(text)?.[0] ?? '';
+}
+
+function hasKeyType(text: string): boolean {
+  return text.split(/[ \t]+/).some((word) => KEY_TYPE.test(word));
 }

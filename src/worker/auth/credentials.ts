@@ -141,7 +141,7 @@ export class Credentials {
   async #ask(hook: string, call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
     const { hookTimeoutMs: timeoutMs, after, closing } = this.#options;
     const answer = await callHook(call, { timeoutMs, after, closing });
-    return answer.ok ? answer : { ...answer, detail: `${hook}: ${answer.detail}` };
+    return answer.ok || answer.refused ? answer : { ...answer, detail: `${hook}: ${answer.detail}` };
   }
 }
 

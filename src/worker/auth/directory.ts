@@ -3,10 +3,12 @@
  *  password take the same way and the same time. */
 import { randomBytes } from 'node:crypto';
 import type { UserConfig } from '../../shared/config.js';
-import { TunnelError } from '../../shared/errors.js';
+import { type AuthFailure, TunnelError } from '../../shared/errors.js';
+import type { KeyNarrowing, KeyUse } from '../policy.js';
 import type { PasswordVerdict } from '../pool/task.js';
-import { parseAuthorizedKeys, type StoredKey } from './authorized_keys.js';
+import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
+import { narrowingBy, refusalBy } from './key_options.js';
 import { fingerprint as fingerprintOf } from './public_key.js';
 
 export interface DirectoryOptions {
@@ -15,14 +17,31 @@ export interface DirectoryOptions {
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
 }
 
+/** Who asks, and when. */
+export interface Asking {
+  /** The peer's address in canonical form. */
+  readonly address: string;
+  /** Wall clock. */
+  readonly nowMs: number;
+}
+
+/** What the lines of a user say to a key. */
+export type KeyVerdict =
+  | { readonly kind: 'accepted'; readonly key: StoredKey }
+  /** There are lines with this key, and none of them lets this peer in now. `detail` is for the log alone. */
+  | { readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string }
+  | { readonly kind: 'unknown' };
+
 interface User {
   readonly config: UserConfig;
-  /** By fingerprint. */
-  readonly keys: ReadonlyMap<string, StoredKey>;
+  /** Those that log in, by fingerprint; of one key in the order of its lines. */
+  readonly keys: ReadonlyMap<string, readonly StoredKey[]>;
+  /** The lines with `cert-authority`. */
+  readonly authorities: readonly StoredKey[];
 }
 
 const DEFAULT_COST = 'm=19456,t=2,p=1';
-const NO_KEYS: ReadonlyMap<string, StoredKey> = new Map();
+const NO_KEYS: readonly StoredKey[] = [];
 
 export class Directory {
   readonly #users: ReadonlyMap<string, User>;
@@ -36,7 +55,12 @@ export class Directory {
     for (const config of options.users) {
       // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
       const { keys } = parseAuthorizedKeys(config.authorizedKeys);
-      users.set(config.name, { config, keys: new Map(keys.map((key) => [key.fingerprint, key])) });
+      const plain = keys.filter(({ options }) => !options.certAuthority);
+      users.set(config.name, {
+        config,
+        keys: byFingerprint(plain),
+        authorities: keys.filter(({ options }) => options.certAuthority),
+      });
     }
     this.#users = users;
     this.#verifyPassword = options.verifyPassword;
@@ -59,11 +83,35 @@ export class Directory {
     return stored !== null && verdict.match;
   }
 
-  /** The user's stored key whose blob is exactly this one, or null. The blob is only hashed and compared, never parsed;
-   *  verify with the key that comes back. Unknown users cost the same look-up in an empty map. */
-  checkKey(username: string, blob: Buffer): StoredKey | null {
-    const stored = (this.#users.get(username)?.keys ?? NO_KEYS).get(fingerprintOf(blob));
-    return stored?.blob.equals(blob) ? stored : null;
+  /** May this key log the user in? As sshd has it: of the lines with exactly this key, the first that lets the peer in holds. The
+   *  blob is only hashed and compared, never parsed; verify with the key that comes back. Unknown users cost the same look-up
+   *  in an empty map. */
+  checkKey(username: string, blob: Buffer, { address, nowMs }: Asking): KeyVerdict {
+    const lines = this.#lines(username, fingerprintOf(blob)).filter((key) => key.blob.equals(blob));
+    const refusals = lines.map((key) => refusalBy(key.options, address, nowMs));
+    const key = lines.find((_, index) => refusals[index] === null);
+    if (key !== undefined) return { kind: 'accepted', key };
+    const [first] = refusals.filter((refusal) => refusal !== null);
+    if (first === undefined) return { kind: 'unknown' };
+    const details = lines.map((line, index) => `${whereIs(line)}: ${refusals[index]?.why ?? ''}`);
+    return { kind: 'refused', code: first.code, detail: details.join('; ') };
+  }
+
+  /** What the lines of a login's key leave of the user's rights by now; null where none of them would have let it in. */
+  narrowing(use: KeyUse): KeyNarrowing | null {
+    const lines = this.#lines(use.username, use.fingerprint);
+    const key = lines.find(({ options }) => refusalBy(options, use.address, use.atMs) === null);
+    return key === undefined ? null : narrowingBy(key.options, whereIs(key), use);
+  }
+
+  /** The same where nobody knows any more which line it was: all of them hold. */
+  narrowings(username: string, fingerprint: string): readonly KeyNarrowing[] {
+    return this.#lines(username, fingerprint).map((key) => narrowingBy(key.options, whereIs(key)));
+  }
+
+  /** The keys whose certificates may log the user in, in the order of their lines. */
+  authorities(username: string): readonly StoredKey[] {
+    return this.#users.get(username)?.authorities ?? NO_KEYS;
   }
 
   /** What stands here behind a step of a login: the user's key, or the hash of the password; null where nothing does. */
@@ -73,6 +121,27 @@ export class Directory {
     if (method !== 'publickey') return user.config.password;
     return fingerprint !== undefined && user.keys.has(fingerprint) ? fingerprint : null;
   }
+
+  /** Would the options of the key behind a step let this peer in? */
+  letsIn({ username, method, fingerprint }: LoginStep, { address, nowMs }: Asking): boolean {
+    if (method !== 'publickey') return true;
+    const lines = fingerprint === undefined ? NO_KEYS : this.#lines(username, fingerprint);
+    return lines.some(({ options }) => refusalBy(options, address, nowMs) === null);
+  }
+
+  #lines(username: string, fingerprint: string): readonly StoredKey[] {
+    return this.#users.get(username)?.keys.get(fingerprint) ?? NO_KEYS;
+  }
+}
+
+function byFingerprint(keys: readonly StoredKey[]): ReadonlyMap<string, readonly StoredKey[]> {
+  const found = new Map<string, StoredKey[]>();
+  for (const key of keys) {
+    const same = found.get(key.fingerprint);
+    if (same === undefined) found.set(key.fingerprint, [key]);
+    else same.push(key);
+  }
+  return found;
 }
 
 /** A PHC string with the commonest cost of the config and a random hash that nobody knows a password for. */

@@ -1,6 +1,6 @@
 /** HOOKS: the login half of a server's hooks, and how one is called: with a deadline, and never trusted to behave.
  *  Owns nothing. A hook that throws, hangs or answers nonsense denies. */
-import { reasonAndCause, TunnelError } from '../../shared/errors.js';
+import { type AuthFailure, isAuthFailure, reasonAndCause, TunnelError } from '../../shared/errors.js';
 import type { AuthChain, AuthMethod, Identity, Peer, PublicKeyInfo } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { isUserName } from '../../shared/text.js';
@@ -48,10 +48,27 @@ export interface LoginStep {
   readonly fingerprint?: string;
 }
 
+/** A no that a login hook throws in place of answering it, for a reason that the log should tell: a key that is known and has
+ *  expired, a directory that does not answer. The peer is told what it is told for every no. */
+export class LoginRefused extends Error {
+  readonly code: AuthFailure;
+  readonly detail: string | undefined;
+
+  /** @param detail for the log alone */
+  constructor(code: AuthFailure, detail?: string) {
+    super(detail === undefined ? code : `${code}: ${detail}`);
+    this.name = 'LoginRefused';
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
 export type HookFailure = 'HOOK_FAILED' | 'HOOK_TIMEOUT' | 'POOL_BUSY';
 export type HookAnswer =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly code: HookFailure; readonly detail: string };
+  /** `refused`: the hook's own word, and no fault of it. */
+  | { readonly ok: false; readonly refused: true; readonly code: AuthFailure; readonly detail: string | undefined }
+  | { readonly ok: false; readonly refused?: never; readonly code: HookFailure; readonly detail: string };
 
 export interface CallOptions {
   readonly timeoutMs: number;
@@ -118,10 +135,18 @@ const CONNECTION_ENDED: HookAnswer = { ok: false, code: 'HOOK_FAILED', detail: '
 
 function failed(thrown: unknown): HookAnswer {
   try {
-    return { ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) };
+    return refusedBy(thrown) ?? { ok: false, code: failureOf(thrown), detail: safeText(reasonAndCause(thrown)) };
   } catch {
     return { ok: false, code: 'HOOK_FAILED', detail: 'threw what cannot be read' };
   }
+}
+
+/** By its shape: it may be the `LoginRefused` of another copy of this package. */
+function refusedBy(thrown: unknown): HookAnswer | null {
+  if (!(thrown instanceof Error) || thrown.name !== 'LoginRefused') return null;
+  if (!('code' in thrown) || !isAuthFailure(thrown.code)) return null;
+  const detail = 'detail' in thrown && typeof thrown.detail === 'string' ? safeText(thrown.detail) : undefined;
+  return { ok: false, refused: true, code: thrown.code, detail };
 }
 
 /** What `await` would wait for: functions too, as stubs of remote calls are.

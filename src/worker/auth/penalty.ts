@@ -10,8 +10,15 @@ export type Tried = 'NOTHING' | 'UNDECIDED' | 'FAILED';
  *  down would lock out those who try. */
 export function triedWith(before: Tried, failure: AuthFailure): Tried {
   if (before === 'FAILED') return before;
-  return failure === 'POOL_BUSY' || failure === 'HOOK_FAILED' || failure === 'HOOK_TIMEOUT' ? 'UNDECIDED' : 'FAILED';
+  return UNCHECKED.has(failure) ? 'UNDECIDED' : 'FAILED';
 }
+
+const UNCHECKED: ReadonlySet<AuthFailure> = new Set<AuthFailure>([
+  'POOL_BUSY',
+  'HOOK_FAILED',
+  'HOOK_TIMEOUT',
+  'WEBHOOK_FAILED',
+]);
 
 /** @returns undefined where the peer has done nothing wrong */
 export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | undefined {

@@ -6,6 +6,7 @@ import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import type { PasswordVerdict } from '../../../src/worker/pool/task.js';
 import { ed25519, KNOWN, rsa } from './keys.js';
 
+const HERE = { address: '192.0.2.7', nowMs: Date.UTC(2026, 0, 1) };
 const CHEAP = { memoryCost: 1024, timeCost: 1, parallelism: 1 };
 
 function user(name: string, options: { password?: string; keys?: readonly string[] } = {}): UserConfig {
@@ -98,15 +99,17 @@ t.test('keys: exactly the blobs that stand under this user', async (t) => {
     user('alice', { keys: [textOf(mine), 'restrict ssh-ed25519 AAAA', KNOWN[1]?.line ?? ''] }),
     user('bob', { keys: [textOf(theirs)] }),
   );
-  t.match(directory.checkKey('alice', Buffer.from(mine.blob)), { type: 'ssh-ed25519', file: 'alice.pub', line: 1 });
-  t.match(directory.checkKey('alice', Buffer.from(KNOWN[1]?.line.split(' ')[1] ?? '', 'base64')), { line: 3 });
-  t.match(directory.checkKey('bob', theirs.blob), { type: 'ssh-rsa' });
-  t.equal(directory.checkKey('alice', theirs.blob), null);
-  t.equal(directory.checkKey('bob', mine.blob), null);
-  t.equal(directory.checkKey('nobody', mine.blob), null);
-  t.equal(directory.checkKey('__proto__', mine.blob), null);
-  t.equal(directory.checkKey('alice', Buffer.concat([mine.blob, Buffer.from([0])])), null);
-  t.equal(directory.checkKey('alice', Buffer.alloc(0)), null);
+  const check = (name: string, blob: Buffer) => directory.checkKey(name, blob, HERE);
+  t.match(check('alice', Buffer.from(mine.blob)), { key: { type: 'ssh-ed25519', file: 'alice.pub', line: 1 } });
+  t.match(check('alice', Buffer.from(KNOWN[1]?.line.split(' ')[1] ?? '', 'base64')), { key: { line: 3 } });
+  t.match(check('bob', theirs.blob), { kind: 'accepted', key: { type: 'ssh-rsa' } });
+  const unknown = { kind: 'unknown' };
+  t.same(check('alice', theirs.blob), unknown);
+  t.same(check('bob', mine.blob), unknown);
+  t.same(check('nobody', mine.blob), unknown);
+  t.same(check('__proto__', mine.blob), unknown);
+  t.same(check('alice', Buffer.concat([mine.blob, Buffer.from([0])])), unknown);
+  t.same(check('alice', Buffer.alloc(0)), unknown);
   t.equal(directory.user('alice')?.name, 'alice');
   t.equal(directory.user('toString'), undefined);
 });
@@ -124,4 +127,54 @@ t.test('what stands behind a step of a login: the key, the hash, or nothing', as
     t.equal(directory.behind({ username: '__proto__', method }), null);
     t.equal(directory.behind({ username: 'constructor', method }), null);
   }
+});
+
+t.test('of several lines with one key the first that lets the peer in holds', async (t) => {
+  const [key, authority] = [ed25519(), ed25519()];
+  const text = `ssh-ed25519 ${key.blob.toString('base64')}`;
+  const { directory } = directoryOf(
+    user('alice', {
+      keys: [
+        `expiry-time="20200101Z" ${text}`,
+        `from="10.0.0.0/8",restrict ${text}`,
+        `from="10.1.0.0/16" ${text}`,
+        `expiry-time="20300101Z",permitopen="a:1" ${text}`,
+        `cert-authority,restrict ssh-ed25519 ${authority.blob.toString('base64')}`,
+      ],
+    }),
+    user('bob', { keys: [`expiry-time="20200101Z" ${text}`, `from="10.0.0.0/8" ${text}`] }),
+  );
+  const nowMs = Date.UTC(2026, 0, 1);
+  const check = (name: string, address: string, atMs = nowMs) =>
+    directory.checkKey(name, key.blob, { address, nowMs: atMs });
+  t.match(check('alice', '10.1.2.3'), { kind: 'accepted', key: { line: 2 } });
+  t.match(check('alice', '192.0.2.1'), { kind: 'accepted', key: { line: 4 } });
+  t.match(check('alice', '192.0.2.1', Date.UTC(2019, 0, 1)), { kind: 'accepted', key: { line: 1 } });
+  t.same(check('alice', '192.0.2.1', Date.UTC(2031, 0, 1)), {
+    kind: 'refused',
+    code: 'KEY_EXPIRED',
+    detail:
+      'alice.pub:1: expired at 2020-01-01T00:00:00.000Z; alice.pub:2: 192.0.2.1 is not in from=; ' +
+      'alice.pub:3: 192.0.2.1 is not in from=; alice.pub:4: expired at 2030-01-01T00:00:00.000Z',
+  });
+  t.match(check('bob', '192.0.2.1'), { kind: 'refused', code: 'KEY_EXPIRED' });
+  t.match(check('bob', '10.0.0.1'), { kind: 'accepted', key: { line: 2 } });
+  t.same(directory.checkKey('alice', authority.blob, HERE), { kind: 'unknown' }, 'an authority does not log in itself');
+  t.match(directory.authorities('alice'), [{ line: 5, options: { certAuthority: true, portForwarding: false } }]);
+  t.same(directory.authorities('bob'), []);
+  t.same(directory.authorities('__proto__'), []);
+
+  const print = fingerprint(key.blob);
+  const use = { username: 'alice', fingerprint: print, address: '192.0.2.1', atMs: nowMs };
+  t.match(directory.narrowing(use), { where: 'alice.pub:4', permitOpen: [{ host: 'a', port: 1 }], line: use });
+  t.match(directory.narrowing({ ...use, address: '10.1.2.3' }), { where: 'alice.pub:2', portForwarding: false });
+  t.equal(directory.narrowing({ ...use, atMs: Date.UTC(2031, 0, 1) }), null);
+  t.equal(directory.narrowing({ ...use, fingerprint: fingerprint(authority.blob) }), null);
+  t.same(
+    directory.narrowings('alice', print).map(({ where }) => where),
+    [1, 2, 3, 4].map((line) => `alice.pub:${line}`),
+  );
+  const step = { username: 'bob', method: 'publickey', fingerprint: print } as const;
+  t.equal(directory.letsIn(step, { address: '10.0.0.1', nowMs }), true);
+  t.equal(directory.letsIn(step, { address: '192.0.2.1', nowMs }), false);
 });

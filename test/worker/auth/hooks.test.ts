@@ -1,7 +1,7 @@
 import t from 'tap';
 import { TunnelError } from '../../../src/shared/errors.js';
 import { after } from '../../../src/shared/timer.js';
-import { callHook, readLoginAnswer } from '../../../src/worker/auth/hooks.js';
+import { callHook, LoginRefused, readLoginAnswer } from '../../../src/worker/auth/hooks.js';
 
 const CLOSING = new AbortController().signal;
 /** A clock that never strikes. */
@@ -35,6 +35,23 @@ t.test('a hook that throws or rejects is a failure with its code', async (t) => 
       t.notMatch(answer, { detail: /\n/ });
     }
   }
+});
+
+t.test("a no with a reason is the hook's own word, whichever copy of the package it comes from", async (t) => {
+  const options = { timeoutMs: 1, closing: CLOSING, after: never };
+  const foreign = Object.assign(new Error('x'), { name: 'LoginRefused', code: 'KEY_EXPIRED', detail: 'a\nb' });
+  const answer = { ok: false, refused: true, code: 'KEY_EXPIRED' };
+  t.match(await callHook(() => Promise.reject(new LoginRefused('KEY_EXPIRED', 'keys:3')), options), {
+    ...answer,
+    detail: 'keys:3',
+  });
+  t.match(await callHook(() => Promise.reject(new LoginRefused('KEY_EXPIRED')), options), {
+    ...answer,
+    detail: undefined,
+  });
+  t.match(await callHook(() => Promise.reject(foreign), options), { ...answer, detail: /^[^\n]+$/ });
+  const unknown = Object.assign(new Error('x'), { name: 'LoginRefused', code: 'NO_SUCH_CODE' });
+  t.match(await callHook(() => Promise.reject(unknown), options), { ok: false, code: 'HOOK_FAILED' });
 });
 
 t.test('a hook that hangs is given up at the deadline and told so', async (t) => {

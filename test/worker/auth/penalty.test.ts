@@ -26,10 +26,16 @@ t.test('what a connection has deserved', async (t) => {
 });
 
 t.test('a check that could not be made is not held against the peer', async (t) => {
-  for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT'] as const) {
+  for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT', 'WEBHOOK_FAILED'] as const) {
     t.equal(triedWith('NOTHING', code), 'UNDECIDED', code);
     t.equal(triedWith('FAILED', code), 'FAILED', code);
   }
-  for (const code of ['UNKNOWN_USER', 'WRONG_PASSWORD', 'KEY_NOT_ACCEPTED', 'METHOD_NOT_ALLOWED'] as const)
+  for (const code of [
+    'UNKNOWN_USER',
+    'WRONG_PASSWORD',
+    'KEY_NOT_ACCEPTED',
+    'KEY_EXPIRED',
+    'METHOD_NOT_ALLOWED',
+  ] as const)
     t.equal(triedWith('UNDECIDED', code), 'FAILED', code);
 });
