@@ -46,6 +46,8 @@ export interface ChannelHolder extends Growth {
   taken(bytes: number): void;
   /** Nobody will take so many of them, or they are counted elsewhere from now on. */
   dropped(bytes: number): void;
+  /** Keeps so many bytes more (or less, when negative) that are no data, because the peer has asked for it. */
+  keep(bytes: number): void;
   /** Got data within this read: wants `onReadEnd`. */
   touch(channel: Channel): void;
   /** CLOSE has gone both ways and its user has let go: the number is free again. */
@@ -85,6 +87,8 @@ export class Channel {
   #bytesOut = 0;
   /** Received, and not yet taken by a target. */
   #undeliveredBytes = 0;
+  /** What its user keeps of the peer's requests. */
+  #keptBytes = 0;
 
   constructor(port: ChannelPort, holder: ChannelHolder, parameters: ChannelParameters) {
     this.id = parameters.id;
@@ -183,6 +187,12 @@ export class Channel {
   /** Accounts for source bytes that `write` could not take and that the user keeps; negative when it has sent them. */
   hold(bytes: number): void {
     this.#holder.hold(bytes);
+  }
+
+  /** Accounts for what the peer has made the user keep beside its data: so many bytes in all, until the channel's end. */
+  keep(bytes: number): void {
+    this.#holder.keep(bytes - this.#keptBytes);
+    this.#keptBytes = bytes;
   }
 
   /** `bytes` of what `onData` gave have been taken by the other side: only now the peer gets new credit for them. */
@@ -309,6 +319,7 @@ export class Channel {
   #drop(): void {
     this.#holder.dropped(this.#undeliveredBytes);
     this.#undeliveredBytes = 0;
+    this.keep(0);
   }
 
   /** Counts data against the window. False when it must not be looked at. */

@@ -154,6 +154,9 @@ export class ChannelTable implements ChannelHolder {
     if (bytes <= 0 || this.#heldBytes <= this.#maxHeldBytes || this.#port.writable) return;
     for (const channel of this.#channels.values()) channel.onHold();
   }
+  keep(bytes: number): void {
+    this.#account.add(bytes);
+  }
   touch(channel: Channel): void {
     this.#touched.add(channel);
   }

@@ -1,7 +1,7 @@
 /** SESSION CHANNEL: a `session` channel until its peer has said what it wants (RFC 4254 §6): terminal, environment, then
  *  one of shell, exec and subsystem, which goes to the server's `onSession`.
  *  Owns what the peer has said so far, bounded. Everything else is refused and the connection goes on. */
-import type { RefusalCode } from '../../shared/errors.js';
+import { assertNever, type RefusalCode } from '../../shared/errors.js';
 import { safeText } from '../../shared/log.js';
 import { WireReader } from '../../shared/protocol.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
@@ -21,6 +21,9 @@ export interface SessionOptions extends RecordOptions {
 /** A client sends LANG and LC_*; what it sends beyond this is not kept. There may be a thousand such channels. */
 const MAX_VARIABLES = 128;
 const MAX_ENV_BYTES = 8 * 1024;
+/** What a variable or a mode of a terminal costs beside its own bytes: a thousand channels that only wait for a request, with all
+ *  that they may be told, had made a connection 21 MiB larger than anybody knew. */
+const ENTRY_BYTES = 96;
 /** The longest names of terminfo have some thirty. */
 const MAX_TERM_BYTES = 256;
 const TTY_OP_END = 0;
@@ -93,6 +96,7 @@ export class SessionChannel implements ChannelUser {
 
   #onTerminal(terminal: Terminal | null): boolean {
     if (terminal !== null) this.#link.terminal = terminal;
+    this.#account();
     return terminal !== null;
   }
 
@@ -102,7 +106,14 @@ export class SessionChannel implements ChannelUser {
     if (!reader.atEnd || this.#env.size >= MAX_VARIABLES || this.#envBytes + bytes > MAX_ENV_BYTES) return false;
     this.#envBytes += bytes;
     this.#env.set(name.toString(), value.toString());
+    this.#account();
     return true;
+  }
+
+  /** A session keeps as long what it was given of it. */
+  #account(requestBytes = 0): void {
+    const entries = this.#env.size + (this.#link.terminal?.modes.size ?? 0);
+    this.#channel.keep(this.#envBytes + requestBytes + entries * ENTRY_BYTES);
   }
 
   /** From here on the channel is the handler's. @returns what the peer is told */
@@ -117,6 +128,7 @@ export class SessionChannel implements ChannelUser {
       onEnd: (end, detail) => this.#record.closed(failure === null ? end : 'HOOK_FAILED', failure ?? detail),
       onRequest: (name, details) => this.#onLater(name, details),
     });
+    this.#account(bytesOf(request));
     const link = this.#link;
     link.onReject = () => {
       onRefused(what, 'POLICY_DENIED');
@@ -191,6 +203,19 @@ function parseModes(reader: WireReader): ReadonlyMap<number, number> {
     modes.set(opcode, value);
   }
   return modes;
+}
+
+function bytesOf(request: SessionRequest): number {
+  switch (request.kind) {
+    case 'shell':
+      return 0;
+    case 'exec':
+      return request.command.length;
+    case 'subsystem':
+      return request.name.length;
+    default:
+      return assertNever(request);
+  }
 }
 
 function textOf(details: Buffer): string | null {

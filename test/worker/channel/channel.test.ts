@@ -13,6 +13,7 @@ class FakeHolder implements ChannelHolder {
   hold(bytes: number): void {
     this.heldBytes += bytes;
   }
+  keep(): void {}
   touch(): void {}
   now(): number {
     return 0;

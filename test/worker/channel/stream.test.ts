@@ -35,6 +35,7 @@ function make(t: { fail(what: string): unknown }, options: Options = {}) {
     {
       block: (one) => blocked.add(one),
       hold: () => {},
+      keep: () => {},
       touch: () => {},
       now: () => 0,
       grow: () => 0,

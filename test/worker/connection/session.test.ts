@@ -11,6 +11,7 @@ import { concatFields, MSG, WireReader } from '../../../src/shared/protocol.js';
 import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { type Session, SIGNALS, type Terminal } from '../../../src/worker/connection/session.js';
 import { SessionChannel, type SessionOptions } from '../../../src/worker/connection/session_channel.js';
+import type { Account } from '../../../src/worker/memory.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
 import { plenty } from '../../support/account.js';
 import { FakePort } from '../../support/fake_port.js';
@@ -65,13 +66,17 @@ type Handler = (session: Session) => void | Promise<void>;
 function make(
   t: { fail(what: string): unknown },
   handler: Handler = () => {},
-  options: { readonly windowBytes?: number; readonly timeouts?: Partial<SessionOptions['timeouts']> } = {},
+  options: {
+    readonly windowBytes?: number;
+    readonly timeouts?: Partial<SessionOptions['timeouts']>;
+    readonly account?: Account;
+  } = {},
 ) {
   const port = new TalkingPort();
   const table = new ChannelTable(port, {
     maxChannels: 1,
     memoryBytes: 64 * 1024,
-    account: plenty(),
+    account: options.account ?? plenty(),
     now: () => 0,
     violated: (what) => t.fail(what),
   });
@@ -596,6 +601,33 @@ t.test('RFC 4254 §6.4: variables', async (t) => {
     t.end();
   });
 });
+
+t.test(
+  'what a session is told before it begins counts as its connection’s memory, until its channel ends',
+  async (t) => {
+    const told = (ask: ReturnType<typeof make>['ask']): void => {
+      for (let n = 0; n < 128; n++) ask('env', `V${n}`, 'x'.repeat(58));
+      const modes = Buffer.alloc(159 * 5 + 1);
+      for (let opcode = 1; opcode < 160; opcode++) modes[(opcode - 1) * 5] = opcode;
+      ask('pty-req', 'xterm', 80, 24, 640, 480, modes);
+    };
+    const waits = plenty();
+    const waiting = make(t, () => {}, { account: waits });
+    told(waiting.ask);
+    t.ok(waits.bytes > 32 * 1024, `${waits.bytes} bytes`);
+    waiting.channel.onPeerClose();
+    t.equal(waits.bytes, 0);
+
+    const runs = plenty();
+    const running = make(t, () => {}, { account: runs });
+    told(running.ask);
+    const before = runs.bytes;
+    running.ask('exec', 'x'.repeat(30 * 1024));
+    t.equal(runs.bytes - before, 30 * 1024, 'the session has it now');
+    running.sessions[0]?.destroy();
+    t.equal(runs.bytes, 0);
+  },
+);
 
 t.test('RFC 4254 §6.7, §6.9: changes reach the listeners only with valid values', async (t) => {
   const sizes: Terminal[] = [];
