@@ -89,12 +89,13 @@ async function writeSynced(file: string, text: string, mode: number): Promise<vo
 async function readKey(file: string): Promise<HostKeyFile> {
   try {
     const { mode, size } = await stat(file);
-    if ((mode & OTHERS_MAY) !== 0)
-      throw invalid(file, `others may read this private key (mode ${(mode & 0o777).toString(8)}): chmod 600 it`);
     if (size > MAX_KEY_BYTES) throw invalid(file, 'too large for a private key');
     const pem = await readFile(file, 'latin1');
+    // Before the mode: a public key, which everybody may read, is not mended by chmod.
     const wrong = whatIsWrong(pem);
     if (wrong !== undefined) throw invalid(file, wrong);
+    if ((mode & OTHERS_MAY) !== 0)
+      throw invalid(file, `others may read this private key (mode ${(mode & 0o777).toString(8)}): chmod 600 it`);
     return { path: file, pem };
   } catch (error) {
     throw asInvalid(file, error);

@@ -192,6 +192,8 @@ export function coversPath(patterns: ReadonlyArray<OpenPattern | ListenPattern>,
 function parsePattern(text: string, open: boolean): ParsedPattern<OpenPattern> {
   if (text.startsWith('/')) return parsePath(text);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return wrong(text, `a URL is no pattern; ${FORM}`);
+  if (/^[.~]|\.sock$/.test(text) && !text.includes(':')) return wrong(text, 'the path of a socket begins with /');
+  if (/^\d[\d,-]*$/.test(text)) return wrong(text, `no host: write "${open ? '*' : 'localhost'}:${text}"`);
   if (text !== '' && !text.includes(':')) return wrong(text, `no ports: write "${text}:*" or "${text}:443"`);
   const parts = /^(\[[^\]]*\]|[^[\]]*):([^:]*)$/s.exec(text);
   const hostText = parts?.[1];
@@ -199,6 +201,7 @@ function parsePattern(text: string, open: boolean): ParsedPattern<OpenPattern> {
   if (hostText === undefined || portsText === undefined) return wrong(text, `no host and ports; ${FORM}`);
   const ports = parsePorts(portsText);
   if (ports === null) {
+    if (portsText === '0' && !open) return wrong(text, ZERO);
     return wrong(text, `bad ports "${portsText}"; allowed are *, N, N-M and comma lists of them, 1 to ${MAX_PORT}`);
   }
   const host = parseHostPattern(hostText, open);
@@ -263,6 +266,9 @@ function parsePath(text: string): ParsedPattern<PathPattern> {
   if (folder.includes('*')) return wrong(text, '* is allowed in the last part of a path only');
   return { ok: true, pattern: { kind: 'path', folder, file } };
 }
+
+/** RFC 4254 §7.1: a client that asks for port 0 leaves the choice to the server. */
+const ZERO = 'bad ports "0"; allowed are 1 to 65535, and who asks for port 0 gets one of those that stand here';
 
 function parsePorts(text: string): PortRange[] | null {
   if (text === '*') return [[1, MAX_PORT]];

@@ -95,6 +95,8 @@ t.test('what is no usable key is named, and none of it is repeated', async (t) =
     ],
     [write('huge', 'x'.repeat(70_000)), 'too large for a private key'],
   ];
+  chmodSync(write('id.pub', 'ssh-ed25519 AAAA x'), 0o644);
+  table.push([join(dir, 'id.pub'), 'this is a public key']);
   if (hasKeygen) {
     await run(t, 'ssh-keygen', ['-q', '-t', 'ed25519', '-N', 'secret', '-f', encrypted]);
     table.push([encrypted, 'this private key has a passphrase']);

@@ -26,6 +26,18 @@ function at(text: string): Address {
   return address;
 }
 
+t.test('who leaves out a half is told the other half, and not one that would be wrong', async (t) => {
+  t.match(parseOpenPattern('host'), { error: /: no ports: write "host:\*" or "host:443"$/ });
+  t.match(parseOpenPattern('443,8000-8999'), { error: /: no host: write "\*:443,8000-8999"$/ });
+  t.match(parseListenPattern('8000'), { error: /: no host: write "localhost:8000"$/ });
+  t.match(parseListenPattern('localhost:0'), {
+    error: /: bad ports "0"; allowed are 1 to 65535, and who asks for port 0/,
+  });
+  t.match(parseOpenPattern('host:0'), { error: /: bad ports "0"; allowed are/ });
+  for (const path of ['relative/path.sock', './db.sock', '~/db.sock'])
+    t.match(parseOpenPattern(path), { error: /begins with \/$/ });
+});
+
 t.test('what is no pattern is refused with what is allowed', async (t) => {
   for (const text of [
     '',
@@ -74,7 +86,7 @@ t.test('what is no pattern is refused with what is allowed', async (t) => {
     `/${'a'.repeat(107)}`,
   ]) {
     for (const parsed of [parseOpenPattern(text), parseListenPattern(text)]) {
-      t.match(parsed, { ok: false, error: /allowed|write|no address|brackets|only/ }, JSON.stringify(text));
+      t.match(parsed, { ok: false, error: /allowed|write|no address|brackets|only|begins with/ }, JSON.stringify(text));
     }
   }
   t.notOk(parseListenPattern('10.0.0.0/8:22').ok, 'a CIDR is nothing to bind');

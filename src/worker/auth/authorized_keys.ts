@@ -36,6 +36,9 @@ const KEY_TYPE =
   /^(?:sk-)?(?:ssh-(?:ed25519|rsa|dss)|ecdsa-sha2-nistp(?:256|384|521))(?:-cert-v0[01])?(?:@openssh\.com)?$/;
 const FIRST_WORD = /^[^ \t]+/;
 const NO_KEY = 'no known key type, expected [OPTIONS] TYPE BASE64 [comment]';
+/** `authorizedKeys: [./alice.pub]`: lines and a path are told apart by the list. */
+const PATH = /^[.~/][^ \t]*$|^[^ \t]+\.pub$/;
+const A_PATH = 'a path, where a key is expected; one path may stand in place of the list, without brackets';
 
 /** Parses lines that may stem from several files. Blank lines and comments are passed over. */
 export function parseAuthorizedKeys(lines: readonly AuthorizedKeyLine[]): AuthorizedKeys {
@@ -63,6 +66,7 @@ function parseLine(text: string): Line | string {
   // To sshd the line ends there, and what looks like a key behind it is none.
   if (text.includes('\0')) return 'a NUL byte: the key is not accepted';
   if (KEY_TYPE.test(firstWord(text))) return parseKey(text, NO_OPTIONS);
+  if (PATH.test(text)) return A_PATH;
   const read = parseKeyOptions(text);
   // A line without any known key type is no line of keys at all: that says more than what is wrong with its first word.
   if (!read.ok) return hasKeyType(text) ? `${read.why}: the key is not accepted` : NO_KEY;
