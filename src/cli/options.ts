@@ -26,10 +26,11 @@ export function findConfig(named: string | undefined): string | null {
 }
 
 /** Reads the config and lays the command line over it. A handler without a config file is served with the config's
- *  defaults: the quick start is for those who have neither. */
-export function loadWith(file: string | null, options: ServeOptions): Loaded {
+ *  defaults: the quick start is for those who have neither.
+ *  @param text what the file says, where it is not to be read again */
+export function loadWith(file: string | null, options: ServeOptions, text?: string): Loaded {
   const rules = { hooksDecide: options.handler !== undefined };
-  return withOptions(file === null ? loadObject({}, 'config', rules) : loadConfig(file, rules), options);
+  return withOptions(file === null ? loadObject({}, 'config', rules) : loadConfig(file, rules, text), options);
 }
 
 /** Lays the command line over a config: it wins over the file and over the quick start. */

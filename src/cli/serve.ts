@@ -7,6 +7,7 @@ import { WORKER_ENTRY } from '../library/cluster.js';
 import type { Loaded } from '../library/load_config.js';
 import { readAgain } from '../library/reading.js';
 import { startPrimary } from '../master/main.js';
+import type { Reading } from '../master/settings.js';
 import { type ErrorCode, errnoOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { findConfig, loadWith, type ServeOptions, withOptions } from './options.js';
@@ -19,7 +20,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     const quick = configFile === null && options.handler === undefined ? await quickStart() : null;
     const loaded = quick === null ? loadWith(configFile, options) : withOptions(loadedFrom(quick), options);
-    const { config, errors, warnings } = loaded;
+    const { config, errors, warnings, files } = loaded;
     for (const line of [...warnings, ...errors]) tell(line);
     if (config === null) return 2;
     const onListening = (addresses: readonly ListenerAddress[]): void => {
@@ -34,7 +35,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       workerEntry: WORKER_ENTRY,
       takeover,
       onListening,
-      ...(quick === null ? { read: () => readAgain(loadWith(configFile, options), configFile ?? 'config') } : {}),
+      ...(quick === null ? { files, read: reader(configFile, options, loaded) } : {}),
     });
     return await primary.exitCode;
   } catch (thrown) {
@@ -51,8 +52,29 @@ export async function serve(options: ServeOptions): Promise<number> {
 /** What `check` would have told. */
 const BAD_CONFIG: readonly ErrorCode[] = ['CONFIG_INVALID', 'HOST_KEY_INVALID', 'HANDLER_INVALID'];
 
+/** Reads again. Where only the files have changed that the config names, the config itself stays as it is in force, however its
+ *  file is being edited meanwhile. */
+function reader(
+  configFile: string | null,
+  options: ServeOptions,
+  { text }: Loaded,
+): (what: 'all' | 'files') => Promise<Reading> {
+  let inForce = text;
+  return async (what) => {
+    const loaded = loadWith(configFile, options, what === 'files' ? (inForce ?? undefined) : undefined);
+    const reading = await readAgain(loaded, configFile ?? 'config');
+    if (!reading.ok) return reading;
+    return {
+      ...reading,
+      inForce() {
+        inForce = loaded.text;
+      },
+    };
+  };
+}
+
 function loadedFrom({ config, warnings }: QuickStart): Loaded {
-  return { config, errors: [], warnings, options: {} };
+  return { config, errors: [], warnings, options: {}, files: new Map(), text: null };
 }
 
 /** Lines to paste, once the ports are known. */

@@ -85,7 +85,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   // Only here: a worker loads this module with the library, and needs nothing of the primary's.
   const [{ startPrimary }, { readAgain }] = await Promise.all([import('../master/main.js'), import('./reading.js')]);
   const { loaded, handler } = await loadCluster(copy);
-  const { config, errors, warnings } = loaded;
+  const { config, errors, warnings, files } = loaded;
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
   const source: Source = { options: copy };
   let cluster: Cluster | undefined;
@@ -94,6 +94,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     handler,
     workerEntry: WORKER_ENTRY,
     warnings,
+    files,
     read: async () => readAgain((await loadCluster(source.options)).loaded, 'options'),
     listener: {
       event: (event) => cluster?.[HEARING].event(event),

@@ -9,6 +9,7 @@ import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '.
 import { MAX_CONFIG_BYTES, plainOf, readYaml } from '../shared/config_source.js';
 import type { ConfigWorld } from '../shared/config_value.js';
 import { errnoOf, reasonOf } from '../shared/errors.js';
+import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signature.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
 
@@ -19,18 +20,25 @@ export interface Loaded {
   readonly warnings: readonly string[];
   /** The config as it was written, for the constructor of a handler. */
   readonly options: object;
+  /** The files that it names and that were read, as they were then. */
+  readonly files: WatchedFiles;
+  /** What the config file itself said; null where there is none. */
+  readonly text: string | null;
 }
 
-/** Reads `file` and whatever it names. */
-export function loadConfig(file: string, { hooksDecide = false } = {}): Loaded {
-  const world = { ...worldAt(dirname(file)), hooksDecide };
-  const text = readTextFile(file);
-  if (!text.ok) return whole(file, text.error);
-  const source = readYaml(text.value);
-  const options = source.ok ? plainOf(source.root) : null;
+/** Reads `file` and whatever it names.
+ *  @param text what the file says, where it is not to be read again */
+export function loadConfig(file: string, { hooksDecide = false } = {}, text?: string): Loaded {
+  const files = new Map<string, string>();
+  const world = { ...worldAt(dirname(file), files), hooksDecide };
+  const read = text === undefined ? readTextFile(file) : { ok: true as const, value: text };
+  if (!read.ok) return whole(file, read.error);
+  const source = readYaml(read.value);
+  const written = source.ok ? plainOf(source.root) : null;
   // As a write leaves it that was cut off. Whoever wants nothing but defaults writes one of them down.
-  if (source.ok && isEmpty(options)) return whole(file, 'has no key at all');
-  return toLoaded(parseConfig(text.value, file, world), typeof options === 'object' && options !== null ? options : {});
+  if (source.ok && isEmpty(written)) return whole(file, 'has no key at all');
+  const options = typeof written === 'object' && written !== null ? written : {};
+  return toLoaded(parseConfig(read.value, file, world), { options, files, text: read.value });
 }
 
 function isEmpty(value: unknown): boolean {
@@ -40,23 +48,34 @@ function isEmpty(value: unknown): boolean {
 /** What is wrong with a file as a whole. */
 function whole(file: string, wrong: string): Loaded {
   const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${wrong}, allowed: a YAML file` };
-  return { config: null, errors: [formatIssue(issue)], warnings: [], options: {} };
+  return { config: null, errors: [formatIssue(issue)], warnings: [], options: {}, files: new Map(), text: null };
 }
 
 /** A config from a program's object, with paths that start at the working folder. */
 export function loadObject(options: object, name: string, { hooksDecide = false } = {}): Loaded {
-  return toLoaded(configFromObject(options, name, { ...worldAt('.'), hooksDecide }), options);
+  const files = new Map<string, string>();
+  return toLoaded(configFromObject(options, name, { ...worldAt('.', files), hooksDecide }), {
+    options,
+    files,
+    text: null,
+  });
 }
 
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
- *  the machine may write: whoever writes keys or config decides who gets in. */
-export function readTextFile(path: string): Parsed<string> {
+ *  the machine may write: whoever writes keys or config decides who gets in.
+ *  @param files gets how it looked when it was read */
+export function readTextFile(path: string, files?: Map<string, string>): Parsed<string> {
+  // Of a file that is read twice for one config the first look counts: if it has changed in between, that is seen.
+  const seen = files?.has(path) === true ? undefined : files;
+  seen?.set(path, UNREADABLE);
   try {
     const fd = openSync(path, 'r');
     try {
-      const status = fstatSync(fd);
+      const status = fstatSync(fd, { bigint: true });
+      // Before it is read: what is written while it is read will be seen to have changed.
+      seen?.set(path, signatureOf(status));
       if (status.isDirectory()) return { ok: false, error: 'is a folder' };
-      if (status.isFile() && process.platform !== 'win32' && (status.mode & 0o002) !== 0)
+      if (status.isFile() && process.platform !== 'win32' && (status.mode & 0o002n) !== 0n)
         return { ok: false, error: 'may be written by everybody on this machine: chmod o-w it' };
       return decode(readAtMost(fd, MAX_CONFIG_BYTES + 1));
     } finally {
@@ -97,18 +116,19 @@ function whyUnreadable(thrown: unknown): string {
   }
 }
 
-function worldAt(folder: string): ConfigWorld {
+/** @param files gets those that are read */
+function worldAt(folder: string, files: Map<string, string>): ConfigWorld {
   return {
     parallelism: availableParallelism(),
     resolvePath: (path) => resolve(folder, path),
-    readFile: readTextFile,
+    readFile: (path) => readTextFile(path, files),
   };
 }
 
-function toLoaded(result: ConfigResult, options: object): Loaded {
+function toLoaded(result: ConfigResult, source: Pick<Loaded, 'options' | 'files' | 'text'>): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
-  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, options };
-  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)], options };
+  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, ...source };
+  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)], ...source };
 }
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */

@@ -11,14 +11,14 @@ import type { Loaded } from './load_config.js';
 
 /** @param name of the config, in lines about its host keys */
 export async function readAgain(loaded: Loaded, name: string): Promise<Reading> {
-  const { config, errors, warnings, options } = loaded;
+  const { config, errors, warnings, options, files } = loaded;
   if (config === null) return { ok: false, reason: 'CONFIG_INVALID', errors };
   const wrong = await hostKeyErrors(name, config);
   if (wrong.length > 0) return { ok: false, reason: 'HOST_KEY_INVALID', errors: wrong.map(formatIssue) };
   try {
     const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir);
     const handler = config.handler === null ? null : { url: pathToFileURL(config.handler).href, options };
-    return { ok: true, warnings, settings: { config, hostKeys, handler, written: options } };
+    return { ok: true, warnings, files, settings: { config, hostKeys, handler, written: options } };
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
     return { ok: false, reason: thrown.code, errors: [thrown.message] };

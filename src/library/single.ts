@@ -1,11 +1,14 @@
 /** SINGLE: a whole server in this process: a primary with one worker that shares its process.
  *  Owns the running primary. */
+import { FileWatch } from '../master/file_watch.js';
 import { Orders } from '../master/orders.js';
 import { reload } from '../master/reload.js';
 import type { Reading } from '../master/settings.js';
 import { preparePrimary } from '../master/start.js';
 import { TunnelError } from '../shared/errors.js';
+import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { after } from '../shared/timer.js';
 import { inProcessFork } from './in_process.js';
 import { type Loaded, loadObject } from './load_config.js';
 import { readAgain } from './reading.js';
@@ -22,7 +25,7 @@ export interface SingleServer {
 
 /** @throws TunnelError CONFIG_INVALID, HOST_KEY_INVALID, LISTEN_FAILED; then nothing is left running */
 export async function startSingle(server: Served, options: object): Promise<SingleServer> {
-  const { config, errors, warnings } = loadFor(server, options);
+  const { config, errors, warnings, files } = loadFor(server, options);
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
   const { primary, log, close, end } = await preparePrimary({
     config,
@@ -41,16 +44,25 @@ export async function startSingle(server: Served, options: object): Promise<Sing
   });
   const orders = new Orders();
   orders.begin();
+  let current = options;
+  const readFrom = (next: object) => (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
+  const fileWatch = new FileWatch({
+    after,
+    onChange: () => orders.give('files', () => reload(primary, log, readFrom(current), { filesOnly: true, took })),
+  });
+  const took = (now: WatchedFiles): void => fileWatch.watch(now, primary.settings.config.auth.rereadFilesMs);
+  took(files);
   let draining: Promise<void> | null = null;
   let killed = false;
   return {
     addresses,
     async reload(next) {
-      const read = (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
-      const error = await orders.ask(() => reload(primary, log, read));
+      const error = await orders.ask(() => reload(primary, log, readFrom(next), { took }));
       if (error !== null) throw error;
+      current = next;
     },
     async close(now) {
+      fileWatch.end();
       draining ??= primary.drain().then(async (clean) => {
         await end(clean && !killed);
         await server[SERVED].closed();

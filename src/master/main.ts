@@ -1,7 +1,10 @@
 /** PRIMARY'S MAIN: starts the primary in this process and ties it to what a process has: signals, inherited sockets.
  *  Owns the exit code: 0 after a clean drain, 1 after anything else. */
 import type { TunnelError } from '../shared/errors.js';
+import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { after } from '../shared/timer.js';
+import { FileWatch } from './file_watch.js';
 import { Orders } from './orders.js';
 import { reload } from './reload.js';
 import type { Reading } from './settings.js';
@@ -15,8 +18,11 @@ export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'worke
   readonly execArgv?: readonly string[];
   /** Called once all addresses listen and all workers are ready. */
   readonly onListening?: (addresses: readonly ListenerAddress[]) => void;
-  /** For SIGHUP: reads again what the settings were made of. */
-  readonly read?: () => Promise<Reading>;
+  /** Reads again what the settings were made of: for SIGHUP all of it, or, where only the files have changed that the config
+   *  names, those. */
+  readonly read?: (what: 'all' | 'files') => Promise<Reading>;
+  /** The files that were read for `config`, as they were then: they are read again when they change. Default: none. */
+  readonly files?: WatchedFiles;
   /** Default false. True: takes the place of a server that runs on the same stateDir and addresses, with all that it holds. */
   readonly takeover?: boolean;
   /** Default true: SIGTERM and SIGINT drain, the second one ends at once; SIGHUP reloads; SIGUSR2 replaces the workers. False:
@@ -48,6 +54,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     signals = true,
     takeover = false,
     read = nothingToRead,
+    files = new Map(),
     ...setup
   } = options;
   const prepared = await preparePrimary({
@@ -59,16 +66,25 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   });
   const wishes = new Wishes();
   const orders = new Orders();
+  const { primary, log } = prepared;
+  const fileWatch = new FileWatch({
+    after,
+    onChange: () => orders.give('files', () => reload(primary, log, () => read('files'), { filesOnly: true, took })),
+  });
+  const took = (now: WatchedFiles): void => fileWatch.watch(now, primary.settings.config.auth.rereadFilesMs);
   const signalled: Signalled = {
     stop: () => wishes.stop(),
-    reload: () => orders.give('reload', () => reload(prepared.primary, prepared.log, read)),
-    replace: () => orders.give('replace', () => prepared.primary.replaceWorkers()),
+    reload: () => orders.give('reload', () => reload(primary, log, () => read('all'), { took })),
+    replace: () => orders.give('replace', () => primary.replaceWorkers()),
   };
-  void wishes.asked.then(() => orders.end());
+  void wishes.asked.then(() => {
+    orders.end();
+    fileWatch.end();
+  });
   const forget = signals ? listenToSignals(signalled) : nothing;
   let addresses: readonly ListenerAddress[];
   try {
-    addresses = await Promise.race([prepared.primary.start(), wishes.asked.then(() => [])]);
+    addresses = await Promise.race([primary.start(), wishes.asked.then(() => [])]);
   } catch (error) {
     forget();
     await prepared.close();
@@ -76,12 +92,16 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   }
   if (addresses.length > 0) onListening?.(addresses);
   orders.begin();
+  if (addresses.length > 0) took(files);
   return {
     get addresses() {
-      return addresses.length > 0 ? prepared.primary.addresses : addresses;
+      return addresses.length > 0 ? primary.addresses : addresses;
     },
-    exitCode: serve(prepared, wishes).finally(forget),
-    reload: (read) => orders.ask(() => reload(prepared.primary, prepared.log, read)),
+    exitCode: serve(prepared, wishes).finally(() => {
+      forget();
+      fileWatch.end();
+    }),
+    reload: (read) => orders.ask(() => reload(primary, log, read, { took })),
     drain: () => wishes.stop(),
     kill: () => {
       wishes.stop();

@@ -16,7 +16,7 @@ import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
 import { tellLost } from './lost_worker.js';
-import { Renewal } from './renewal.js';
+import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
 import { Succession } from './succession.js';
@@ -195,8 +195,8 @@ export class Primary {
   /** Puts other settings in force, as one step or not at all.
    *  @param inForce called in that moment
    *  @throws TunnelError that says why not; then all is as it was */
-  reload(next: Settings, inForce: () => void = nothing): Promise<void> {
-    return this.#renewal.reload(next, inForce);
+  reload(next: Settings, options: RenewalOptions = {}): Promise<void> {
+    return this.#renewal.reload(next, options);
   }
 
   /** Replaces the workers one by one. Never rejects. */

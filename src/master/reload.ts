@@ -1,21 +1,39 @@
 /** RELOAD: from the wish for other settings to their being in force, or to every reason why not, in the log.
  *  Owns nothing. */
 import { reasonOf, TunnelError } from '../shared/errors.js';
+import type { WatchedFiles } from '../shared/file_signature.js';
 import type { Log } from './event_log.js';
 import type { Primary } from './primary.js';
 import { changedKeys, type Reading } from './settings.js';
 
+export interface ReloadOptions {
+  /** Only the files that the settings name have changed: no handler's code is loaded anew. Default false. */
+  readonly filesOnly?: boolean;
+  /** Told of what is in force now. */
+  readonly took?: (files: WatchedFiles) => void;
+}
+
 /** Never rejects; the log has it either way.
  *  @returns what was in the way, or null */
-export async function reload(primary: Primary, log: Log, read: () => Promise<Reading>): Promise<TunnelError | null> {
+export async function reload(
+  primary: Primary,
+  log: Log,
+  read: () => Promise<Reading>,
+  { filesOnly = false, took }: ReloadOptions = {},
+): Promise<TunnelError | null> {
   const before = primary.settings.config;
   try {
     const reading = await read();
     if (!reading.ok) throw new TunnelError(reading.reason, reading.errors.join('\n'));
     for (const line of reading.warnings) log.warn(line);
-    await primary.reload(reading.settings, () =>
-      log.event({ event: 'config.reloaded', changed: changedKeys(before, reading.settings.config) }),
-    );
+    await primary.reload(reading.settings, {
+      filesOnly,
+      inForce() {
+        reading.inForce?.();
+        took?.(reading.files);
+        log.event({ event: 'config.reloaded', changed: changedKeys(before, reading.settings.config) });
+      },
+    });
     return null;
   } catch (thrown) {
     const error = thrown instanceof TunnelError ? thrown : new TunnelError('INTERNAL', reasonOf(thrown));

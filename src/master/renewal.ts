@@ -25,6 +25,13 @@ export interface RenewalRooms {
   changed(config: Config, all: readonly ListenerAddress[], fresh: readonly ListenerAddress[]): void;
 }
 
+export interface RenewalOptions {
+  /** The handler's code is the same: the workers stay. Default false. */
+  readonly filesOnly?: boolean;
+  /** Called in the moment in which the settings are in force. */
+  readonly inForce?: () => void;
+}
+
 export class Renewal {
   readonly #rooms: RenewalRooms;
   #settings: Settings;
@@ -51,9 +58,8 @@ export class Renewal {
   /** Every worker serves whoever comes by the new settings, and ends what they take away from those who are there. A handler's
    *  code cannot change in a running process: there, a first new worker shows whether it starts, and the other workers are
    *  replaced after it.
-   *  @param inForce called in that moment
    *  @throws TunnelError CONFIG_INVALID, LISTEN_FAILED, HANDLER_INVALID, WORKER_START_FAILED; then all is as it was */
-  async reload(next: Settings, inForce: () => void): Promise<void> {
+  async reload(next: Settings, { filesOnly = false, inForce }: RenewalOptions = {}): Promise<void> {
     const { supervisor, log, listenerOptions, changed } = this.#rooms;
     const wrong = cannotChange(this.#settings.config, next.config);
     if (wrong.length > 0) throw new TunnelError('CONFIG_INVALID', wrong.join('\n'));
@@ -62,7 +68,7 @@ export class Renewal {
     const change = await changeListeners(listeners, listenerOptions(next));
     const { retireMs } = next.config.timeouts;
     const [first] = this.#serving();
-    const byModule = this.#settings.handler !== null || next.handler !== null;
+    const byModule = !filesOnly && (this.#settings.handler !== null || next.handler !== null);
     let successor: number | undefined;
     try {
       if (byModule && first !== undefined)
@@ -86,7 +92,7 @@ export class Renewal {
     );
     supervisor.tellAll(this.#reloadMessage(own));
     supervisor.resize(next.config.workers, retireMs);
-    inForce();
+    inForce?.();
     // Also those that took a dead one's place meanwhile, by the settings of before.
     if (byModule) await this.#replace(this.#serving().filter((worker) => worker !== successor));
   }

@@ -2,6 +2,7 @@
  *  Owns nothing. */
 import type { Config } from '../shared/config.js';
 import type { ErrorCode } from '../shared/errors.js';
+import type { WatchedFiles } from '../shared/file_signature.js';
 import type { HandlerStart, HostKeyFile } from '../shared/ipc.js';
 
 export interface Settings {
@@ -15,7 +16,15 @@ export interface Settings {
 
 /** Settings that were read again, or all that is wrong with them. */
 export type Reading =
-  | { readonly ok: true; readonly settings: Settings; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly settings: Settings;
+      readonly warnings: readonly string[];
+      /** The files that were read for it, as they were then. */
+      readonly files: WatchedFiles;
+      /** Called once these settings are in force. */
+      readonly inForce?: () => void;
+    }
   | { readonly ok: false; readonly reason: ErrorCode; readonly errors: readonly string[] };
 
 /** Keys that only a start can change: where the state lies is known to more than this process. */

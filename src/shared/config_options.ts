@@ -86,6 +86,14 @@ export interface AuthOptions {
    *  Source: sshd_config(5) LoginGraceTime.
    *  @default '30s' */
   readonly loginGraceTime?: Duration | undefined;
+  /** How often the files of keys that users name are looked at; changed ones are read, and hold at once. The config
+   *  file itself is read at a reload alone.
+   *
+   *  Allowed: 100ms to 1h or off (off means they are read at a reload alone).
+   *  Why: two seconds: nobody waits for it, and a look costs one system call a file.
+   *  Source: OpenSSH, which reads them at each login.
+   *  @default '2s' */
+  readonly rereadFiles?: Duration | 'off' | undefined;
 }
 
 /** Keys of `limits`. */
@@ -327,7 +335,8 @@ export interface LogOptions {
 
 /** A user, or what `defaults` give to every user. */
 export interface UserOptions {
-  /** Public keys that may log in: a file in authorized_keys format, or a list of such lines.
+  /** Public keys that may log in: a file in authorized_keys format, or a list of such lines; options before a key
+   *  (`restrict`, `permitopen=`, `from=`, …) mean what they mean to sshd ([access.md](access.md)).
    *
    *  Allowed: a path or a list of authorized_keys lines.
    *  Why: none by default: a user without a key and without a password cannot log in at all.

@@ -23,7 +23,7 @@ const EVERYTHING = {
   hostKeys: [],
   noShell: 'No shell here.',
   handler: './handler.js',
-  auth: { methods: ['publickey', 'keyboard-interactive'], maxTries: 3, loginGraceTime: '1.5m' },
+  auth: { methods: ['publickey', 'keyboard-interactive'], maxTries: 3, loginGraceTime: '1.5m', rereadFiles: 'off' },
   limits: {
     startups: '10:30:100',
     startupsPerSource: 0,

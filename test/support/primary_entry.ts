@@ -12,7 +12,12 @@ try {
     workerEntry: new URL('./fake_worker.js', import.meta.url),
     read: async () => {
       const config = testConfig(JSON.parse(readFileSync(process.argv[3] ?? '', 'utf8')));
-      return { ok: true, settings: { config, hostKeys: [], handler: null, written: {} }, warnings: [] };
+      return {
+        ok: true,
+        settings: { config, hostKeys: [], handler: null, written: {} },
+        warnings: [],
+        files: new Map(),
+      };
     },
     onListening(addresses) {
       for (const address of addresses) if (address.kind === 'tcp') console.log(`port ${address.port}`);
