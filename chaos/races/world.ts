@@ -30,7 +30,7 @@ interface Post {
 export class World {
   readonly ledger: Ledger;
   readonly memory = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY });
-  readonly buffers = new Buffers(this.memory);
+  readonly buffers = new Buffers();
   readonly peers = new Map<ConnId, Peer>();
   readonly targetPort: number;
   readonly #posts: ReadonlyMap<number, Post>;

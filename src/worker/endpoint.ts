@@ -75,7 +75,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
         resolver: new Resolver({ lookup: systemLookup }),
         openRates: new OpenRates(now),
         bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
-        buffers: new Buffers(this.#memory),
+        buffers: new Buffers(),
         ssh2: loadSsh2(),
       },
     );

@@ -1,11 +1,13 @@
 /** MEMORY: the bytes that a worker holds for its peers, and what follows from them.
- *  Owns the counts: of the worker, of each user in it, of each connection; and of what waits for targets beyond the end of its
- *  channel. Decides only: whoever holds bytes tells it, and asks it before taking more. (DECISIONS 49)
+ *  Owns the counts: of the worker, of each user in it, of each connection. Decides only: whoever holds bytes tells it, and asks
+ *  it before taking more. (DECISIONS 49, 62)
  *
  *  Up to half of a budget nothing follows. Beyond it (scarce) no window grows, and each connection has a part: an equal one of
  *  what is left until four fifths. One that holds more than its part (tight) gives window back. Beyond four fifths (full)
  *  nothing new is opened, and each look cuts connections from which nobody has taken anything since the look before. Beyond
- *  the whole (over) a connection is cut at once. It is always the one that holds most. */
+ *  the whole (over) a connection is cut at once. It is always the one that holds most, of the user who does. A worker that stays
+ *  full for some looks cuts it too, though it moves: a byte now and then is no reason to keep all others out. */
+import { Lingering } from './lingering.js';
 
 /** What a connection tells the memory, and asks it. */
 export interface MemoryAccount {
@@ -19,16 +21,18 @@ export interface MemoryAccount {
   add(bytes: number): void;
   /** So many bytes less: the peer or a target has taken them. */
   took(bytes: number): void;
+  /** May so many bytes wait for a target beyond their channel's end? True counts them until `lingered`, which may be said when
+   *  the connection has ended. */
+  linger(bytes: number): boolean;
+  lingered(bytes: number): void;
 }
 
 const SCARCE = 1 / 2;
 const FULL = 4 / 5;
 /** Of the worker's budget for one user, where nothing less is said: he alone never makes the worker full. */
 const USER_PART = 1 / 2;
-/** Bytes for targets whose channels are closed: beyond this a target that rests loses them at once. The connections that
- *  they came from, and those connections' budgets, may be gone. */
-const MAX_LINGERING_BYTES = 64 * 1024 * 1024;
-const LINGERING_PART = 1 / 4;
+/** Looks in a row after which a full worker waits no longer for those that fill it. */
+const FULL_LOOKS = 5;
 /** The kernel kills a process that is too large, whatever made it so. From here on nothing new is opened. */
 const PROCESS_FULL = 4 / 5;
 /** A process may be large without a byte of a tunnel, and stay so: this part of the budget is always there. */
@@ -79,8 +83,11 @@ class Share {
   }
 }
 
+/** By user before by connection: else many small ones of his would have the large one of another's cut. */
 function isWorse(account: Account, other: Account): boolean {
-  return account.isStill === other.isStill ? account.bytes > other.bytes : account.isStill;
+  if (account.isStill !== other.isStill) return account.isStill;
+  if (account.userBytes !== other.userBytes) return account.userBytes > other.userBytes;
+  return account.bytes > other.bytes;
 }
 
 /** What an account needs of the memory that it belongs to. */
@@ -91,6 +98,7 @@ interface Desk {
   left(user: string, share: Share): void;
   /** Some bound is passed. */
   over(): void;
+  readonly memory: WorkerMemory;
 }
 
 /** The bytes of one connection. */
@@ -113,6 +121,10 @@ export class Account implements MemoryAccount {
 
   get bytes(): number {
     return this.#bytes;
+  }
+  /** Of all connections of its user here. */
+  get userBytes(): number {
+    return this.#user?.share.bytes ?? this.#bytes;
   }
   get partBytes(): number {
     const ofWorker = this.#desk.worker.partBytes;
@@ -141,6 +153,13 @@ export class Account implements MemoryAccount {
   took(bytes: number): void {
     this.#takenBytes += bytes;
     this.add(-bytes);
+  }
+
+  linger(bytes: number): boolean {
+    return this.#desk.memory.linger(this.#user?.name ?? '', bytes);
+  }
+  lingered(bytes: number): void {
+    this.#desk.memory.lingered(this.#user?.name ?? '', bytes);
   }
 
   /** The connection is that of a user. @param limitBytes for all of his connections here; 0 = half of the budget */
@@ -175,15 +194,17 @@ export class WorkerMemory {
   readonly #processFullBytes: number;
   readonly #worker: Share;
   readonly #users = new Map<string, Share>();
+  readonly #lingering: Lingering;
   readonly #desk: Desk;
   #processIsFull = false;
-  #lingeringBytes = 0;
+  #fullLooks = 0;
   #shedding = false;
 
   constructor({ budgetBytes, processBytes = Number.POSITIVE_INFINITY }: WorkerMemoryOptions) {
     this.#budgetBytes = budgetBytes;
     this.#processFullBytes = processBytes * PROCESS_FULL;
     this.#worker = new Share(budgetBytes);
+    this.#lingering = new Lingering(budgetBytes);
     const isFull = (): boolean => this.isFull;
     this.#desk = {
       worker: this.#worker,
@@ -195,6 +216,7 @@ export class WorkerMemory {
         if (share.accounts.size === 0) this.#users.delete(user);
       },
       over: () => this.#shedSoon(),
+      memory: this,
     };
   }
 
@@ -220,20 +242,27 @@ export class WorkerMemory {
     this.#worker.capBytes = Math.max(this.#budgetBytes * LEAST_PART, roomBytes);
     for (const share of this.#shares())
       for (let worst = share.heaviest(); share.isFull && worst?.isStill === true; worst = share.heaviest()) cut(worst);
+    this.#cutWhenFullForLong();
     for (const account of this.#worker.accounts) account.looked();
     this.#shed();
   }
 
-  /** May so many bytes wait for a target beyond their channel's end? True counts them until `lingered`. */
-  linger(bytes: number): boolean {
-    const mostBytes = Math.min(MAX_LINGERING_BYTES, this.#budgetBytes * LINGERING_PART);
-    if (this.#lingeringBytes + bytes > mostBytes) return false;
-    this.#lingeringBytes += bytes;
+  /** One a look. Not where the process has grown by other things: its bound is lower then. */
+  #cutWhenFullForLong(): void {
+    this.#fullLooks = this.#worker.bytes > this.#budgetBytes * FULL ? this.#fullLooks + 1 : 0;
+    if (this.#fullLooks <= FULL_LOOKS) return;
+    const worst = this.#worker.heaviest();
+    if (worst !== null) cut(worst);
+  }
+
+  /** May so many bytes of a user's wait for a target beyond their channel's end? True counts them until `lingered`. */
+  linger(user: string, bytes: number): boolean {
+    if (!this.#lingering.begin(user, bytes)) return false;
     this.#worker.bytes += bytes;
     return true;
   }
-  lingered(bytes: number): void {
-    this.#lingeringBytes -= bytes;
+  lingered(user: string, bytes: number): void {
+    this.#lingering.end(user, bytes);
     this.#worker.bytes -= bytes;
   }
 

@@ -49,7 +49,7 @@ export class ConnectionPhase implements Phase {
   readonly #sockets = new Set<Socket>();
   readonly #shapes: readonly Shape[];
   readonly #memory = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY });
-  readonly #buffers = new Buffers(this.#memory);
+  readonly #buffers = new Buffers();
   readonly #resolver = new Resolver({ lookup: async () => [] });
   readonly #server: FuzzServer;
 

@@ -11,7 +11,7 @@ export interface SourceFile {
  *  floor is out of reach, so that two neighbours never grow into one. */
 const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly holds: RegExp }>> = [
   [{ room: 'shared', holds: /^src\/shared\// }],
-  [{ room: 'memory', holds: /^src\/worker\/memory\.ts$/ }],
+  [{ room: 'memory', holds: /^src\/worker\/(memory|lingering)\.ts$/ }],
   [
     { room: 'transport', holds: /^src\/worker\/transport\// },
     { room: 'load', holds: /^src\/load\// },

@@ -57,10 +57,13 @@ export async function join(
   const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes }, 0);
   const ends: RelayEnd[] = [];
   const ended = deferred<RelayEnd>();
-  const relay = new Relay(buffers, { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts }, (end) => {
-    ends.push(end);
-    ended.resolve(end);
-  });
+  const relay = new Relay(
+    { buffers, lingering: account, timeouts: { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts } },
+    (end) => {
+      ends.push(end);
+      ended.resolve(end);
+    },
+  );
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const accepting = once(server, 'connection');

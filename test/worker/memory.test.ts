@@ -37,7 +37,7 @@ t.test('whatever the order, the worker holds what its connections hold and what 
         const { memory, open } = make({ budgetBytes: 1e9 });
         const accounts = ['ann', 'ann', 'ben', undefined].map((user, index) => open(String(index), user));
         const alive = new Set(accounts);
-        memory.linger(7);
+        memory.linger('ann', 7);
         for (const { who, step, bytes } of steps) {
           const account = accounts[who];
           if (account === undefined) return false;
@@ -186,14 +186,61 @@ t.test('a process that the kernel would kill takes nothing new, and gives up wha
 
 t.test('what lingers counts, and has an end of its own', async (t) => {
   const { memory, open } = make();
-  t.equal(memory.linger(250), true);
-  t.equal(memory.linger(1), false, 'a quarter of the budget');
-  open('a').add(600);
+  t.equal(memory.linger('ann', 125), true);
+  t.equal(memory.linger('ann', 1), false, 'half of a quarter of the budget, for one user');
+  t.equal(memory.linger('ben', 62), true);
+  open('a').add(650);
   t.equal(memory.isFull, true);
-  memory.lingered(250);
-  t.same([memory.usedBytes, memory.isFull, memory.linger(1)], [600, false, true]);
+  memory.lingered('ann', 125);
+  memory.lingered('ben', 62);
+  t.same([memory.usedBytes, memory.isFull, memory.linger('ann', 1)], [650, false, true]);
   const large = make({ budgetBytes: 1024 * MIB }).memory;
-  t.same([large.linger(64 * MIB), large.linger(1)], [true, false], '64 MiB, however large the budget');
+  t.same([large.linger('ann', 32 * MIB), large.linger('ann', 1)], [true, false], 'of 64 MiB, however large the budget');
+});
+
+t.test('one user’s bytes that linger leave room for those of others', async (t) => {
+  const { memory, open } = make({ budgetBytes: 4_000 });
+  const [ann, ben, cyd] = [open('a', 'ann'), open('b', 'ben'), open('c', 'cyd')];
+  t.equal(ann.linger(500), true);
+  t.equal(open('a2', 'ann').linger(1), false, 'as much as he leaves');
+  t.equal(ben.linger(250), true);
+  t.equal(cyd.linger(125), true);
+  ann.close();
+  ann.lingered(500);
+  t.equal(ben.linger(187), true, 'also what a connection left behind is given back');
+  t.equal(memory.usedBytes, 250 + 125 + 187);
+});
+
+t.test('full for long: the heaviest of the user who holds most is cut, though it moves', async (t) => {
+  const { memory, open, cut } = make();
+  const slow = ['a', 'b', 'c'].map((name) => open(name, name === 'c' ? 'ben' : 'ann'));
+  const large = open('large', 'cyd');
+  large.add(260);
+  for (const [index, account] of slow.entries()) account.add([230, 240, 200][index] ?? 0);
+  const moving = [...slow, large];
+  const look = (): void => {
+    for (const account of moving) {
+      account.took(1);
+      account.add(1);
+    }
+    memory.look(0);
+  };
+  for (let looks = 0; looks < 5; looks++) look();
+  t.same([cut, memory.isFull], [[], true], 'it may pass');
+  look();
+  t.same([cut, memory.isFull], [['b'], false]);
+  for (let looks = 0; looks < 9; looks++) look();
+  t.same(cut, ['b'], 'there is room');
+});
+
+t.test('over: many small connections of one user do not have the large one of another cut', async (t) => {
+  const { open, cut } = make();
+  const large = open('large', 'ann');
+  large.add(280);
+  for (const user of ['ben', 'cyd'])
+    for (let n = 0; n < 4; n++) open(`${user}${n}`, user).add(user === 'ben' ? 100 : 110);
+  await turn();
+  t.same(cut, ['cyd0', 'ben0']);
 });
 
 t.test('an account that is closed counts nothing more', async (t) => {

@@ -17,7 +17,7 @@ export interface RestTimeouts {
   readonly idleChannelMs: number;
 }
 
-/** The worker's budget for bytes that wait for a reader beyond their channel's end. */
+/** The user's part of the worker's budget for bytes that wait for a reader beyond their channel's end. */
 export interface LingerBudget {
   linger(bytes: number): boolean;
   lingered(bytes: number): void;
@@ -25,7 +25,7 @@ export interface LingerBudget {
 
 export interface PumpOptions {
   readonly timeouts: RestTimeouts;
-  readonly buffers: LingerBudget;
+  readonly lingering: LingerBudget;
   /** Called once. `detail` says what the user's code did. */
   readonly onEnd: (end: ChannelEnd, detail?: string) => void;
   /** Channel requests (RFC 4254 §5.4). Default: none is granted. */
@@ -121,10 +121,10 @@ export class ChannelPump implements ChannelUser {
 
   /** May so many bytes, which are in the hands of a target, wait for it beyond the channel's end? Then call `lingered`. */
   linger(bytes: number): boolean {
-    return this.#options.buffers.linger(bytes);
+    return this.#options.lingering.linger(bytes);
   }
   lingered(bytes: number): void {
-    this.#options.buffers.lingered(bytes);
+    this.#options.lingering.lingered(bytes);
   }
 
   /** Calls `onRest` each time that nothing has moved for so long; 0 = never. */

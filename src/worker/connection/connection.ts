@@ -48,6 +48,7 @@ export class Connection {
     this.#identity = options.identity;
     const tunnels: TunnelOptions = {
       buffers: options.buffers,
+      lingering: options.account,
       timeouts: limits,
       onEvent: options.onEvent,
       nextChannel: () => ++this.#lastChannel,

@@ -167,7 +167,7 @@ export class PeerOpens {
     const facts = { identity, peer: this.#options.peer, origin, destination };
     joinInside(channel, facts, outcome.target, {
       timeouts: tunnels.timeouts,
-      buffers: tunnels.buffers,
+      lingering: tunnels.lingering,
       onEnd: (end, detail) => record.closed(end, detail),
     });
   }

@@ -11,7 +11,7 @@ import { Session, type SessionLink, type SessionRequest, SIGNALS, type Terminal 
 
 export interface SessionOptions extends RecordOptions {
   readonly timeouts: RestTimeouts;
-  readonly buffers: LingerBudget;
+  readonly lingering: LingerBudget;
   /** The server's handler. Never throws: a fault is told by `failed`, now or later. */
   onSession(session: Session, failed: (detail: string) => void): void;
   /** What was asked for (`shell`, `exec`, `subsystem sftp`) was refused. */
@@ -118,13 +118,13 @@ export class SessionChannel implements ChannelUser {
 
   /** From here on the channel is the handler's. @returns what the peer is told */
   #begin(request: SessionRequest, what: string): boolean {
-    const { timeouts, buffers, onSession, onRefused } = this.#options;
+    const { timeouts, lingering, onSession, onRefused } = this.#options;
     let failure: string | null = null;
     let rejected = false;
     let answered = false;
     const pump = new ChannelPump(this.#channel, {
       timeouts,
-      buffers,
+      lingering,
       onEnd: (end, detail) => this.#record.closed(failure === null ? end : 'HOOK_FAILED', failure ?? detail),
       onRequest: (name, details) => this.#onLater(name, details),
     });

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
 import { type OnRead, wasReset } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
+import type { LingerBudget } from '../channel/pump.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
 import type { TurnShare } from '../transport/turns.js';
 import { TargetWrites } from './target_writes.js';
@@ -14,6 +15,12 @@ export interface RelayTimeouts {
   readonly halfCloseMs: number;
   /** An open channel may rest this long; 0 = for ever. */
   readonly idleChannelMs: number;
+}
+
+export interface RelayOptions {
+  readonly buffers: Buffers;
+  readonly lingering: LingerBudget;
+  readonly timeouts: RelayTimeouts;
 }
 
 /** First read of a source, and the least: most tunnels carry little, and what is read must be kept if it cannot be sent. */
@@ -29,6 +36,7 @@ export class Relay implements ChannelUser {
   /** For the socket that is to be joined: it must be made with these. */
   readonly onread: OnRead;
   readonly #buffers: Buffers;
+  readonly #lingering: LingerBudget;
   readonly #timeouts: RelayTimeouts;
   readonly #onEnd: (end: RelayEnd) => void;
   #channel: Channel | null = null;
@@ -53,8 +61,9 @@ export class Relay implements ChannelUser {
   #lingerTimer: NodeJS.Timeout | null = null;
   #lingerBytes = 0;
 
-  constructor(buffers: Buffers, timeouts: RelayTimeouts, onEnd: (end: RelayEnd) => void) {
+  constructor({ buffers, lingering, timeouts }: RelayOptions, onEnd: (end: RelayEnd) => void) {
     this.#buffers = buffers;
+    this.#lingering = lingering;
     this.#turn = buffers.turns.share();
     this.#timeouts = timeouts;
     this.#onEnd = onEnd;
@@ -200,7 +209,7 @@ export class Relay implements ChannelUser {
    *  its way. The end is its own ('close' follows), or ours when it rests. */
   #linger(socket: Socket, writes: TargetWrites): void {
     const { bytes } = writes;
-    if (!this.#buffers.linger(bytes)) {
+    if (!this.#lingering.linger(bytes)) {
       this.#settle('PEER_CLOSED');
       cutOff(socket, bytes);
       return;
@@ -266,7 +275,7 @@ export class Relay implements ChannelUser {
     this.#ended = true;
     if (this.#lingerTimer !== null) {
       clearInterval(this.#lingerTimer);
-      this.#buffers.lingered(this.#lingerBytes);
+      this.#lingering.lingered(this.#lingerBytes);
       this.#buffers.lingerers.ended(this.#cut);
     }
     this.#dropPending();

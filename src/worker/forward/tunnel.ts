@@ -6,12 +6,14 @@ import { type Address, parseAddress } from '../../shared/address.js';
 import type { OnRead } from '../../shared/handles.js';
 import type { BindAddress, Destination } from '../../shared/identity.js';
 import type { Channel } from '../channel/channel.js';
+import type { LingerBudget } from '../channel/pump.js';
 import { ChannelRecord, type ChannelStory, type RecordOptions } from '../channel/record.js';
 import type { Buffers } from '../transport/buffers.js';
 import { Relay, type RelayTimeouts } from './relay.js';
 
 export interface TunnelOptions extends RecordOptions {
   readonly buffers: Buffers;
+  readonly lingering: LingerBudget;
   readonly timeouts: RelayTimeouts;
   /** The connection's tunnels that have started and not ended. */
   readonly live: Set<Tunnel>;
@@ -37,7 +39,7 @@ export class Tunnel {
     this.#story = story;
     this.#options = options;
     this.#onEnd = onEnd;
-    this.#relay = new Relay(options.buffers, options.timeouts, (end) => {
+    this.#relay = new Relay(options, (end) => {
       options.live.delete(this);
       this.#record?.closed(end);
       if (this.#channel !== null) this.#onEnd(this.#channel);

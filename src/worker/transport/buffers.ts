@@ -1,7 +1,6 @@
 /** BUFFERS: the memory that reads go into and sealed packets come out of, shared by all connections of a worker.
  *  Owns the slabs and the read buffers. Promises that a buffer is lent to one user at a time and never re-used while
  *  anything still refers to it; an idle connection owns none. */
-import { WorkerMemory } from '../memory.js';
 import { Lingerers } from './lingerers.js';
 import { Turns } from './turns.js';
 
@@ -42,9 +41,6 @@ export class ReadLease {
   }
 }
 
-/** Where bytes that wait beyond their channel's end are counted. */
-type Lingering = Pick<WorkerMemory, 'linger' | 'lingered'>;
-
 export class Buffers {
   /** For reads of sockets whose bytes are consumed before the callback returns. */
   readonly smallRead = Buffer.allocUnsafeSlow(SMALL_READ_BYTES);
@@ -56,14 +52,9 @@ export class Buffers {
   readonly #freeLarge: Buffer[] = [];
   readonly #freeSlabs: Buffer[] = [];
   #slabsLent = 0;
-  readonly #memory: Lingering;
   #largeLent = 0;
   /** Relays whose target still takes bytes beyond its channel's end. */
   readonly lingerers = new Lingerers();
-
-  constructor(memory: Lingering = new WorkerMemory({ budgetBytes: Number.POSITIVE_INFINITY })) {
-    this.#memory = memory;
-  }
 
   /** A few bytes to be used within a call, by everybody: one buffer for each size. */
   scratch(bytes: number): Buffer {
@@ -80,14 +71,6 @@ export class Buffers {
     this.#largeLent++;
     const buffer = this.#freeLarge.pop() ?? Buffer.allocUnsafeSlow(LARGE_READ_BYTES);
     return new ReadLease(buffer, this.#takeBackLarge);
-  }
-
-  /** May so many bytes wait for a target beyond their channel's end? True counts them until `lingered`. */
-  linger(bytes: number): boolean {
-    return this.#memory.linger(bytes);
-  }
-  lingered(bytes: number): void {
-    this.#memory.lingered(bytes);
   }
 
   /** At least twice what the largest packet takes. */

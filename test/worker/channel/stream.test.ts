@@ -9,7 +9,7 @@ import { MSG } from '../../../src/shared/protocol.js';
 import { Channel } from '../../../src/worker/channel/channel.js';
 import { ChannelPump, type LingerBudget, type PumpOptions } from '../../../src/worker/channel/pump.js';
 import { ChannelStream } from '../../../src/worker/channel/stream.js';
-import { Buffers } from '../../../src/worker/transport/buffers.js';
+import { plenty } from '../../support/account.js';
 import { within } from '../../support/deadline.js';
 import { FakePort, type Sent } from '../../support/fake_port.js';
 import { fakeTimers } from '../../support/fake_timers.js';
@@ -23,7 +23,7 @@ interface Options {
   readonly receiveWindowBytes?: number;
   readonly timeouts?: Partial<PumpOptions['timeouts']>;
   readonly port?: FakePort;
-  readonly buffers?: LingerBudget;
+  readonly lingering?: LingerBudget;
 }
 
 function make(t: { fail(what: string): unknown }, options: Options = {}) {
@@ -60,7 +60,7 @@ function make(t: { fail(what: string): unknown }, options: Options = {}) {
   const ends: string[] = [];
   const pump = new ChannelPump(channel, {
     timeouts: { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts },
-    buffers: options.buffers ?? new Buffers(),
+    lingering: options.lingering ?? plenty(),
     onEnd: (end, detail) => ends.push(detail === undefined ? end : `${end}: ${detail}`),
   });
   const stream = new ChannelStream(pump);

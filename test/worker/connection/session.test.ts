@@ -12,7 +12,6 @@ import { ChannelTable } from '../../../src/worker/channel/table.js';
 import { type Session, SIGNALS, type Terminal } from '../../../src/worker/connection/session.js';
 import { SessionChannel, type SessionOptions } from '../../../src/worker/connection/session_channel.js';
 import type { Account } from '../../../src/worker/memory.js';
-import { Buffers } from '../../../src/worker/transport/buffers.js';
 import { plenty } from '../../support/account.js';
 import { FakePort } from '../../support/fake_port.js';
 import { until } from '../../support/joined.js';
@@ -90,7 +89,7 @@ function make(
   const heard: string[] = [];
   new SessionChannel(channel, {
     timeouts: { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts },
-    buffers: new Buffers(),
+    lingering: plenty(),
     onEvent: (event) => events.push(event),
     nextChannel: () => 1,
     now: () => 0,

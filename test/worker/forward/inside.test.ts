@@ -18,7 +18,6 @@ import {
   targetOf,
   tunnelOf,
 } from '../../../src/worker/forward/inside.js';
-import { Buffers } from '../../../src/worker/transport/buffers.js';
 import { plenty } from '../../support/account.js';
 import { FakePort } from '../../support/fake_port.js';
 import { sentText, types, until } from '../../support/joined.js';
@@ -56,17 +55,17 @@ function make(
   const { windowBytes = 1024 * 1024 } = options;
   const channel = table.open(reservation, { id: 9, windowBytes, maxPacketBytes: 32 * 1024 }, 0);
   const ends: string[] = [];
-  const buffers = new Buffers();
+  const lingering = plenty();
   joinInside(channel, FACTS, isLookedAt(value) ? value : look(value), {
     timeouts: { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts },
-    buffers,
+    lingering,
     onEnd: (end, detail) => ends.push(detail === undefined ? end : `${end}: ${detail}`),
   });
   return {
     port,
     table,
     channel,
-    buffers,
+    lingering,
     ends,
     data: (text: string | Buffer) => channel.onData(Buffer.from(text), null),
     ended: () => until(() => ends.length > 0, 'end of the tunnel'),
@@ -590,14 +589,14 @@ t.test('a Duplex of another library: what has the methods will do', async (t) =>
   });
   await t.test('a peer that goes behind its EOF: what it knows of its own length spoils no count', async (t) => {
     const old = new OldStream();
-    const { channel, data, ended, buffers } = make(t, old);
+    const { channel, data, ended, lingering } = make(t, old);
     data('question');
     channel.onEof();
     channel.onPeerClose();
     await ended();
     await turns(2);
     t.equal(old.written, 'question');
-    t.notOk(buffers.linger(Number.MAX_SAFE_INTEGER), 'the budget of the worker still has an end');
+    t.notOk(lingering.linger(Number.MAX_SAFE_INTEGER), 'the budget of the worker still has an end');
   });
   await t.test('its error, and a peer that goes', async (t) => {
     for (const how of ['error', 'close']) {
@@ -722,7 +721,7 @@ t.test('what a tunnel tells, of whatever copy of this package, and nothing of an
     const channel = table.open(reservation, { id: 9, windowBytes: 1024, maxPacketBytes: 1024 }, 0);
     return new ChannelPump(channel, {
       timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
-      buffers: new Buffers(),
+      lingering: plenty(),
       onEnd() {},
     });
   };

@@ -67,6 +67,7 @@ function make(
         { kind: 'forwarded-tcpip', destination: nameOf(bind) },
         {
           buffers: new Buffers(),
+          lingering: plenty(),
           timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
           onEvent() {},
           nextChannel: () => 1,

@@ -34,7 +34,7 @@ t.test('byte by byte to a target that does not read: the socket queues no more t
 
 t.test('what waits is counted until the target has it, and also beyond the end of its channel', async (t) => {
   const joined = await join(t);
-  const { channel, account, near, target, buffers, ended } = joined;
+  const { channel, account, near, target, ended } = joined;
   await fill(joined);
   const before = account.bytes;
   const queued = near.writableLength;
@@ -43,10 +43,10 @@ t.test('what waits is counted until the target has it, and also beyond the end o
   t.equal(account.bytes - before, 1_000);
   channel.onEof();
   let lingering = 0;
-  const { linger } = buffers;
-  buffers.linger = (bytes) => {
+  const { linger } = account;
+  account.linger = (bytes) => {
     lingering += bytes;
-    return linger.call(buffers, bytes);
+    return linger.call(account, bytes);
   };
   channel.onPeerClose();
   t.equal(account.bytes, 0, 'no longer the connection’s');
