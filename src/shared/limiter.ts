@@ -22,9 +22,8 @@ export class TokenBucket {
 
   /** Another limit from now on. The tokens stay, so that going to and fro between limits brings none. */
   change(limit: RateLimit, nowMs: number): void {
-    this.has(nowMs); // what has come until now came at the old rate
+    this.has(nowMs); // what has come until now came at the old rate; what is beyond the new burst goes when it is asked next
     this.#limit = limit;
-    this.#tokens = Math.min(limit.burst, this.#tokens);
   }
 
   /** @returns false when it happens too often */

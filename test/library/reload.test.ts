@@ -5,10 +5,12 @@ import { pathToFileURL } from 'node:url';
 import t from 'tap';
 import { ConfiguredServer, startCluster, TunnelServer } from '../../src/index.js';
 import { MSG } from '../../src/shared/protocol.js';
+import { deferred, within } from '../support/deadline.js';
+import { until } from '../support/joined.js';
 import { logins } from '../support/library.js';
 import { need } from '../support/programs.js';
-import { dataMessage, openDirectChannel, rawClient } from '../support/raw_client.js';
-import { startEcho } from '../support/targets.js';
+import { dataMessage, openDirectChannel, type RawClient, rawClient } from '../support/raw_client.js';
+import { startEcho, startTarget } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
 
 const INDEX = new URL('../../src/index.js', import.meta.url).href;
@@ -126,4 +128,78 @@ t.test('a handler: its code is loaded anew by new workers, and the old ones serv
   const channel = await openDirectChannel(old, echo.port);
   old.send(dataMessage(channel, 'still here'));
   t.equal(String((await old.take(MSG.CHANNEL_DATA)).subarray(9)), 'still here', 'in a worker with the code of before');
+});
+
+t.test("a handler: whoever took a dead worker's place during the reload gets the new code too", async (t) => {
+  /** Whoever loads the new code waits here until it is told to go on. */
+  const [loading, goOn] = [deferred<void>(), deferred<void>()];
+  const gate = await startTarget(t, (socket) => {
+    loading.resolve();
+    void goOn.promise.then(() => socket.end('go on'));
+  });
+  const dir = tempDir(t);
+  const handler = (name: string, first = ''): URL => {
+    const file = join(dir, `${name}.mjs`);
+    const text = `
+      import { once } from 'node:events';
+      import { connect } from 'node:net';
+      import { TunnelServer } from '${INDEX}';
+      ${first}
+      export default class extends TunnelServer {
+        checkAuthPassword(_user, password) {
+          if (password === 'die') process.kill(process.pid, 'SIGKILL');
+          return password === '${name}';
+        }
+      }`;
+    writeFileSync(file, text);
+    return pathToFileURL(file);
+  };
+  const options = {
+    listen: ['127.0.0.1:0'],
+    workers: 2,
+    stateDir: join(dir, 'state'),
+    log: { level: 'silent' },
+    timeouts: { drain: '2s' },
+    handler: handler('before'),
+    signals: false,
+  } as const;
+  const cluster = await startCluster(options);
+  t.teardown(() => cluster.close());
+  const refilled = deferred<number>();
+  let started = 0;
+  cluster.on('worker', (event) => {
+    if (event.event !== 'worker.started') return;
+    started++;
+    refilled.resolve(event.worker);
+  });
+  const holders = new Map<string, number>();
+  cluster.on('connection', (event) => {
+    if (event.event === 'connection.accepted') holders.set(event.peer, event.worker);
+  });
+  /** Connects, and tells which worker has it. */
+  const come = async (): Promise<readonly [RawClient, number]> => {
+    const client = rawClient(t, endpointOf(cluster));
+    await client.ready;
+    const peer = `127.0.0.1:${client.socket.localPort}`;
+    await until(() => holders.has(peer), 'the worker of the connection');
+    return [client, holders.get(peer) ?? 0];
+  };
+  // The first worker has the first successor; the other one is to die.
+  let [victim, holder] = await come();
+  while (holder === 1) [victim, holder] = await come();
+
+  const reloaded = cluster.reload({
+    ...options,
+    handler: handler('after', `await once(connect(${gate.port}), 'data');`),
+  });
+  await within(loading.promise, 'start of the first successor');
+  victim.login('alice', { password: 'die' }).catch(() => {});
+  await victim.ended;
+  await within(refilled.promise, 'a new worker in the place of the dead one, by the code of before');
+  goOn.resolve();
+  await within(reloaded, 'end of the reload');
+  t.equal(started, 3, 'it has a successor as well');
+  const [[anna, hers], [bert, his]] = [await come(), await come()];
+  t.not(hers, his);
+  for (const client of [anna, bert]) await client.login('alice', { password: 'after' });
 });

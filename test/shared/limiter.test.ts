@@ -16,6 +16,24 @@ t.test('to ask whether it may happen takes nothing', async (t) => {
   t.same([bucket.has(999), bucket.has(1_000), bucket.take(1_000)], [false, true, true]);
 });
 
+t.test('another limit: the tokens stay, and those of the time until then come at the old rate', async (t) => {
+  const bucket = new TokenBucket({ burst: 10, perSecond: 10 }, 0);
+  /** How many are to be had at once. */
+  const taken = (nowMs: number): number => {
+    let count = 0;
+    while (bucket.take(nowMs)) count++;
+    return count;
+  };
+  t.equal(taken(0), 10);
+  bucket.change({ burst: 100, perSecond: 2 }, 500);
+  t.equal(taken(500), 5);
+  t.equal(taken(1_500), 2, 'then at the new one');
+  bucket.change({ burst: 3, perSecond: 2 }, 51_500);
+  t.equal(taken(51_500), 3, 'and no more than the new burst');
+  bucket.change({ burst: 100, perSecond: 2 }, 51_500);
+  t.equal(taken(51_500), 0, 'what was beyond it is gone');
+});
+
 t.test('never more than the burst and the rate allow', async () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 500 })), (pausesMs) => {

@@ -72,7 +72,7 @@ function watch(hub: EventHub): Watched {
     watched.told.push(event);
     for (const look of [...watched.waiters]) look(event);
   };
-  for (const category of ['server', 'worker', 'connection', 'auth', 'channel', 'forward'] as const)
+  for (const category of ['server', 'source', 'worker', 'connection', 'auth', 'channel', 'forward'] as const)
     hub.on(category, hear);
   return watched;
 }

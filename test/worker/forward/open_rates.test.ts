@@ -80,9 +80,20 @@ t.test('two connections with different limits, or one without: going to and fro 
   for (let count = 0; count < 6; count++) rates.failed('alice', count % 2 === 0 ? LIMITS : other);
   for (let count = 0; count < 10; count++)
     for (const limits of [LIMITS, other, free]) t.same(opens(1, 'alice', limits), { OPEN_FAILURES: 1 });
-  opens(20, 'bob');
-  t.same(opens(1, 'bob', free), { yes: 1 });
-  t.same(opens(1, 'bob'), { OPEN_RATE: 1 });
+});
+
+t.test('nor opens, where none has failed', async (t) => {
+  const { rates, opens } = room();
+  const other = { opensPerSecond: 9, failedOpensPerMinute: 5 };
+  const free = { ...NONE, failedOpensPerMinute: 5 };
+  opens(20);
+  for (let count = 0; count < 10; count++) {
+    for (const limits of [LIMITS, other]) t.same(opens(1, 'alice', limits), { OPEN_RATE: 1 });
+    t.same(opens(1, 'alice', free), { yes: 1 }, 'a connection without a limit opens');
+    t.same(opens(1, 'alice', NONE), { yes: 1 });
+    rates.failed('alice', NONE); // one that counts nothing
+  }
+  t.same(opens(1), { OPEN_RATE: 1 });
 });
 
 t.test('who opens nothing for a minute is forgotten, with full buckets', async (t) => {
