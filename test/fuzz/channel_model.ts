@@ -62,7 +62,7 @@ export class ChannelModel {
   }
 
   saysData(type: number, data: Buffer): string | null {
-    if (type === MSG.CHANNEL_DATA && data.length > MAX_DATA_BYTES) return 'too much data in one message';
+    if (data.length > MAX_DATA_BYTES) return 'too much data in one message';
     if (this.peerClosed) return 'data behind our CLOSE';
     this.#receiveBytes -= data.length;
     if (this.#receiveBytes < 0) return 'data beyond the window';

@@ -33,6 +33,16 @@ hostile(t, 'A17', 'packet sizes', {}, async (t, { login, echoPort }) => {
   await largestOf(client, 0, 32_768);
   client.send(dataMessage(channel, Buffer.alloc(32_769)));
   t.match(await client.ended, { reason: DISCONNECT.PROTOCOL_ERROR, text: 'packet too large' });
+
+  const stderr = async (bytes: number): Promise<RawClient> => {
+    const other = await login();
+    const { peerId } = await openDirectChannel(other, echoPort);
+    other.send(message(MSG.CHANNEL_EXTENDED_DATA, peerId, 1, Buffer.alloc(bytes)));
+    return other;
+  };
+  await t.resolves((await stderr(32_768)).roundTrip(), 'nor may data for stderr be larger');
+  const { ended } = await stderr(32_769);
+  t.match(await ended, { reason: DISCONNECT.PROTOCOL_ERROR, text: 'packet too large' });
 });
 
 hostile(t, 'A17', 'windows of 0, 1 and 2^32-1, and credit for nobody', {}, async (t, { server, login, echoPort }) => {

@@ -235,6 +235,7 @@ export class Connection {
     const data = reader.bytes();
     if (!reader.atEnd) return this.#violated('malformed extended data');
     if (channel === undefined) return this.#violated('data for no channel');
+    if (data.length > MAX_PACKET_BYTES) return this.#violated('packet too large');
     channel.onExtendedData(data);
   }
 
