@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { resetSocket } from '../src/shared/handles.js';
 import type { Dice } from './dice.js';
 
 const CONNECTIONS = 150;
@@ -25,7 +26,7 @@ export async function flood(port: number, dice: Dice): Promise<void> {
     sockets.map(async (socket) => {
       if (socket.closed) return;
       const closed = once(socket, 'close');
-      if (dice.chance(0.5)) socket.resetAndDestroy();
+      if (dice.chance(0.5)) resetSocket(socket);
       else socket.destroy();
       await closed;
     }),

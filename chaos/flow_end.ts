@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf } from '../src/shared/errors.js';
-import { wasReset } from '../src/shared/handles.js';
+import { resetSocket, wasReset } from '../src/shared/handles.js';
 import { Content } from './content.js';
 import type { Cause, Side } from './flow.js';
 import type { Ledger } from './ledger.js';
@@ -102,8 +102,7 @@ export class FlowEnd {
       endsAsEof: resetBecomesEof,
     };
     ledger.caused(id, cause);
-    // Node loses a socket that is reset while its end of stream is on its way (uv_tcp_close_reset refuses it).
-    if (how === 'reset' && socket.remoteFamily !== undefined && !socket.writableEnded) socket.resetAndDestroy();
+    if (how === 'reset') resetSocket(socket);
     else socket.destroy();
   }
 }

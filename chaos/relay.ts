@@ -2,6 +2,7 @@
  *  Owns its listener and the one connection through it. What it does at rest is to hand on bytes, ends and resets. */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { resetSocket } from '../src/shared/handles.js';
 import type { Dice } from './dice.js';
 
 export class Relay {
@@ -47,7 +48,7 @@ export class Relay {
       from.on('error', ignore);
       // Without an end of stream it was a reset, and is handed on as one. Who is silent hands on nothing.
       from.on('close', () => {
-        if (!this.#silent && !(from.readableEnded && from.writableFinished)) to.resetAndDestroy();
+        if (!this.#silent && !(from.readableEnded && from.writableFinished)) resetSocket(to);
       });
     }
   }
@@ -66,7 +67,7 @@ export class Relay {
 
   /** Both sides see a reset. */
   reset(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) resetSocket(socket);
   }
   /** Both sides see an end of stream, wherever in a packet that is. */
   end(): void {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LogBook, type LoggedWorker } from './log_book.js';
 import { commandOf, isRunning, signal, socketsOf } from './processes.js';
+import { isExplained } from './worker_end.js';
 
 export const DRAIN_MS = 5_000;
 /** For a busy machine: what has to end in time and does not is a defect. */
@@ -105,10 +106,9 @@ export class Server {
       workerExited: (worker) => {
         const reason = worker.exit?.reason ?? '';
         this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
-        if (this.#doomed.has(worker.pid) || generation.ending !== null) return;
-        if (worker.isLeaving && reason === 'DRAINED') return; // with its last connection
-        // Not ready in time, on a machine that has other things to do: the next one is tried. A fault at its start has an exit code.
-        if (reason === 'START_FAILED' && worker.exit?.detail === 'signal SIGKILL') return;
+        const { isLeaving, pid } = worker;
+        const isDoomed = this.#doomed.has(pid);
+        if (isExplained({ reason, isLeaving, isDoomed, isServerEnding: generation.ending !== null })) return;
         const words = `${reason} ${worker.exit?.detail}; the log said last: ${log.lastText}`;
         defect(`server ${generation.number}: worker ${worker.id} ended: ${words}`);
       },

@@ -153,6 +153,17 @@ export function wasReset(socket: net.Socket): boolean {
   }
 }
 
+/** Resets a connection, whatever has become of our side of it, and destroys the socket. libuv refuses that while our end of
+ *  stream is on its way to the kernel (uv_tcp_close_reset), and Node then forgets the socket and leaves it open for ever: so it
+ *  is done when that is through, in the next turn of the event loop. A Unix socket, which knows no reset, is closed. */
+export function resetSocket(socket: net.Socket): void {
+  if (socket.destroyed) return;
+  const { writableEnded, writableFinished, writableLength } = socket;
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else if (writableEnded && !writableFinished && writableLength === 0) socket.once('finish', () => resetSocket(socket));
+  else socket.resetAndDestroy();
+}
+
 /** Closes our copy of a handle. Other copies live on; may be called twice. */
 export function closeHandle(handle: TcpHandle): void {
   if (handle.fd >= 0) handle.close();

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import {
   acceptHandles,
@@ -11,10 +12,13 @@ import {
   lastWords,
   peerOfHandle,
   requireHandles,
+  resetSocket,
   type TcpHandle,
   takeHandle,
 } from '../../src/shared/handles.js';
 import { within } from '../support/deadline.js';
+import { connect, startTarget } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
 
 /** A server with a paused socket, and its peer. */
 async function pair(t: Test): Promise<{ server: net.Server; socket: net.Socket; peer: net.Socket }> {
@@ -143,6 +147,52 @@ t.test('close and end: the peer sees the end, calling twice harms nobody', async
     closeHandle(handle);
     t.ok(handle.fd < 0);
   }
+});
+
+t.test('a reset, whatever has become of our side: the peer is told, and the descriptor is closed', async (t) => {
+  const states: ReadonlyArray<readonly [string, (socket: net.Socket, peer: net.Socket) => unknown]> = [
+    ['open', () => {}],
+    ['ended in this turn', (socket) => void socket.end()],
+    ['ended, and the kernel has it', (socket) => once(socket.end(), 'finish')],
+    ['ended behind more than the kernel takes', (socket) => void socket.end(Buffer.alloc(32 * 1024 * 1024))],
+    [
+      'ended by the peer too',
+      async (socket, peer) => {
+        const end = once(socket.resume(), 'end');
+        peer.end();
+        await end;
+        socket.end();
+      },
+    ],
+  ];
+  for (const [name, bring] of states) {
+    const { socket, peer } = await pair(t);
+    socket.on('error', (error) => t.fail(`${name}: ${error.message}`));
+    const closed = within(once(socket, 'close'), `close of our side, ${name}`);
+    await bring(socket, peer);
+    resetSocket(socket);
+    resetSocket(socket);
+    await closed;
+    if (name.endsWith('too')) continue; // both ends have been told: there is nothing to reset
+    // By its reading, or by the very next write, which would reach one that was only closed.
+    const isReset = new Promise((resolve) => {
+      if (peer.destroyed) resolve(true);
+      else peer.write('x', (error) => resolve(error instanceof Error));
+    });
+    t.ok(await within(isReset, 'write'), name);
+  }
+});
+
+t.test('a Unix socket knows no reset, and is closed', async (t) => {
+  const path = join(tempDir(t), 's');
+  const { server } = await startTarget(t, (socket) => socket.resume(), path);
+  const accepted = once(server, 'connection');
+  const socket = await connect(t, path);
+  const [peer]: net.Socket[] = await accepted;
+  const ended = once(peer ?? socket, 'end');
+  const closed = once(socket, 'close');
+  resetSocket(socket);
+  await within(Promise.all([ended, closed]), 'end of both');
 });
 
 t.test('last words reach the peer before the end, and harm nobody who has gone', async (t) => {

@@ -16,6 +16,7 @@ import { deferred, within } from './deadline.js';
 import { FakePort } from './fake_port.js';
 
 export interface Joined {
+  readonly relay: Relay;
   readonly channel: Channel;
   readonly table: ChannelTable;
   readonly port: FakePort;
@@ -88,6 +89,7 @@ export async function join(
   await options.prepare?.({ near, target, port });
   relay.start(channel, near);
   return {
+    relay,
     channel,
     table,
     port,

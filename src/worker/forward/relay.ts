@@ -3,7 +3,7 @@
  *  can take it, the peer gets credit only for what the socket took. Promises `onEnd` exactly once. */
 import type { Socket } from 'node:net';
 import type { RelayEnd } from '../../shared/errors.js';
-import { type OnRead, wasReset } from '../../shared/handles.js';
+import { type OnRead, resetSocket, wasReset } from '../../shared/handles.js';
 import type { Channel, ChannelUser } from '../channel/channel.js';
 import type { LingerBudget } from '../channel/pump.js';
 import type { Buffers, ReadLease } from '../transport/buffers.js';
@@ -155,6 +155,7 @@ export class Relay implements ChannelUser {
   }
 
   #onTargetEnd(): void {
+    if (this.#ended) return; // it is reset once our own end is through
     // Else the peer would take a stream that was cut off for the whole.
     if (this.#socket !== null && wasReset(this.#socket)) return this.#finish('TARGET_ERROR');
     this.#targetEnded = true;
@@ -199,8 +200,7 @@ export class Relay implements ChannelUser {
     this.#dropPending();
     if (!this.#peerEnded) {
       this.#settle('PEER_CLOSED');
-      if (socket.remoteAddress !== undefined) socket.resetAndDestroy();
-      else socket.destroy();
+      resetSocket(socket);
     } else this.#linger(socket, writes);
   }
 
@@ -242,18 +242,17 @@ export class Relay implements ChannelUser {
 
   /** Nothing has moved for a while. One that may not move at present is no idle one. */
   #onRest(): void {
-    if (this.#channel?.isThrottled !== true) return this.#finish('IDLE_TIMEOUT');
-    this.#socket?.setTimeout(this.#socket.timeout ?? 0);
+    if (this.#channel?.isThrottled === true) this.#socket?.setTimeout(this.#socket.timeout ?? 0);
+    else if (this.#peerEnded && this.#writes?.unsentBytes === 0) this.#finish('IDLE_TIMEOUT');
+    else this.cut('IDLE_TIMEOUT'); // a FIN would tell the target that it has all
   }
 
   /** Ends it from outside, for good: neither end may take what it has for the whole, so the target gets a reset and the peer
    *  a CLOSE without an EOF. */
   cut(end: RelayEnd): void {
-    const socket = this.#socket;
-    if (socket === null || this.#ended) return;
+    if (this.#socket === null || this.#ended) return;
     this.onReadEnd();
-    if (socket.remoteAddress !== undefined) socket.resetAndDestroy();
-    this.#finish(end);
+    this.#finish(end, resetSocket);
   }
 
   #onSocketClosed(): void {
@@ -261,12 +260,12 @@ export class Relay implements ChannelUser {
     this.#finish(this.#targetEnded && this.#peerEnded && !this.#targetFailed ? 'COMPLETE' : 'TARGET_ERROR');
   }
 
-  #finish(end: RelayEnd): void {
+  #finish(end: RelayEnd, part: (socket: Socket) => void = destroy): void {
     if (this.#ended) return;
     const socket = this.#socket;
     const channel = this.#channel;
     this.#settle(end);
-    socket?.destroy();
+    if (socket !== null) part(socket);
     channel?.close();
     channel?.detach();
   }
@@ -292,6 +291,10 @@ export class Relay implements ChannelUser {
 
 /** What the kernel does not have yet never arrives: after a FIN the target would take what it has for the whole. */
 function cutOff(socket: Socket, unsentBytes: number): void {
-  if (unsentBytes > 0 && socket.remoteAddress !== undefined) socket.resetAndDestroy();
+  if (unsentBytes > 0) resetSocket(socket);
   else socket.destroy();
+}
+
+function destroy(socket: Socket): void {
+  socket.destroy();
 }

@@ -199,6 +199,20 @@ t.test('the peer goes', async (t) => {
   });
 });
 
+t.test('rights that are withdrawn in the very turn in which the peer has ended: the target is reset', async (t) => {
+  const { relay, channel, port, near, target, ended } = await join(t);
+  await until(() => !near.isPaused(), 'start of reading');
+  const closed = within(once(near, 'close'), 'close of our side');
+  near.on('error', (error) => t.fail(error.message));
+  channel.onEof(); // our end of stream is on its way to the kernel now
+  relay.cut('RIGHTS_WITHDRAWN');
+  t.equal(await ended(), 'RIGHTS_WITHDRAWN');
+  t.same(port.take(), ['CLOSE>9']);
+  await t.resolves(closed, 'the descriptor is not forgotten');
+  const answered = new Promise((resolve) => target.write('an answer', resolve));
+  t.match(await answered, { code: /EPIPE|ECONNRESET/ }, 'nobody takes what it answers');
+});
+
 t.test("RFC 4254 §5.2: credit only for what the target's socket has taken", async (t) => {
   const { channel, port, target, near } = await join(t);
   const granted = (): number =>
@@ -341,6 +355,46 @@ t.test('time', async (t) => {
       else target.end();
       t.equal(await ended(), 'IDLE_TIMEOUT', side);
     }
+  });
+  await t.test('a target that was not told an end does not take what it has for the whole', async (t) => {
+    for (const rests of ['open', 'half-closed by the target'] as const) {
+      const timeouts = rests === 'open' ? { idleChannelMs: 50 } : { halfCloseMs: 50 };
+      const { channel, target, ended } = await join(t, { timeouts });
+      const reset = within(once(target.resume(), 'error'), 'reset');
+      channel.onData(Buffer.from('half a sentence'), null);
+      channel.onReadEnd();
+      await once(target, 'data'); // libuv takes bytes and a reset that come together for bytes and an end
+      if (rests !== 'open') target.end();
+      t.equal(await ended(), 'IDLE_TIMEOUT');
+      t.match(await reset, [{ code: 'ECONNRESET' }], rests);
+    }
+  });
+  await t.test('nor one that has been told, where it does not take all of it', async (t) => {
+    const joined = await join(t, { timeouts: { halfCloseMs: 300 } });
+    const { channel, near, target, ended } = joined;
+    for (let rounds = 0; near.writableLength === 0 && rounds < 20; rounds++) {
+      channel.onData(Buffer.alloc(1024 * 1024), null);
+      channel.onReadEnd();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    channel.onEof();
+    t.equal(await ended(), 'IDLE_TIMEOUT');
+    const end = once(target, 'end');
+    t.ok((await Promise.all([collected(target), end]))[0].length < channel.bytesIn);
+    t.ok(wasReset(target), 'which libuv takes for an end');
+  });
+  await t.test('twin: one that has been told, and has it all, gets it all', async (t) => {
+    const { channel, target, ended } = await join(t, { timeouts: { halfCloseMs: 50 } });
+    channel.onData(Buffer.from('a whole sentence'), null);
+    channel.onReadEnd();
+    channel.onEof();
+    t.equal(await ended(), 'IDLE_TIMEOUT');
+    let failed = false;
+    target.on('error', () => {
+      failed = true;
+    });
+    t.equal(String(await collected(target)), 'a whole sentence');
+    t.notOk(failed || wasReset(target), 'it ended');
   });
   await t.test('0 is for ever: no timer runs', async (t) => {
     const { channel, near } = await join(t);
