@@ -37,6 +37,12 @@ hostile(t, 'A05', 'games with the key exchange', options, async (t, scene) => {
   silent.send(kexInit());
   const silentSince = performance.now();
   const peer = `127.0.0.1:${silent.socket.localPort}`;
+  // As one whose person looks at our host key all that time.
+  const undecided = await plain(scene);
+  undecided.send(kexInit());
+  undecided.send(ecdhInit(X25519_POINT));
+  await undecided.take(MSG.NEWKEYS);
+  const undecidedBytes = undecided.socket.bytesRead;
 
   await t.test('ten thousand names are read, and none of them is in the way of the last', async () => {
     const client = await plain(scene);
@@ -132,6 +138,8 @@ hostile(t, 'A05', 'games with the key exchange', options, async (t, scene) => {
     });
 
   t.match(await silent.ended, { reason: DISCONNECT.BY_APPLICATION, text: 'login took too long' });
+  t.same(await undecided.ended, { reason: null, text: '' }, '§7.3: behind our NEWKEYS the clear is no way to say it');
+  t.equal(undecided.socket.bytesRead, undecidedBytes, 'so nothing is said');
   t.ok(performance.now() - silentSince >= (GRACE_SECONDS - 1) * 1000, 'silence has until the deadline');
   await server.events.wait('connection.closed', { reason: 'LOGIN_TIMEOUT', peer }, from);
   t.equal(server.events.list('connection.closed', { peer }, from).length, 1, 'one line tells it');

@@ -46,6 +46,8 @@ export type ParseStep = undefined | false | number;
 export interface Ssh2KeyExchange {
   readonly sessionID: Buffer;
   remoteExtInfoEnabled: boolean;
+  readonly _sentNEWKEYS?: boolean;
+  readonly _receivedNEWKEYS?: boolean;
   /** Holds the shared secret. */
   finish: unknown;
   /** '25519' for Curve25519. */
@@ -161,6 +163,12 @@ export function forgetExchange(protocol: Ssh2Protocol): void {
   const own = Buffer.allocUnsafeSlow(ident.length);
   own.set(ident);
   protocol._remoteIdentRaw = own;
+}
+
+/** Has our NEWKEYS gone out, and the peer's not come? Whatever we say now the peer reads with the new keys (RFC 4253 §7.3), but
+ *  ssh2 takes those up only with the peer's. */
+export function isBetweenKeys({ _kex: exchange }: Ssh2Protocol): boolean {
+  return exchange?._sentNEWKEYS === true && exchange._receivedNEWKEYS !== true;
 }
 
 /** Makes a throw-away Protocol and looks for the fields that it has before an exchange. What an exchange brings is looked for where it is

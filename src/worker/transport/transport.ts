@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
+import { resetSocket } from '../../shared/handles.js';
 import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
 import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
@@ -14,7 +15,14 @@ import { KeyAge, type RekeyLimits } from './key_age.js';
 import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
 import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
-import { forgetExchange, type Negotiated, type ParseStep, type Ssh2, type Ssh2Protocol } from './ssh2.js';
+import {
+  forgetExchange,
+  isBetweenKeys,
+  type Negotiated,
+  type ParseStep,
+  type Ssh2,
+  type Ssh2Protocol,
+} from './ssh2.js';
 import type { TurnShare } from './turns.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
 import { useRawX25519 } from './x25519.js';
@@ -89,7 +97,7 @@ export class Transport {
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
   #held: Buffer[] = [];
   #heldBytes = 0;
-  #kexTimer: NodeJS.Timeout | null;
+  #kexTimer: NodeJS.Timeout | null = null;
 
   /** @param account where this connection's bytes are counted */
   constructor(reader: SocketReader, account: MemoryAccount, options: TransportOptions, handlers: TransportHandlers) {
@@ -118,7 +126,7 @@ export class Transport {
     this.#protocol._onPayload = (payload) => this.#onPayload(payload);
     this.#protocol._onHandshakeComplete = (negotiated) => this.#onKeys(negotiated);
 
-    this.#kexTimer = setTimeout(() => this.#fail('KEX_TIMEOUT', 'key exchange took too long'), options.kexTimeoutMs);
+    this.#armKexTimer();
     this.#socket.on('close', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('end', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('error', (error) => this.#fail('PEER_CLOSED', error.message));
@@ -198,17 +206,21 @@ export class Transport {
   /** Says why, then closes: RFC 4253 §11.1. `text` is for the peer and stays terse. */
   disconnect(reason: DisconnectReason, text: string, closeReason: CloseReason, detail: string = text): void {
     if (this.#closed) return;
-    const payload = message(MSG.DISCONNECT, reason, text, '');
+    // A person who looks at our host key for longer than the grace time would read of a corrupted packet.
+    if (!isBetweenKeys(this.#protocol)) this.#sayAtOnce(message(MSG.DISCONNECT, reason, text, ''));
+    this.#fail(closeReason, detail);
+  }
+
+  /** Past a key exchange that is under way, within which DISCONNECT may be sent (RFC 4253 §7.1). */
+  #sayAtOnce(payload: Buffer): void {
     try {
-      // Past the batch and past a key exchange: DISCONNECT may be sent at any time.
       this.#outbox.flush();
       const packet = this.#protocol._cipher.allocPacket(payload.length);
       packet.set(payload, PACKET_HEADER_BYTES);
       this.#protocol._cipher.encrypt(packet);
     } catch {
-      // Without keys there is nobody to tell; the close below says enough.
+      // Without keys there is nobody to tell; the close says enough.
     }
-    this.#fail(closeReason, detail);
   }
 
   /** Ends the connection at once with a reset: nothing that is still queued is delivered. */
@@ -342,7 +354,7 @@ export class Transport {
 
   #armKexTimer(): void {
     this.#kexTimer ??= setTimeout(
-      () => this.#fail('KEX_TIMEOUT', 'key exchange took too long'),
+      () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
       this.#options.kexTimeoutMs,
     );
   }
@@ -377,8 +389,8 @@ export class Transport {
         socket.end();
         setTimeout(() => socket.destroy(), LINGER_MS).unref();
         return;
-      case 'reset': // never after end(): libuv refuses to reset a socket that shuts down, and Node then keeps it open
-        socket.resetAndDestroy();
+      case 'reset':
+        resetSocket(socket);
         return;
       case 'close':
         socket.destroy();
