@@ -5,6 +5,7 @@
 import type { HeldConnection } from '../shared/adoption.js';
 import type { BindAddress, Peer } from '../shared/identity.js';
 import type { Answer, ConnId, LeaseKey, LeaseTarget, ListenerAddress } from '../shared/ipc.js';
+import { isOwnSocketPath } from '../shared/socket_path.js';
 import { choosePort } from './port_choice.js';
 
 /** A connection as status pages and logs may see it. */
@@ -60,8 +61,9 @@ export class Ledger {
   readonly #leases = new Map<string, Lease>();
   readonly #usage = new Map<string, Usage>();
   readonly #perWorker = new Map<number, number>();
-  /** Ports and paths of the server itself, by `keyText`. */
-  #own: ReadonlySet<string> = new Set();
+  /** Of the server itself. */
+  #ownPorts: ReadonlySet<number> = new Set();
+  #ownSockets: readonly string[] = [];
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -129,7 +131,8 @@ export class Ledger {
    *  mean the server on 127.0.0.1:2222. Nor are the places of its own sockets, while nobody listens there: a tenant would
    *  receive the workers that look for their next primary. */
   reserve(own: readonly ListenerAddress[]): void {
-    this.#own = new Set(own.map(keyText));
+    this.#ownPorts = new Set(own.flatMap((one) => (one.kind === 'tcp' ? one.port : [])));
+    this.#ownSockets = own.flatMap((one) => (one.kind === 'unix' ? one.path : []));
   }
 
   /** May the connection bind this? The holder is looked at before the limit, since a stale holder counts for it. */
@@ -139,7 +142,7 @@ export class Ledger {
     const key = this.#keyFor(target);
     if (key === undefined) return answer(NO_FREE_PORT);
     const text = keyText(key);
-    if (this.#own.has(text)) return answer(TAKEN);
+    if (this.#isOwn(key)) return answer(TAKEN);
     const held = this.#leases.get(text);
     if (held !== undefined) {
       const holder = this.#connections.get(held.holder);
@@ -215,11 +218,16 @@ export class Ledger {
       ranges: target.portRanges,
       isFree: (candidate) => {
         const text = keyText({ kind: 'tcp', port: candidate });
-        return !except.has(candidate) && !this.#own.has(text) && !this.#leases.has(text);
+        return !except.has(candidate) && !this.#ownPorts.has(candidate) && !this.#leases.has(text);
       },
       random: this.#options.random(),
     });
     return port === undefined ? undefined : { kind: 'tcp', port };
+  }
+
+  #isOwn(key: LeaseKey): boolean {
+    if (key.kind === 'tcp') return this.#ownPorts.has(key.port);
+    return this.#ownSockets.some((own) => isOwnSocketPath(own, key.path));
   }
 
   #drop(entry: Entry, lease: Lease): void {

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { errnoOf, reasonOf } from '../shared/errors.js';
 import { MAX_PATH_BYTES } from '../shared/socket_path.js';
+import { removeStaleSocket } from '../shared/stale_socket.js';
 
 export interface StateSocket {
   /** Nobody new comes in, and the file goes, unless it is another's by now. Who has come stays. */
@@ -31,6 +32,7 @@ export async function openStateSocket(
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (await answers(path)) return { kind: 'taken' };
+    await removeStaleSocket(aside); // of one that had our number and died while it stood there: in a container all have the same
     const server = net.createServer(options, arrived);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen(aside, resolve);

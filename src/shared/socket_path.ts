@@ -28,3 +28,9 @@ export function splitPath(path: string): { folder: string; file: string } {
   const slash = path.lastIndexOf('/');
   return { folder: path.slice(0, slash), file: path.slice(slash + 1) };
 }
+
+/** Is the path that of a socket of the server's own, or of one that is on its way there? Such a one stands aside under that name
+ *  and a dot (openStateSocket), and what comes behind the dot cannot be known: the next primary's number. */
+export function isOwnSocketPath(own: string, path: string): boolean {
+  return path === own || path.startsWith(`${own}.`);
+}

@@ -20,7 +20,7 @@ import {
   parseBindHost,
 } from '../shared/patterns.js';
 import { isPort, type PortRange } from '../shared/port.js';
-import { socketPathError } from '../shared/socket_path.js';
+import { isOwnSocketPath, socketPathError } from '../shared/socket_path.js';
 
 /** What a login may do. Empty lists allow nothing. */
 export interface Rights {
@@ -105,7 +105,7 @@ function dialBy(rights: Rights, destination: TcpDestination, candidate: Address)
  *  @returns codes BAD_ADDRESS, OWN_LISTENER, POLICY_DENIED */
 export function mayDialPath(rights: Rights, realPath: string, ownListeners: readonly ListenerAddress[]): Verdict {
   if (socketPathError(realPath) !== null) return refuse('BAD_ADDRESS');
-  const own = ownListeners.some((listener) => listener.kind === 'unix' && listener.path === realPath);
+  const own = ownListeners.some((listener) => listener.kind === 'unix' && isOwnSocketPath(listener.path, realPath));
   return own ? refuse('OWN_LISTENER') : mayOpen(rights, { kind: 'unix', path: realPath });
 }
 

@@ -91,7 +91,9 @@ hostile(t, 'A47', 'no door beside the front door', options, async (t, { server, 
 
   // The same while nobody listens there: in a take-over, or where it could not.
   for (const name of sockets) unlinkSync(join(stateDir, name));
-  for (const path of [stateDir, LINK].flatMap((dir) => sockets.map((name) => join(dir, name)))) {
+  // Nor under the names by which the next primary makes its own, before they have theirs.
+  const names = sockets.flatMap((name) => [name, `${name}.12345`]);
+  for (const path of [stateDir, LINK].flatMap((dir) => names.map((name) => join(dir, name)))) {
     const from = server.events.mark();
     t.equal(await asked(alice, bindSocketRequest(path)), null, path);
     await server.events.wait('forward.refused', { user: 'alice', reason: 'PORT_TAKEN' }, from);

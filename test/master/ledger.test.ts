@@ -121,8 +121,10 @@ t.test("lease: the server's own ports are nobody's, on whatever address; nor are
   t.same(made.lease(id(1), 'alice', 9, { ...port(2222), host: '::1' }), refused('TAKEN'));
   t.same(made.lease(id(1), 'alice', 9, port(0, [[9000, 9001]])), granted(9001));
   t.same(made.lease(id(1), 'alice', 9, port(0, [[9000, 9000]])), refused('NO_FREE_PORT'));
-  t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path: '/run/primary.sock' }), refused('TAKEN'));
-  t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path: '/run/primary.sock.2' }), granted(0));
+  for (const path of ['/run/primary.sock', '/run/primary.sock.2'])
+    t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path }), refused('TAKEN'), path);
+  for (const path of ['/run/primary.sock2', '/run/other/primary.sock'])
+    t.same(made.lease(id(1), 'alice', 9, { kind: 'unix', path }), granted(0), path);
   made.reserve([]);
   t.same(made.lease(id(1), 'alice', 9, port(2222)), granted(2222), 'a reload may leave them to others');
 });

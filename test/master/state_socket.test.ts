@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -41,6 +42,15 @@ t.test('what a dead process left is replaced; what is no socket at all too', asy
   writeFileSync(path, '');
   await open(t, path);
   t.ok(statSync(path).isSocket());
+});
+
+t.test("what one of our number has left where it stood aside is in nobody's way", async (t) => {
+  const path = join(tempDir(t), 's');
+  const crash = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+  spawnSync(process.execPath, ['-e', crash, `${path}.${process.pid}`]);
+  t.ok(existsSync(`${path}.${process.pid}`));
+  await open(t, path);
+  t.notOk(existsSync(`${path}.${process.pid}`));
 });
 
 t.test("another's file under the name is left alone at the end", async (t) => {

@@ -90,6 +90,7 @@ t.test('mayDialPath decides on the real path', async (t) => {
   t.same(mayDialPath(some, '/run/app/a.sock', OWN), { allow: true });
   t.same(mayDialPath(some, '/run/docker.sock', OWN), { allow: false, code: 'POLICY_DENIED' });
   t.same(mayDialPath(some, '/run/sallyport/admin.sock', OWN), { allow: false, code: 'OWN_LISTENER' });
+  t.same(mayDialPath(some, '/run/sallyport/admin.sock.77', OWN), { allow: false, code: 'OWN_LISTENER' }, 'being made');
   t.same(mayDialPath(some, 'a.sock', OWN), { allow: false, code: 'BAD_ADDRESS' });
 });
 
