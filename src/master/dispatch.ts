@@ -1,6 +1,7 @@
 /** DISPATCH: which worker gets the next socket?
  *  Decides only, from numbers that the workers have acknowledged. A worker that is slow to answer gets nothing: behind
- *  an unanswered socket all its other messages would wait. */
+ *  an unanswered socket all its other messages would wait. One whose memory is full is asked like any other: it knows better
+ *  than its last report, and its no costs a message, after which the socket goes to the next one. */
 
 /** One worker as dispatch sees it. */
 export interface Candidate {
