@@ -16,6 +16,7 @@ export { type CloseOptions, type ServerOptions, TunnelServer } from './library/t
 export { type Address, formatHostPort, type ProtectedRange, parseAddress, protectedRange } from './shared/address.js';
 export type {
   AuthOptions,
+  AuthWebhookOptions,
   ConfigOptions,
   LimitsOptions,
   LogOptions,

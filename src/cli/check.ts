@@ -3,8 +3,9 @@
 
 import { pathToFileURL } from 'node:url';
 import { loadHandler } from '../library/handler.js';
-import { hookMistakes } from '../library/hook_names.js';
+import { hookMistakes, unheardKeys } from '../library/hook_names.js';
 import { hostKeyErrors, placeOf } from '../library/host_key_errors.js';
+import { SERVED } from '../library/served.js';
 import type { Config } from '../shared/config.js';
 import { formatIssue } from '../shared/config_file.js';
 import { reasonOf } from '../shared/errors.js';
@@ -38,7 +39,7 @@ async function laterErrors(
   options: CheckOptions,
 ): Promise<readonly string[]> {
   const keys = await hostKeyErrors(name, config);
-  const handler = config.handler === null ? null : await handlerError(config.handler, written);
+  const handler = config.handler === null ? null : await handlerError(config.handler, config, written);
   if (handler === null) return keys.map(formatIssue);
   const typed = options.handler !== undefined;
   const place = typed
@@ -48,7 +49,7 @@ async function laterErrors(
 }
 
 /** Loads the module and makes its server, as each worker would; null when that works. */
-async function handlerError(file: string, written: object): Promise<string | null> {
+async function handlerError(file: string, config: Config, written: object): Promise<string | null> {
   const late = new Promise<string>((resolve) => {
     // Not unref'ed: without it Node ends, with nothing said, where a module waits for nothing that will come.
     setTimeout(() => resolve(`${file}: has not loaded after ${HANDLER_LOAD_MS / 1000} s`), HANDLER_LOAD_MS);
@@ -56,7 +57,8 @@ async function handlerError(file: string, written: object): Promise<string | nul
   const loading = loadHandler(pathToFileURL(file).href, written).then((server) => {
     const { errors, warnings } = hookMistakes(server);
     for (const text of warnings) process.stderr.write(`${file}: warning: ${text}\n`);
-    return errors.length === 0 ? null : `${file}: ${errors.join('; ')}`;
+    const mistakes = [...errors, ...unheardKeys(server[SERVED].hooksDecide, config)];
+    return mistakes.length === 0 ? null : `${file}: ${mistakes.join('; ')}`;
   }, reasonOf);
   return Promise.race([loading, late]);
 }

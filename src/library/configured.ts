@@ -7,14 +7,18 @@ import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identit
 import { whereIs } from '../worker/auth/authorized_keys.js';
 import { Directory } from '../worker/auth/directory.js';
 import { withGrant } from '../worker/auth/grant.js';
+import { hookedOf } from '../worker/auth/hooked.js';
 import { type LoginAnswer, LoginRefused } from '../worker/auth/hooks.js';
 import { narrowingBy } from '../worker/auth/key_options.js';
+import { Webhook } from '../worker/auth/webhook.js';
+import { narrowerLimits } from '../worker/auth/webhook_answer.js';
 import type { Narrowing } from '../worker/policy.js';
 import type { IdentityLimits, Taken } from '../worker/server.js';
 import { NARROWINGS, PatternServer } from './pattern_server.js';
 import { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
-import { type Granted, NOTHING_TAKEN, narrowingsIn, takenBetween } from './taken.js';
+import { type Granted, NOTHING_TAKEN, narrowingsIn, rulesIn, takenBetween } from './taken.js';
+import { askWebhook, type OwnWord, WebhookClients } from './webhook_login.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 
@@ -22,6 +26,9 @@ const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 export class ConfiguredServer extends PatternServer {
   #methods: readonly AuthChain[] = [];
   #granted: Granted | null = null;
+  /** Asked about every login; null where the config names none. */
+  #webhook: Webhook | null = null;
+  readonly #webhookClients = new WebhookClients();
 
   readonly #inside: Inside;
 
@@ -35,6 +42,10 @@ export class ConfiguredServer extends PatternServer {
         inside.configure(config, listeners, written);
         return this.#configure(config);
       },
+      closed: () => {
+        this.#webhookClients.close();
+        return inside.closed();
+      },
     };
   }
 
@@ -45,13 +56,21 @@ export class ConfiguredServer extends PatternServer {
 
   #configure(config: Config): Taken {
     const before = this.#granted;
+    const { webhook } = config.auth;
+    const client = this.#webhookClients.for(webhook);
+    const directory = new Directory({
+      users: config.users,
+      others: client === null ? undefined : { ...config.defaults, name: '' }, // nobody's name
+      verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
+    });
     const now: Granted = {
-      directory: new Directory({
-        users: config.users,
-        verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
-      }),
+      directory,
       rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
+      othersRules: client === null ? undefined : new Rules(config.defaults),
     };
+    const token = webhook.tokenFile?.secret ?? null;
+    this.#webhook =
+      client === null ? null : new Webhook({ client, token, isConfigured: (name) => directory.knows(name) });
     this.#methods = config.auth.methods;
     this.#granted = now;
     return before === null ? NOTHING_TAKEN : takenBetween(before, now, Date.now());
@@ -71,30 +90,49 @@ export class ConfiguredServer extends PatternServer {
   override async checkAuthPassword(
     username: string,
     password: string,
-    _peer: Peer,
+    peer: Peer,
     signal: AbortSignal,
-    _soFar: Identity | null,
+    soFar: Identity | null,
   ): Promise<LoginAnswer> {
-    return (await this.#granted?.directory.checkPassword(username, password, signal)) === true;
+    const webhook = this.#webhook;
+    const directory = this.#granted?.directory;
+    const isRight = (await directory?.checkPassword(username, password, signal)) === true;
+    if (webhook === null) return isRight;
+    const own = isRight ? yes(soFar ?? { user: username }) : noOf(directory, username);
+    // What has been checked is nobody else's business.
+    const credential = { method: 'password', password: own.kind === 'open' ? password : null } as const;
+    return askWebhook(webhook, own, { username, peer, credential, soFar }, signal);
   }
 
   override checkAuthPublicKey(
     username: string,
     key: PublicKeyInfo,
     peer: Peer,
-    _signal: AbortSignal,
+    signal: AbortSignal,
     soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
+    const own = this.#ownWord(username, key, peer, soFar);
+    if (this.#webhook !== null) {
+      const credential = { method: 'publickey', key, certificate: null } as const;
+      return askWebhook(this.#webhook, own, { username, peer, credential, soFar }, signal);
+    }
+    if (own.kind === 'yes') return own.identity;
+    if (own.kind === 'no' && own.refusal !== undefined) throw own.refusal;
+    return false;
+  }
+
+  /** What the config says of a key. */
+  #ownWord(username: string, key: PublicKeyInfo, { address }: Peer, soFar: Identity | null): OwnWord {
     const atMs = Date.now();
-    const { address } = peer;
-    const verdict = this.#granted?.directory.checkKey(username, key.blob, { address, nowMs: atMs });
-    if (verdict === undefined || verdict.kind === 'unknown') return false;
-    if (verdict.kind === 'refused') throw new LoginRefused(verdict.code, verdict.detail);
+    const directory = this.#granted?.directory;
+    const verdict = directory?.checkKey(username, key.blob, { address, nowMs: atMs });
+    if (verdict === undefined || verdict.kind === 'unknown') return noOf(directory, username);
+    if (verdict.kind === 'refused') return { kind: 'no', refusal: new LoginRefused(verdict.code, verdict.detail) };
     const { fingerprint, options } = verdict.key;
     const identity = { ...(soFar ?? { user: username }), fingerprint };
     const line = { username, fingerprint, address, atMs };
     const narrowing = narrowingBy(options, whereIs(verdict.key), line);
-    return withGrant(identity, { narrowings: [narrowing], expiresAtMs: options.expiresAtMs });
+    return yes(withGrant(identity, { narrowings: [narrowing], expiresAtMs: options.expiresAtMs }));
   }
 
   /** @internal */
@@ -104,18 +142,33 @@ export class ConfiguredServer extends PatternServer {
   }
 
   override rules(identity: Identity): Rules {
-    return this.#granted?.rules.get(identity.user) ?? super.rules(identity);
+    return (this.#granted && rulesIn(this.#granted, identity)) ?? super.rules(identity);
   }
 
   override limits(identity: Identity): IdentityLimits {
-    const limits = this.#granted?.directory.user(identity.user)?.limits;
-    if (limits === undefined) return NO_LIMITS;
+    const directory = this.#granted?.directory;
+    const hooked = hookedOf(identity);
+    const name = hooked?.username ?? identity.user;
+    // Whom the config does not know, and no webhook has let in, has nothing.
+    const own = hooked !== null || directory?.knows(name) ? directory?.user(name)?.limits : undefined;
+    if (own === undefined) return NO_LIMITS;
+    const limits = (hooked?.limits ?? []).reduce(narrowerLimits, own);
     const none = Number.POSITIVE_INFINITY; // in a config 0 says so
     return {
       ...limits,
       bytesPerSecond: limits.bytesPerSecond || none,
       opensPerSecond: limits.opensPerSecond || none,
       failedOpensPerMinute: limits.failedOpensPerMinute || none,
+      expiresAtMs: hooked?.expiresAtMs ?? none,
     };
   }
+}
+
+function yes(identity: Identity): OwnWord {
+  return { kind: 'yes', identity };
+}
+
+/** The config does not know the credential. */
+function noOf(directory: Directory | undefined, username: string): OwnWord {
+  return { kind: directory?.leavesOpen(username) === true ? 'open' : 'no' };
 }

@@ -1,6 +1,7 @@
 /** HOOK NAMES: mistakes in a server that JavaScript lets pass: a hook under a name that nobody asks for decides nothing, and a
  *  default decides in its place.
  *  Owns nothing. Looks at names alone. */
+import type { Config } from '../shared/config.js';
 import { nearest } from '../shared/nearest.js';
 import { kindOf } from '../worker/auth/hooks.js';
 import type { ServerHooks } from '../worker/server.js';
@@ -36,6 +37,12 @@ export function hookMistakes(server: ServerHooks): HookMistakes {
     return meant === undefined ? [] : [`${name} is no hook and is never asked (did you mean ${meant}?)`];
   });
   return { errors, warnings };
+}
+
+/** Keys of a config that say who may log in, and that a server whose hooks alone decide would never look at. */
+export function unheardKeys(hooksDecide: boolean, { auth }: Config): readonly string[] {
+  if (!hooksDecide || auth.webhook.url === null) return [];
+  return ['auth.webhook: here the hooks decide, and nobody would ask it; ConfiguredServer does'];
 }
 
 /** Names of the object itself and of every class that it is of. */

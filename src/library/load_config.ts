@@ -61,10 +61,18 @@ export function loadObject(options: object, name: string, { hooksDecide = false 
   });
 }
 
+/** What the group and all others may do; for a secret nothing, as with host keys. */
+const OTHERS_MAY = 0o077n;
+
+interface ReadOptions {
+  readonly isSecret?: boolean;
+  readonly files?: Map<string, string> | undefined;
+}
+
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
- *  the machine may write: whoever writes keys or config decides who gets in.
+ *  the machine may write: whoever writes keys or config decides who gets in; and of secrets those that others may read.
  *  @param files gets how it looked when it was read */
-export function readTextFile(path: string, files?: Map<string, string>): Parsed<string> {
+export function readTextFile(path: string, { isSecret = false, files }: ReadOptions = {}): Parsed<string> {
   // Of a file that is read twice for one config the first look counts: if it has changed in between, that is seen.
   const seen = files?.has(path) === true ? undefined : files;
   seen?.set(path, UNREADABLE);
@@ -77,6 +85,8 @@ export function readTextFile(path: string, files?: Map<string, string>): Parsed<
       if (status.isDirectory()) return { ok: false, error: 'is a folder' };
       if (status.isFile() && process.platform !== 'win32' && (status.mode & 0o002n) !== 0n)
         return { ok: false, error: 'may be written by everybody on this machine: chmod o-w it' };
+      if (isSecret && status.isFile() && process.platform !== 'win32' && (status.mode & OTHERS_MAY) !== 0n)
+        return { ok: false, error: `may be read by others (mode ${(status.mode & 0o777n).toString(8)}): chmod 600 it` };
       return decode(readAtMost(fd, MAX_CONFIG_BYTES + 1));
     } finally {
       closeSync(fd);
@@ -121,7 +131,7 @@ function worldAt(folder: string, files: Map<string, string>): ConfigWorld {
   return {
     parallelism: availableParallelism(),
     resolvePath: (path) => resolve(folder, path),
-    readFile: (path) => readTextFile(path, files),
+    readFile: (path, options) => readTextFile(path, { ...options, files }),
   };
 }
 

@@ -8,11 +8,11 @@ import type { LogLevel } from '../shared/log.js';
 import { Endpoint } from '../worker/endpoint.js';
 import type { Primary, WorkerServer } from '../worker/primary_link.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
-import { hookMistakes } from './hook_names.js';
+import { hookMistakes, unheardKeys } from './hook_names.js';
 import { HEARING, SERVED, type Served } from './served.js';
 
 /** @param written the config as it was written; default: what the start message has for the handler's constructor
- *  @throws TunnelError HANDLER_INVALID (a hook is no method), SSH2_INCOMPATIBLE, HOST_KEY_INVALID, and what the server's own set-up throws */
+ *  @throws TunnelError HANDLER_INVALID (a hook is no method, or a key of the config is for none of them), SSH2_INCOMPATIBLE, HOST_KEY_INVALID, and what the server's own set-up throws */
 export async function serve(
   server: Served,
   start: StartMessage,
@@ -20,8 +20,10 @@ export async function serve(
   written: object = start.handler?.options ?? {},
 ): Promise<WorkerServer> {
   const { config, hostKeys, ownListeners } = start;
+  const { hooksDecide } = server[SERVED];
   const { errors, warnings } = hookMistakes(server);
-  if (errors.length > 0) throw new TunnelError('HANDLER_INVALID', errors.join('; '));
+  const mistakes = [...errors, ...unheardKeys(hooksDecide, config)];
+  if (mistakes.length > 0) throw new TunnelError('HANDLER_INVALID', mistakes.join('; '));
   // Once, and not by every worker.
   if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
   await ciphersReady();
@@ -34,7 +36,10 @@ export async function serve(
     probe: (id, timeoutMs) => endpoint.probe(id, timeoutMs),
     drain: (deadlineMs) => endpoint.drain(deadlineMs),
     retire: () => endpoint.retire(),
-    reload: (next) => endpoint.reload(next, server[SERVED].configure(next.config, next.ownListeners, next.written)),
+    reload: (next) => {
+      for (const text of unheardKeys(hooksDecide, next.config)) process.emitWarning(text, 'SallyportWarning');
+      endpoint.reload(next, server[SERVED].configure(next.config, next.ownListeners, next.written));
+    },
     look: () => endpoint.look(),
     load: () => endpoint.load(),
   };

@@ -9,6 +9,7 @@ import { TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
+import { unheardKeys } from './hook_names.js';
 import { inProcessFork } from './in_process.js';
 import { type Loaded, loadObject } from './load_config.js';
 import { readAgain } from './reading.js';
@@ -87,6 +88,7 @@ function loadFor(server: Served, options: object): Loaded {
     ...(hooksDecide ? ['users', 'defaults'] : [])
       .filter((key) => written.has(key))
       .map((key) => `options: ${key}: here the hooks decide; ConfiguredServer serves ${key}`),
+    ...(loaded.config === null ? [] : unheardKeys(hooksDecide, loaded.config).map((text) => `options: ${text}`)),
   ];
   const { config, warnings } = loaded;
   if (config === null || misplaced.length > 0)

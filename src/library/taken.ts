@@ -4,6 +4,7 @@ import type { Address } from '../shared/address.js';
 import type { BindAddress, Destination, Identity } from '../shared/identity.js';
 import type { Directory } from '../worker/auth/directory.js';
 import { GRANT, type GrantedIdentity } from '../worker/auth/grant.js';
+import { hookedOf } from '../worker/auth/hooked.js';
 import { type KeyNarrowing, mayListen, mayStayOpen, type Narrowing, type Rights } from '../worker/policy.js';
 import type { Taken } from '../worker/server.js';
 import { type Rules, rightsOf } from './rules.js';
@@ -13,6 +14,8 @@ export interface Granted {
   readonly directory: Directory;
   /** By user name. */
   readonly rules: ReadonlyMap<string, Rules>;
+  /** Of whom a webhook lets in beside the users, where there is one. */
+  readonly othersRules?: Rules | undefined;
 }
 
 export const NOTHING_TAKEN: Taken = { login: () => false, open: () => false, bind: () => false };
@@ -40,9 +43,16 @@ export function takenBetween(before: Granted, now: Granted, nowMs: number): Take
 }
 
 /** What the config gives an identity, less what its login takes away; undefined for a user that it does not know. */
-function rightsIn({ rules, directory }: Granted, identity: Identity): Rights | undefined {
-  const own = rules.get(identity.user);
-  return own === undefined ? undefined : { ...rightsOf(own), narrowings: narrowingsIn(directory, identity) };
+function rightsIn(granted: Granted, identity: Identity): Rights | undefined {
+  const own = rulesIn(granted, identity);
+  return own === undefined ? undefined : { ...rightsOf(own), narrowings: narrowingsIn(granted.directory, identity) };
+}
+
+/** The rules of the config for an identity: of the name that was given at the login, whatever name a webhook has given it. */
+export function rulesIn({ rules, othersRules }: Granted, identity: Identity): Rules | undefined {
+  const hooked = hookedOf(identity);
+  if (hooked === null) return rules.get(identity.user);
+  return rules.get(hooked.username) ?? othersRules;
 }
 
 /** What narrows an identity's rights. The options of a key of the config hold as its line has them now, and not as it had them at

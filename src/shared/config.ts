@@ -195,7 +195,50 @@ export const SERVER_KEYS = {
     },
     trustedUserCAKeys: { kind: 'later', does: 'Certificates of a CA' },
     revokedKeys: { kind: 'later', does: 'Keys that are refused' },
-    webhook: { kind: 'later', does: 'Login decided by an HTTP service' },
+    webhook: {
+      url: {
+        kind: 'webhookUrl',
+        default: null,
+        does: 'HTTP service that is asked about every login and must say yes, by POST and in JSON (docs/access.md). Whom the config does not know, it alone lets in, with `defaults`; whatever is no answer denies',
+        why: 'none: the users of this file decide. https, a Unix socket or this machine, since passwords are among the questions',
+        source: 'Sallyport',
+      },
+      tokenFile: {
+        kind: 'secretFile',
+        default: null,
+        does: 'File with a secret that is sent along as `Authorization: Bearer …`, so that the service can tell who asks',
+        why: 'in a file of its own, which fewer people read than a config',
+        source: 'RFC 6750 §2.1',
+      },
+      timeout: {
+        kind: 'duration',
+        default: '5s',
+        min: '100ms',
+        max: '1m',
+        does: 'Time from a question to the end of its answer, waiting included; no longer than `timeouts.hook`',
+        why: 'the user waits with it. Never off: a service that hangs would hold every login',
+        source: 'Sallyport',
+      },
+      connections: {
+        kind: 'count',
+        default: 8,
+        min: 1,
+        max: 256,
+        does: 'Questions at a time, in each worker; their connections are kept for the next ones',
+        why: 'at 10 ms an answer, 800 a second',
+        source: 'Sallyport',
+      },
+      queue: {
+        kind: 'count',
+        default: 64,
+        min: 0,
+        max: 10_000,
+        zero: 'nobody waits',
+        does: 'Logins of a worker that may wait for one of these; one more is refused (POOL_BUSY)',
+        why: 'as many as wait for the check of a password',
+        source: 'Sallyport',
+      },
+    },
   },
   limits: {
     startups: {
@@ -479,10 +522,15 @@ export const SERVER_KEYS = {
 /** What a user has, the defaults already filled in. */
 export interface UserConfig extends Values<typeof USER_KEYS> {
   readonly name: string;
+  /** Neither `authorizedKeys` nor `password` is written down for this user, not even as none: with a webhook, it alone says who
+   *  he is. */
+  readonly unnamed?: boolean;
 }
 
 /** The whole config, every default filled in, every path absolute. Plain data: it travels to the workers as JSON. */
 export interface Config extends Values<typeof SERVER_KEYS> {
+  /** Of a user whom nobody has written down; only a webhook lets in such a one. */
+  readonly defaults: Omit<UserConfig, 'name'>;
   /** A list, never an object keyed by name: `__proto__` and `constructor` are user names like any other. */
   readonly users: readonly UserConfig[];
 }

@@ -7,6 +7,7 @@ import { type Entry, type Located, type Place, readObject, readYaml, type Source
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
 import { nearest } from './nearest.js';
 import { escapeUnprintable, isUserName } from './text.js';
+import { WEBHOOK_URL_FORMS } from './webhook_url.js';
 
 /** One finding. `key` is the path of the key, `yaml` for the text itself. */
 export interface ConfigIssue {
@@ -105,29 +106,50 @@ class Walk {
     const forAll = entries.find(({ name }) => name === 'defaults')?.value;
     const defaults = this.#section(USER_KEYS, this.#entriesOf(forAll, 'defaults'), 'defaults');
     const listed = entries.find(({ name }) => name === 'users')?.value;
-    // Hooks may let in whom the config does not know, and users without a key.
-    const fileDecides = server.handler === null && this.#world.hooksDecide !== true;
-    const users = this.#users(listed, defaults, fileDecides);
+    const hasWebhook = this.#hasWebhook(own);
+    // Hooks and a webhook may let in whom the config does not know, and users without a key.
+    const fileDecides = server.handler === null && this.#world.hooksDecide !== true && !hasWebhook;
+    const unnamed = !namesCredentials(entriesIn(forAll));
+    const users = this.#users(listed, defaults, { fileDecides, unnamed });
     if (fileDecides && (listed === undefined || isEmpty(listed)))
       this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
     if (!isComplete(SERVER_KEYS, server)) return undefined;
     const { minMs, maxMs } = server.penalties;
     const place = entries.find(({ name }) => name === 'penalties')?.at ?? null;
     if (minMs > maxMs) this.#findings.at('penalties.min').error(place, 'is above penalties.max', 'at most that');
-    return { ...server, users };
+    if (!isComplete(USER_KEYS, defaults)) return undefined;
+    return { ...server, defaults: { ...defaults, ...(unnamed ? { unnamed } : {}) }, users };
   }
 
-  #users(node: Located | undefined, defaults: Filled, fileDecides: boolean): readonly UserConfig[] {
+  /** A webhook section without a url would be one that is never asked. */
+  #hasWebhook(entries: readonly Entry[]): boolean {
+    const auth = entriesIn(entries.find(({ name }) => name === 'auth')?.value);
+    const webhook = auth.find(({ name }) => name === 'webhook');
+    const keys = entriesIn(webhook?.value);
+    const hasUrl = keys.some(({ name }) => name === 'url');
+    if (keys.length > 0 && !hasUrl)
+      this.#findings
+        .at('auth.webhook.url')
+        .error(webhook?.at ?? null, 'is missing, so nobody would be asked', WEBHOOK_URL_FORMS);
+    return hasUrl;
+  }
+
+  #users(
+    node: Located | undefined,
+    defaults: Filled,
+    { fileDecides, unnamed }: { readonly fileDecides: boolean; readonly unnamed: boolean },
+  ): readonly UserConfig[] {
     const users: UserConfig[] = [];
     for (const { name, at, value } of this.#entriesOf(node, 'users')) {
       const path = `users.${shownName(name)}`;
       if (!isUserName(name))
         this.#findings.at(path).error(at, 'is no user name', '1 to 255 bytes of printable characters');
-      const filled = this.#section(USER_KEYS, this.#entriesOf(value, path), path, [], defaults);
+      const entries = this.#entriesOf(value, path);
+      const filled = this.#section(USER_KEYS, entries, path, [], defaults);
       if (!isComplete(USER_KEYS, filled)) continue;
       if (fileDecides && filled.password === null && filled.authorizedKeys.length === 0)
         this.#findings.at(path).warning(at, 'has neither a key nor a password: cannot log in');
-      users.push({ name, ...filled });
+      users.push({ name, ...filled, ...(unnamed && !namesCredentials(entries) ? { unnamed } : {}) });
     }
     return users;
   }
@@ -206,6 +228,15 @@ class Walk {
     }
     return node.entries;
   }
+}
+
+/** Is anything said of who the user is, be it that he has no key? */
+function namesCredentials(entries: readonly Entry[]): boolean {
+  return entries.some(({ name }) => name === 'authorizedKeys' || name === 'password');
+}
+
+function entriesIn(node: Located | undefined): readonly Entry[] {
+  return node?.type === 'map' ? node.entries : [];
 }
 
 function isEmpty(node: Located): boolean {

@@ -33,6 +33,8 @@ export type Key =
   | (About & { readonly kind: 'listenPatterns'; readonly default: readonly string[] })
   | (About & { readonly kind: 'authorizedKeys'; readonly default: readonly string[] })
   | (About & { readonly kind: 'passwordHash'; readonly default: null })
+  | (About & { readonly kind: 'webhookUrl'; readonly default: null })
+  | (About & { readonly kind: 'secretFile'; readonly default: null })
   | Later;
 
 /** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
@@ -73,6 +75,13 @@ export interface AuthorizedKeyLine {
   readonly line: number;
 }
 
+/** A secret of one line, already read by the primary. */
+export interface SecretFile {
+  readonly path: string;
+  /** Never to be shown. */
+  readonly secret: string;
+}
+
 /** A value in the Config: durations in ms, sizes in bytes, `off` as 0. */
 type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'workers' }
   ? number
@@ -88,9 +97,11 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
             ? readonly V[]
             : K extends { readonly kind: 'authorizedKeys' }
               ? readonly AuthorizedKeyLine[]
-              : K extends { readonly kind: 'passwordHash' | 'module' }
+              : K extends { readonly kind: 'passwordHash' | 'module' | 'webhookUrl' }
                 ? string | null
-                : readonly string[];
+                : K extends { readonly kind: 'secretFile' }
+                  ? SecretFile | null
+                  : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

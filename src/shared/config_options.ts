@@ -94,6 +94,48 @@ export interface AuthOptions {
    *  Source: OpenSSH, which reads them at each login.
    *  @default '2s' */
   readonly rereadFiles?: Duration | 'off' | undefined;
+  readonly webhook?: AuthWebhookOptions | undefined;
+}
+
+/** Keys of `auth.webhook`. */
+export interface AuthWebhookOptions {
+  /** HTTP service that is asked about every login and must say yes, by POST and in JSON (docs/access.md). Whom the
+   *  config does not know, it alone lets in, with `defaults`; whatever is no answer denies.
+   *
+   *  Allowed: http://HOST:PORT/PATH, https://HOST/PATH or unix:/SOCKET:/PATH.
+   *  Why: none: the users of this file decide. https, a Unix socket or this machine, since passwords are among the
+   *  questions.
+   *  Source: Sallyport.
+   *  @default none */
+  readonly url?: string | undefined;
+  /** File with a secret that is sent along as `Authorization: Bearer …`, so that the service can tell who asks.
+   *
+   *  Allowed: a path of a file with one line of at most 4096 visible ASCII characters, which nobody else may read.
+   *  Why: in a file of its own, which fewer people read than a config.
+   *  Source: RFC 6750 §2.1.
+   *  @default none */
+  readonly tokenFile?: string | undefined;
+  /** Time from a question to the end of its answer, waiting included; no longer than `timeouts.hook`.
+   *
+   *  Allowed: 100ms to 1m.
+   *  Why: the user waits with it. Never off: a service that hangs would hold every login.
+   *  Source: Sallyport.
+   *  @default '5s' */
+  readonly timeout?: Duration | undefined;
+  /** Questions at a time, in each worker; their connections are kept for the next ones.
+   *
+   *  Allowed: a whole number from 1 to 256.
+   *  Why: at 10 ms an answer, 800 a second.
+   *  Source: Sallyport.
+   *  @default 8 */
+  readonly connections?: number | undefined;
+  /** Logins of a worker that may wait for one of these; one more is refused (POOL_BUSY).
+   *
+   *  Allowed: a whole number from 0 to 10000 (0 means nobody waits).
+   *  Why: as many as wait for the check of a password.
+   *  Source: Sallyport.
+   *  @default 64 */
+  readonly queue?: number | undefined;
 }
 
 /** Keys of `limits`. */

@@ -110,6 +110,10 @@ function keySchema(key: LiveKey): JsonSchema {
       };
     case 'passwordHash':
       return { type: 'string', pattern: '^\\$argon2id\\$v=19\\$' };
+    case 'webhookUrl':
+      return { type: 'string', pattern: '^(https?://|unix:/)' };
+    case 'secretFile':
+      return { type: 'string', minLength: 1 };
     default:
       return assertNever(key);
   }

@@ -90,6 +90,8 @@ function typeOf(key: LiveKey): string {
     case 'path':
     case 'module':
     case 'passwordHash':
+    case 'webhookUrl':
+    case 'secretFile':
       return 'string';
     case 'paths':
     case 'listeners':

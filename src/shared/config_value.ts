@@ -16,11 +16,12 @@ import {
   unchanged,
   wrong,
 } from './config_checks.js';
-import { type AuthorizedKeyLine, type LiveKey, wordsOf } from './config_keys.js';
+import { type AuthorizedKeyLine, type LiveKey, type SecretFile, wordsOf } from './config_keys.js';
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
 import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
 import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
+import { goesInClear, parseWebhookUrl, WEBHOOK_URL_FORMS } from './webhook_url.js';
 
 /** What a config means depends on the machine; the reader asks here and nowhere else. */
 export interface ConfigWorld {
@@ -30,8 +31,8 @@ export interface ConfigWorld {
   resolvePath(path: string): string;
   /** True: a program's own hooks say who may log in, so a config without users is a whole one. */
   readonly hooksDecide?: boolean;
-  /** A whole text file; `error` completes the sentence "FILE …". */
-  readFile(path: string): Parsed<string>;
+  /** A whole text file; `error` completes the sentence "FILE …". A secret one is refused where others may read it. */
+  readFile(path: string, options?: { readonly isSecret: boolean }): Parsed<string>;
 }
 
 /** Where findings about one key go. */
@@ -94,6 +95,10 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       return readAuthorizedKeys(node, allowed, world, report);
     case 'passwordHash':
       return readText(node, allowed, report, checkPasswordHash, { secret: true });
+    case 'webhookUrl':
+      return readWebhookUrl(node, allowed, report);
+    case 'secretFile':
+      return one((text) => secretIn(text, world));
     default:
       return assertNever(key);
   }
@@ -137,6 +142,10 @@ export function allowedFor(key: LiveKey): string {
       return 'a path or a list of authorized_keys lines';
     case 'passwordHash':
       return 'an argon2id hash in quotes; make one with `sallyport hash-password`';
+    case 'webhookUrl':
+      return WEBHOOK_URL_FORMS;
+    case 'secretFile':
+      return `a path of a file with one line of at most ${MAX_SECRET_CHARACTERS} visible ASCII characters, which nobody else may read`;
     default:
       return assertNever(key);
   }
@@ -301,4 +310,31 @@ function readAuthorizedKeys(
   });
   if (found?.length === 0) report.warning(node.at, 'the file has no key');
   return found;
+}
+
+/** Each worker parses it for itself. Its value is not shown: people put passwords into URLs. */
+function readWebhookUrl(node: Located, allowed: string, report: Report): string | undefined {
+  const text = readText(node, allowed, report, (written) => unchanged(written, parseWebhookUrl(written)), {
+    secret: true,
+  });
+  const target = text === undefined ? null : parseWebhookUrl(text);
+  if (target?.ok && goesInClear(target.value))
+    report.warning(node.at, 'logins, and passwords among them, go over the network in clear: use https');
+  return text;
+}
+
+const MAX_SECRET_CHARACTERS = 4096;
+
+/** What an HTTP header may carry. No error shows any of it. */
+function secretIn(text: string, world: ConfigWorld): Parsed<SecretFile> {
+  const path = pathOf(text, world.resolvePath);
+  if (!path.ok) return path;
+  const file = world.readFile(path.value, { isSecret: true });
+  if (!file.ok) return wrong(`(${path.value}) ${file.error}`);
+  const secret = file.value.trim();
+  if (secret === '') return wrong(`(${path.value}) has no secret in it`);
+  if (secret.length > MAX_SECRET_CHARACTERS) return wrong(`(${path.value}) has ${secret.length} characters`);
+  if (!/^[\x21-\x7e]+$/.test(secret))
+    return wrong(`(${path.value}) has more than one line, blanks or characters that no header may have`);
+  return ok({ path: path.value, secret });
 }

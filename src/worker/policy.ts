@@ -31,7 +31,16 @@ export interface Rights {
 }
 
 /** One more condition beside the user's patterns. `where` names what set it, for the log: `FILE:LINE`. */
-export type Narrowing = KeyNarrowing | { readonly kind: 'patterns'; readonly rights: Rights; readonly where: string };
+export type Narrowing = KeyNarrowing | PatternNarrowing;
+
+/** What a webhook leaves, in the patterns of the config. */
+export interface PatternNarrowing {
+  readonly kind: 'patterns';
+  /** Null: not restricted. */
+  readonly permitOpen: readonly OpenPattern[] | null;
+  readonly permitListen: readonly ListenPattern[] | null;
+  readonly where: string;
+}
 
 /** What the options of an authorized_keys line or a certificate leave, by sshd's own rules. */
 export interface KeyNarrowing {
@@ -61,18 +70,22 @@ export interface KeyUse {
  *  @returns codes BAD_ADDRESS, PROTECTED_DESTINATION, POLICY_DENIED */
 export function mayOpen(rights: Rights, destination: Destination): Verdict {
   return both(openByPatterns(rights, destination), rights, (narrowing) =>
-    narrowing.kind === 'key' ? openByKey(narrowing, destination) : mayOpen(narrowing.rights, destination),
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : openByPatterns(narrowing, destination),
   );
 }
 
-function openByPatterns(rights: Rights, destination: Destination): Verdict {
+/** What may be opened, by patterns alone. */
+type OpenPatterns = { readonly permitOpen: readonly OpenPattern[] | null };
+type ListenPatterns = { readonly permitListen: readonly ListenPattern[] | null };
+
+function openByPatterns({ permitOpen }: OpenPatterns, destination: Destination): Verdict {
   if (destination.kind === 'unix') {
     if (socketPathError(destination.path) !== null) return refuse('BAD_ADDRESS');
-    return coversPath(rights.permitOpen, destination.path) ? ALLOW : refuse('POLICY_DENIED');
+    return permitOpen === null || coversPath(permitOpen, destination.path) ? ALLOW : refuse('POLICY_DENIED');
   }
   const host = parseHost(destination.host);
   if (host.kind === 'invalid' || !isPort(destination.port)) return refuse('BAD_ADDRESS');
-  if (mayOpenName(rights.permitOpen, destination.host, destination.port)) return ALLOW;
+  if (permitOpen === null || mayOpenName(permitOpen, destination.host, destination.port)) return ALLOW;
   return host.kind === 'address' ? refuse(denialFor(host.address)) : refuse('POLICY_DENIED');
 }
 
@@ -94,10 +107,14 @@ export function mayDial(
 }
 
 function dialBy(rights: Rights, destination: TcpDestination, candidate: Address): Verdict {
-  const covered = coversOpen(rights.permitOpen, destination.host, candidate, destination.port);
-  return both(covered ? ALLOW : refuse(denialFor(candidate)), rights, (narrowing) =>
-    narrowing.kind === 'key' ? openByKey(narrowing, destination) : dialBy(narrowing.rights, destination, candidate),
+  return both(dialByPatterns(rights, destination, candidate), rights, (narrowing) =>
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : dialByPatterns(narrowing, destination, candidate),
   );
+}
+
+function dialByPatterns({ permitOpen }: OpenPatterns, { host, port }: TcpDestination, candidate: Address): Verdict {
+  if (permitOpen === null || coversOpen(permitOpen, host, candidate, port)) return ALLOW;
+  return refuse(denialFor(candidate));
 }
 
 /** The check of a socket's real path, with every symbolic link resolved: a tenant may own the folder and put a link to
@@ -121,7 +138,7 @@ export function mayStayOpen(rights: Rights, destination: Destination, address: A
  *  @returns codes BAD_ADDRESS, POLICY_DENIED */
 export function mayListen(rights: Rights, bind: BindAddress): Verdict {
   const verdict = both(listenByPatterns(rights, bind), rights, (narrowing) =>
-    narrowing.kind === 'key' ? listenByKey(narrowing, bind) : mayListen(narrowing.rights, bind),
+    narrowing.kind === 'key' ? listenByKey(narrowing, bind) : listenByPatterns(narrowing, bind),
   );
   if (!verdict.allow || bind.kind === 'unix' || bind.port !== 0) return verdict;
   return bindRanges(rights, bind.host).length > 0
@@ -134,20 +151,22 @@ export function bindRanges(rights: Rights, host: string): readonly PortRange[] {
   let ranges: readonly PortRange[] = listenPortRanges(rights.permitListen, host);
   // A permitlisten that names a port does not cover port 0, so that those of keys have nothing to say here.
   for (const narrowing of rights.narrowings ?? [])
-    if (narrowing.kind === 'patterns') ranges = commonRanges(ranges, bindRanges(narrowing.rights, host));
+    if (narrowing.kind === 'patterns' && narrowing.permitListen !== null)
+      ranges = commonRanges(ranges, listenPortRanges(narrowing.permitListen, host));
   return ranges;
 }
 
-function listenByPatterns(rights: Rights, bind: BindAddress): Verdict {
+function listenByPatterns({ permitListen }: ListenPatterns, bind: BindAddress): Verdict {
   if (bind.kind === 'unix') {
     if (socketPathError(bind.path) !== null) return refuse('BAD_ADDRESS');
-    return coversPath(rights.permitListen, bind.path) ? ALLOW : refuse('POLICY_DENIED');
+    return permitListen === null || coversPath(permitListen, bind.path) ? ALLOW : refuse('POLICY_DENIED');
   }
   const host = parseBindHost(bind.host);
   if (host.kind === 'invalid' || !(bind.port === 0 || isPort(bind.port))) return refuse('BAD_ADDRESS');
   // The kernel lets a stream socket bind a multicast address, where nobody can reach it.
   if (host.kind === 'address' && NOT_BINDABLE.has(protectedRange(host.address))) return refuse('BAD_ADDRESS');
-  return coversListen(rights.permitListen, bind.host, bind.port) ? ALLOW : refuse('POLICY_DENIED');
+  const covered = permitListen === null || coversListen(permitListen, bind.host, bind.port);
+  return covered ? ALLOW : refuse('POLICY_DENIED');
 }
 
 /** The verdict of the patterns, where it is no; else that of the first narrowing that says no. */

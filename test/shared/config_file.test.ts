@@ -322,7 +322,6 @@ t.test('keys of later versions are refused, and are no typo', async (t) => {
   const later: ReadonlyArray<readonly [string, string]> = [
     ['auth: {trustedUserCAKeys: x}', 'auth.trustedUserCAKeys'],
     ['auth: {revokedKeys: x}', 'auth.revokedKeys'],
-    ['auth: {webhook: {url: "http://x"}}', 'auth.webhook'],
     ['users: {a: {totp: x}}', 'users.a.totp'],
     ['defaults: {totp: x}', 'defaults.totp'],
     ['admin: {listen: "127.0.0.1:1"}', 'admin'],

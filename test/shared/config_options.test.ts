@@ -12,7 +12,7 @@ const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPLEASEDONOTUSETHISKEYITISNOTRE
 const world = {
   parallelism: 2,
   resolvePath: (path: string) => path,
-  readFile: () => ({ ok: true, value: KEY }) as const,
+  readFile: (path: string) => ({ ok: true, value: path.endsWith('token') ? 's3cret' : KEY }) as const,
 };
 
 /** Every key but `users`. */
@@ -23,7 +23,13 @@ const EVERYTHING = {
   hostKeys: [],
   noShell: 'No shell here.',
   handler: './handler.js',
-  auth: { methods: ['publickey', 'keyboard-interactive'], maxTries: 3, loginGraceTime: '1.5m', rereadFiles: 'off' },
+  auth: {
+    methods: ['publickey', 'keyboard-interactive'],
+    maxTries: 3,
+    loginGraceTime: '1.5m',
+    rereadFiles: 'off',
+    webhook: { url: 'http://127.0.0.1:9000/', tokenFile: './token', timeout: '1s', connections: 1, queue: 0 },
+  },
   limits: {
     startups: '10:30:100',
     startupsPerSource: 0,
@@ -83,6 +89,7 @@ t.test('both take every key', async (t) => {
   const sections: ReadonlyArray<readonly [Table, object]> = [
     [SERVER_KEYS, EVERYTHING],
     [SERVER_KEYS.auth, EVERYTHING.auth],
+    [SERVER_KEYS.auth.webhook, EVERYTHING.auth.webhook],
     [SERVER_KEYS.limits, EVERYTHING.limits],
     [SERVER_KEYS.penalties, EVERYTHING.penalties],
     [SERVER_KEYS.timeouts, EVERYTHING.timeouts],

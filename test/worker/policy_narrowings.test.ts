@@ -129,12 +129,9 @@ t.test('permitlisten leaves what it lists', async (t) => {
 });
 
 t.test('patterns of a webhook: what both cover, and ports that both have', async (t) => {
-  const inner = rights(['db.internal:*', '127.0.0.0/8:*'], ['localhost:2000-3000']);
-  const some = rights(['*:5432', '127.0.0.1:80'], ['localhost:1024-2500', 'localhost:2900-65535'], {
-    kind: 'patterns',
-    rights: inner,
-    where: 'webhook',
-  });
+  const { permitOpen, permitListen } = rights(['db.internal:*', '127.0.0.0/8:*'], ['localhost:2000-3000']);
+  const inner = { kind: 'patterns', permitOpen, permitListen, where: 'webhook' } as const;
+  const some = rights(['*:5432', '127.0.0.1:80'], ['localhost:1024-2500', 'localhost:2900-65535'], inner);
   t.same(mayOpen(some, tcp('db.internal', 5432)), YES);
   t.same(mayOpen(some, tcp('x.internal', 22)), DENIED);
   t.same(mayOpen(some, tcp('10.0.0.1', 5432)), { ...DENIED, detail: 'webhook' });
@@ -152,8 +149,35 @@ t.test('patterns of a webhook: what both cover, and ports that both have', async
   t.same(mayListen(some, tcp('localhost', 2000)), YES);
   t.same(mayListen(some, tcp('localhost', 1024)), { ...DENIED, detail: 'webhook' });
   t.same(mayListen(some, tcp('localhost', 0)), YES);
-  const apart = rights([], ['localhost:1024-1999'], { kind: 'patterns', rights: inner, where: 'webhook' });
+  const apart = rights([], ['localhost:1024-1999'], inner);
   t.match(mayListen(apart, tcp('localhost', 0)), DENIED, 'port 0 where no port is left');
+});
+
+t.test('patterns of a webhook that speaks of one kind alone', async (t) => {
+  const user = [
+    ['127.0.0.1:80', '/run/a.sock'],
+    ['localhost:2000-3000', '/run/b.sock'],
+  ] as const;
+  const none = { permitOpen: null, permitListen: null };
+  const unix = (path: string) => ({ kind: 'unix', path }) as const;
+  for (const [narrowing, open, listen] of [
+    [none, YES, YES],
+    [{ ...none, permitOpen: [] }, { ...DENIED, detail: 'webhook' }, YES],
+    [{ ...none, permitListen: [] }, YES, { ...DENIED, detail: 'webhook' }],
+  ] as const) {
+    const some = rights(...user, { kind: 'patterns', ...narrowing, where: 'webhook' });
+    const protectedOpen = open === YES ? YES : { ...open, code: 'PROTECTED_DESTINATION' };
+    t.same(mayOpen(some, tcp('127.0.0.1', 80)), protectedOpen);
+    t.same(mayDial(some, tcp('127.0.0.1', 80), at('127.0.0.1'), [], []), protectedOpen);
+    t.same(mayOpen(some, unix('/run/a.sock')), open);
+    t.match(mayOpen(some, unix('/run/c.sock')), DENIED, 'never wider');
+    t.match(mayOpen(some, tcp('192.0.2.1', 80)), DENIED, 'never wider');
+    t.same(mayListen(some, tcp('localhost', 2000)), listen);
+    t.same(mayListen(some, tcp('localhost', 0)), listen);
+    t.same(mayListen(some, unix('/run/b.sock')), listen);
+    t.match(mayListen(some, tcp('localhost', 1999)), DENIED, 'never wider');
+    t.same(bindRanges(some, 'localhost'), listen === YES ? [[2000, 3000]] : []);
+  }
 });
 
 t.test('all of them have to say yes', async (t) => {

@@ -13,6 +13,8 @@ import { fingerprint as fingerprintOf } from './public_key.js';
 
 export interface DirectoryOptions {
   readonly users: readonly UserConfig[];
+  /** What holds for every name that is not among the users: with a webhook, which may let in such a one. Left out: nothing. */
+  readonly others?: UserConfig | undefined;
   /** The pool's check; its `ok: false` becomes a rejection of `checkPassword`. */
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
 }
@@ -45,31 +47,32 @@ const NO_KEYS: readonly StoredKey[] = [];
 
 export class Directory {
   readonly #users: ReadonlyMap<string, User>;
+  readonly #others: User | undefined;
   readonly #verifyPassword: DirectoryOptions['verifyPassword'];
   /** No password fits it; it costs what most users' hashes cost. Users whose hash has other parameters can be told
    *  apart by time: one cost for all is the operator's part. */
   readonly #dummyPhc: string;
 
   constructor(options: DirectoryOptions) {
-    const users = new Map<string, User>();
-    for (const config of options.users) {
-      // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
-      const { keys } = parseAuthorizedKeys(config.authorizedKeys);
-      const plain = keys.filter(({ options }) => !options.certAuthority);
-      users.set(config.name, {
-        config,
-        keys: byFingerprint(plain),
-        authorities: keys.filter(({ options }) => options.certAuthority),
-      });
-    }
-    this.#users = users;
+    this.#users = new Map(options.users.map((config) => [config.name, userOf(config)]));
+    this.#others = options.others === undefined ? undefined : userOf(options.others);
     this.#verifyPassword = options.verifyPassword;
     this.#dummyPhc = dummyPhc(options.users);
   }
 
+  /** Is this a user of the config? */
+  knows(name: string): boolean {
+    return this.#users.has(name);
+  }
+
   /** What the config says of a user, or undefined. */
   user(name: string): UserConfig | undefined {
-    return this.#users.get(name)?.config;
+    return this.#find(name)?.config;
+  }
+
+  /** Does the config leave it to a webhook alone who this user is? */
+  leavesOpen(name: string): boolean {
+    return this.#others !== undefined && this.#find(name)?.config.unnamed === true;
   }
 
   /** True when the password is the user's. Rejects with TunnelError POOL_BUSY, HOOK_TIMEOUT or HOOK_FAILED when there is
@@ -77,7 +80,7 @@ export class Directory {
    *  more than 1024 bytes is refused unhashed: that depends on what the peer sent alone, so it tells nothing of a user. */
   async checkPassword(username: string, password: string, signal?: AbortSignal): Promise<boolean> {
     if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return false;
-    const stored = this.#users.get(username)?.config.password ?? null;
+    const stored = this.#find(username)?.config.password ?? null;
     const verdict = await this.#verifyPassword(stored ?? this.#dummyPhc, password, signal);
     if (!verdict.ok) throw new TunnelError(verdict.code, 'the password could not be checked');
     return stored !== null && verdict.match;
@@ -111,13 +114,15 @@ export class Directory {
 
   /** The keys whose certificates may log the user in, in the order of their lines. */
   authorities(username: string): readonly StoredKey[] {
-    return this.#users.get(username)?.authorities ?? NO_KEYS;
+    return this.#find(username)?.authorities ?? NO_KEYS;
   }
 
-  /** What stands here behind a step of a login: the user's key, or the hash of the password; null where nothing does. */
+  /** What stands here behind a step of a login: the user's key, the hash of the password, or the webhook's word; null where
+   *  nothing does. */
   behind({ username, method, fingerprint }: LoginStep): string | null {
-    const user = this.#users.get(username);
+    const user = this.#find(username);
     if (user === undefined) return null;
+    if (this.leavesOpen(username)) return WEBHOOK;
     if (method !== 'publickey') return user.config.password;
     return fingerprint !== undefined && user.keys.has(fingerprint) ? fingerprint : null;
   }
@@ -130,8 +135,25 @@ export class Directory {
   }
 
   #lines(username: string, fingerprint: string): readonly StoredKey[] {
-    return this.#users.get(username)?.keys.get(fingerprint) ?? NO_KEYS;
+    return this.#find(username)?.keys.get(fingerprint) ?? NO_KEYS;
   }
+
+  #find(username: string): User | undefined {
+    return this.#users.get(username) ?? this.#others;
+  }
+}
+
+/** No fingerprint and no hash. */
+const WEBHOOK = 'webhook';
+
+function userOf(config: UserConfig): User {
+  // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
+  const { keys } = parseAuthorizedKeys(config.authorizedKeys);
+  return {
+    config,
+    keys: byFingerprint(keys.filter(({ options }) => !options.certAuthority)),
+    authorities: keys.filter(({ options }) => options.certAuthority),
+  };
 }
 
 function byFingerprint(keys: readonly StoredKey[]): ReadonlyMap<string, readonly StoredKey[]> {

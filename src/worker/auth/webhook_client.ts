@@ -45,6 +45,7 @@ export class WebhookClient {
   readonly #agent: HttpAgent;
   readonly #waiting = new Set<Job>();
   readonly #running = new Set<Job>();
+  #retired = false;
   #closed = false;
 
   constructor(options: WebhookClientOptions) {
@@ -97,11 +98,17 @@ export class WebhookClient {
     });
   }
 
-  /** Takes no more questions. Those under way are still answered, or cut with `now`; idle connections are closed. */
-  close(now = false): void {
-    this.#closed = true;
-    for (const job of [...this.#waiting, ...(now ? this.#running : [])]) job.settle(GONE);
+  /** Keeps no connection that has nothing to do, from now on. What is asked is still answered. */
+  retire(): void {
+    this.#retired = true;
     if (this.#running.size === 0) this.#agent.destroy();
+  }
+
+  /** Cuts all that is under way and takes no more. */
+  close(): void {
+    this.#closed = true;
+    for (const job of [...this.#waiting, ...this.#running]) job.settle(GONE);
+    this.#agent.destroy();
   }
 
   #fill(): void {
@@ -111,7 +118,7 @@ export class WebhookClient {
       this.#running.add(job);
       this.#send(job, this.#agent);
     }
-    if (this.#closed && this.#running.size === 0) this.#agent.destroy();
+    if (this.#retired && this.#running.size === 0) setImmediate(() => this.retire()); // its connection is about to be idle
   }
 
   #send(job: Job, agent: HttpAgent | false): void {

@@ -49,7 +49,7 @@ function clientFor(t: Test, url: string, options: Partial<WebhookClientOptions> 
   const awake = setInterval(() => {}, 1000);
   t.teardown(() => {
     clearInterval(awake);
-    client.close(true);
+    client.close();
   });
   return client;
 }
@@ -112,7 +112,7 @@ t.test('a full queue refuses at once', async (t) => {
   const first = client.ask('{}', signal);
   const second = client.ask('{}', signal);
   t.same(await ask(client), { ok: false, code: 'POOL_BUSY', detail: 'is asked too much at once' });
-  client.close(true);
+  client.close();
   const gone = { ok: false, code: 'WEBHOOK_FAILED', detail: 'was not waited for: the connection has ended' };
   t.same(await Promise.all([first, second]), [gone, gone]);
   t.same(await ask(client), gone, 'and a closed one takes none');
@@ -329,6 +329,32 @@ t.test('a kept connection that the service closes just then: asked again, once',
   t.equal(service.connections(), 2);
   service.answer = (_asked, response) => void response.socket?.destroy();
   t.match(await ask(client), { ok: false, detail: /socket hang up/ });
+});
+
+t.test('retired: what is asked is answered, and no connection is kept', async (t) => {
+  const { service, client } = await pair(t, YES);
+  t.match(await ask(client), { ok: true });
+  const [kept] = service.open;
+  if (kept === undefined) throw new Error('no connection');
+  const gone = once(kept, 'close');
+  client.retire();
+  await within(gone, 'end of the idle connection');
+  const heard = deferred<void>();
+  const gate = deferred<void>();
+  service.answer = async () => {
+    heard.resolve();
+    await gate.promise;
+    return { allow: true };
+  };
+  const late = ask(client);
+  await within(heard.promise, 'question');
+  const [used] = service.open;
+  if (used === undefined) throw new Error('no connection');
+  const ended = once(used, 'close');
+  client.retire();
+  gate.resolve();
+  t.match(await late, { ok: true });
+  await within(ended, 'end of the connection');
 });
 
 t.test('by a Unix socket', async (t) => {
