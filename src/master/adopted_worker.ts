@@ -5,6 +5,8 @@ import type { AuditEvent } from '../shared/events.js';
 import { closeHandle } from '../shared/handles.js';
 import { type ConnId, isToPrimary, type ToPrimary, type ToWorker } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
+import { safeText } from '../shared/log.js';
+import type { Conflict, Lease } from './ledger.js';
 import type { WorkerEvents, WorkerProcess } from './worker_process.js';
 
 export class Numbers {
@@ -65,6 +67,15 @@ export function adoptedWorker(
       release: () => lines.end(),
     };
   };
+}
+
+/** For the log. */
+export function conflictText({ lease, others }: Conflict, pid: number): string {
+  const { key } = lease;
+  const what = key.kind === 'tcp' ? `port ${key.port}` : safeText(key.path);
+  const holderText = ({ user, holder }: Lease): string => `${safeText(user)} (connection ${holder})`;
+  const both = [lease, ...others].map(holderText).join(' and ');
+  return `${what} was granted once more before process ${pid} came with it: it is free again when ${both} have let go`;
 }
 
 function numberedHere(message: ToPrimary, numbers: Numbers): ToPrimary {

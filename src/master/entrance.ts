@@ -12,7 +12,7 @@ import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
 import { Door } from './door.js';
 import { Handoff, type HandoffTiming } from './handoff.js';
-import type { Freed, Ledger } from './ledger.js';
+import type { Conflict, Freed, Ledger } from './ledger.js';
 import { peerText, type Untouched } from './listener.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -86,14 +86,14 @@ export class Entrance {
     return new Numbers(() => this.#newId());
   }
 
-  /** Another primary has let them in. */
-  adopts(worker: number, connections: readonly HeldConnection[], numbers: Numbers): void {
+  /** Another primary has let them in. @returns where what they hold was granted once more */
+  adopts(worker: number, connections: readonly HeldConnection[], numbers: Numbers): readonly Conflict[] {
     const { ledger, clock } = this.#options;
-    for (const held of connections) {
+    return connections.flatMap((held) => {
       const id = numbers.here(held.id);
-      ledger.adopt(id, worker, clock.nowMs(), held);
       this.door.adopts(id, held.peer, held.user !== null);
-    }
+      return ledger.adopt(id, worker, clock.nowMs(), held);
+    });
   }
 
   /** @returns what died with the worker */

@@ -34,6 +34,13 @@ export interface Freed {
   readonly leases: readonly Lease[];
 }
 
+/** What a worker of an earlier primary came with is held by somebody else here: both were told that it is theirs. */
+export interface Conflict {
+  /** As it came. */
+  readonly lease: Lease;
+  readonly others: readonly Lease[];
+}
+
 export type LeaseOutcome =
   | { readonly kind: 'answer'; readonly answer: Answer }
   /** The same user holds it on another connection, which may be dead without our knowing: ask its worker. */
@@ -58,7 +65,8 @@ interface Usage {
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #connections = new Map<ConnId, Entry>();
-  readonly #leases = new Map<string, Lease>();
+  /** By `keyText`. Each has one holder, but where two primaries have granted it (see `adopt`). */
+  readonly #leases = new Map<string, readonly Lease[]>();
   readonly #usage = new Map<string, Usage>();
   readonly #perWorker = new Map<number, number>();
   /** Of the server itself. */
@@ -108,7 +116,7 @@ export class Ledger {
     return this.#connections.values();
   }
   leases(): Iterable<Lease> {
-    return this.#leases.values();
+    return [...this.#leases.values()].flat();
   }
   usage(user: string): Readonly<Usage> {
     return this.#usage.get(user) ?? NOTHING_USED;
@@ -145,10 +153,9 @@ export class Ledger {
     if (this.#isOwn(key)) return answer(TAKEN);
     const held = this.#leases.get(text);
     if (held !== undefined) {
-      const holder = this.#connections.get(held.holder);
-      if (held.user !== user || held.holder === id || holder === undefined || holder.worker === null)
-        return answer(TAKEN);
-      return { kind: 'probe', holder: held.holder, worker: holder.worker };
+      if (held.some((lease) => lease.user !== user || lease.holder === id)) return answer(TAKEN);
+      const holder = this.#connections.get(held[0]?.holder ?? id);
+      return holder?.worker == null ? answer(TAKEN) : { kind: 'probe', holder: holder.id, worker: holder.worker };
     }
     if (this.usage(user).forwards >= limit) return answer(LIMIT);
     this.#grant(entry, { key, target: boundAs(target, key), holder: id, user });
@@ -156,20 +163,31 @@ export class Ledger {
   }
 
   /** A connection that an earlier primary let in comes with the worker that has it. What it holds is taken as it is: the limits
-   *  were asked about when it was granted. */
-  adopt(id: ConnId, worker: number, nowMs: number, held: HeldConnection): void {
+   *  were asked about when it was granted. Where somebody was granted the same before this worker came, both hold it: whoever
+   *  could not bind it gives it back by himself, and two who could, on two addresses, are not to pay for our mistake with their
+   *  tunnels. It is free for a third when both have let go.
+   *  @returns where that happened */
+  adopt(id: ConnId, worker: number, nowMs: number, held: HeldConnection): Conflict[] {
     this.accept(id, held.peer, nowMs);
     this.assign(id, worker);
     const entry = this.#connections.get(id);
-    if (entry === undefined || held.user === null) return;
+    if (entry === undefined || held.user === null) return [];
     this.login(id, held.user, Number.POSITIVE_INFINITY);
-    for (const { key, target, user } of held.leases)
-      if (!this.#leases.has(keyText(key))) this.#grant(entry, { key, target, holder: id, user });
+    const conflicts: Conflict[] = [];
+    for (const { key, target, user } of held.leases) {
+      const text = keyText(key);
+      if (entry.leases.has(text)) continue; // said twice
+      const others = this.#leases.get(text);
+      const lease = { key, target, holder: id, user };
+      this.#grant(entry, lease);
+      if (others !== undefined) conflicts.push({ lease, others });
+    }
+    return conflicts;
   }
 
   #grant(entry: Entry, lease: Lease): void {
     const text = keyText(lease.key);
-    this.#leases.set(text, lease);
+    this.#leases.set(text, [...(this.#leases.get(text) ?? []), lease]);
     entry.leases.set(text, lease);
     this.#count(lease.user, 'forwards', 1);
   }
@@ -233,7 +251,9 @@ export class Ledger {
   #drop(entry: Entry, lease: Lease): void {
     const text = keyText(lease.key);
     entry.leases.delete(text);
-    this.#leases.delete(text);
+    const others = this.#leases.get(text)?.filter((other) => other !== lease) ?? [];
+    if (others.length > 0) this.#leases.set(text, others);
+    else this.#leases.delete(text);
     this.#count(lease.user, 'forwards', -1);
   }
 

@@ -5,7 +5,7 @@ import type { WorkerEnd } from '../shared/errors.js';
 import { requireHandles } from '../shared/handles.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
-import { adoptedWorker } from './adopted_worker.js';
+import { adoptedWorker, conflictText } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import type { DoorStatus } from './door.js';
@@ -338,7 +338,8 @@ export class Primary {
     const numbers = this.#entrance.newNumbers();
     const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers));
     const { pid, connections } = adoption;
-    this.#entrance.adopts(worker, connections, numbers);
+    const conflicts = this.#entrance.adopts(worker, connections, numbers);
+    for (const conflict of conflicts) log.warn(conflictText(conflict, pid));
     const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
     log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
     // It goes on by the settings of the primary that it had: what they gave and ours do not ends now, and no tunnel of its

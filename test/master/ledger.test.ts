@@ -64,12 +64,45 @@ t.test('what comes with a worker of an earlier primary counts like what was aske
   t.same(made.login(id(1), 'alice', 1), { ok: false, reason: 'LIMIT' });
   t.same(made.lease(id(1), 'bob', 9, port(2000)), refused('TAKEN'), 'another user');
   t.same(made.lease(id(1), 'alice', 9, port(2000)), { kind: 'probe', holder: 10, worker: 3 }, 'the same user');
-  made.adopt(id(12), 4, 5, { id: id(3), peer, user: 'bob', leases: [{ ...lease, user: 'bob' }] });
-  t.same(made.usage('bob'), { connections: 1, forwards: 0 }, 'a port has one holder');
   t.match(made.closed(id(10)), { leases: [{ key }] });
   t.same(made.usage('alice'), { connections: 0, forwards: 0 });
   t.same(made.lease(id(1), 'bob', 9, port(2000)), granted(2000));
 });
+
+t.test(
+  'what was granted once more before its holder came: both hold it, and it is free when both have let go',
+  async (t) => {
+    const key = { kind: 'tcp', port: 2000 } as const;
+    const lease = { key, target: { kind: 'tcp', host: '', port: 2000 }, user: 'alice' } as const;
+    const held = { id: id(1), peer, user: 'alice', leases: [lease, lease] };
+    for (const order of ['the new one first', 'the old one first']) {
+      const made = ledger();
+      t.same(made.lease(id(1), 'bob', 9, port(2000)), granted(2000));
+      t.match(made.adopt(id(10), 3, 5, held), [{ lease: { holder: 10 }, others: [{ holder: 1, user: 'bob' }] }]);
+      t.same([made.usage('alice').forwards, made.usage('bob').forwards], [1, 1], 'it counts for both');
+      t.same([...made.leases()].length, 2);
+      const [first, last] = order === 'the new one first' ? [1, 10] : [10, 1];
+      t.match(made.release(id(first), key), { holder: first });
+      t.equal(made.release(id(first), key), undefined, 'once');
+      for (const user of ['alice', 'bob', 'carol'])
+        if (user !== (last === 1 ? 'bob' : 'alice'))
+          t.same(made.lease(id(3), user, 9, port(2000)), refused('TAKEN'), order);
+      t.match(made.closed(id(last)), { leases: [{ holder: last }] });
+      t.same(made.lease(id(3), 'carol', 9, port(2000)), granted(2000));
+      t.same([made.usage('alice').forwards, made.usage('bob').forwards], [0, 0]);
+    }
+    const made = ledger();
+    made.lease(id(1), 'bob', 9, port(2000));
+    made.adopt(id(10), 3, 5, held);
+    t.same(
+      made.lease(id(3), 'bob', 9, port(2000)),
+      refused('TAKEN'),
+      'nobody is asked to make room while another has it too',
+    );
+    made.release(id(1), key);
+    t.match(made.lease(id(3), 'alice', 9, port(2000)), { kind: 'probe', holder: 10, worker: 3 });
+  },
+);
 
 t.test('names of the language are users like any other', async (t) => {
   for (const user of ['__proto__', 'constructor', 'toString', '']) {
@@ -166,6 +199,7 @@ t.test('whatever happens in whatever order, the counts are those of the tables',
     fc.record({ do: fc.constant('release' as const), conn, port: fc.integer({ min: 1, max: 3 }) }),
     fc.record({ do: fc.constant('closed' as const), conn }),
     fc.record({ do: fc.constant('lost' as const), worker: fc.integer({ min: 1, max: 2 }) }),
+    fc.record({ do: fc.constant('adopt' as const), conn, user, ports: fc.array(fc.integer({ min: 1, max: 3 })) }),
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
@@ -178,7 +212,15 @@ t.test('whatever happens in whatever order, the counts are those of the tables',
         else if (one.do === 'lease') made.lease(id(one.conn), one.user, one.limit, port(one.port, [[1, 3]]));
         else if (one.do === 'release') made.release(id(one.conn), { kind: 'tcp', port: one.port });
         else if (one.do === 'closed') made.closed(id(one.conn));
-        else made.workerLost(one.worker);
+        else if (one.do === 'lost') made.workerLost(one.worker);
+        else if (made.connection(id(one.conn)) === undefined) {
+          const leases = one.ports.map((number) => ({
+            key: { kind: 'tcp' as const, port: number },
+            target: { kind: 'tcp' as const, host: '', port: number },
+            user: one.user,
+          }));
+          made.adopt(id(one.conn), 2, 0, { id: id(one.conn), peer, user: one.user, leases });
+        }
         const all = [...made.connections()];
         const leases = [...made.leases()];
         if (made.size !== all.length) return false;
