@@ -335,8 +335,9 @@ export class Primary {
   /** A worker of an earlier primary comes with what it holds. */
   #adopt(adoption: Adoption, lines: JsonLines): void {
     const { log } = this.#options;
+    const { retireMs } = this.#renewal.settings.config.timeouts;
     const numbers = this.#entrance.newNumbers();
-    const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers));
+    const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers), retireMs);
     const { pid, connections } = adoption;
     const conflicts = this.#entrance.adopts(worker, connections, numbers);
     for (const conflict of conflicts) log.warn(conflictText(conflict, pid));

@@ -89,16 +89,20 @@ export class Supervisor {
 
   #letGo(member: Member, retireMs: number): void {
     if (member.state === 'starting') this.#kill(member, 'DRAINED');
-    if (member.state !== 'ready') return; // it died, or is told to drain
+    if (member.state === 'ready') this.#retire(member, retireMs); // else it died, or is told to drain
+  }
+
+  #retire(member: Member, retireMs: number): void {
     member.state = 'draining';
     member.process.send({ type: 'retire', deadlineMs: retireMs });
   }
 
-  /** Takes in a worker that another primary has started. It gets no new sockets; for the rest it is one of ours. */
-  adopt(open: Fork): number {
+  /** Takes in a worker that another primary has started. Ours have its place: it gets no new sockets and retires, as in
+   *  `succeed`; for the rest it is one of ours. */
+  adopt(open: Fork, retireMs: number): number {
     const member = this.#add(open, null);
-    member.state = 'draining';
     member.started = true;
+    this.#retire(member, retireMs);
     return member.id;
   }
 

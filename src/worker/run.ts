@@ -45,6 +45,9 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   let orphan: Orphan | undefined;
   /** What it had a primary for is over: with its last connection the worker is of no use to anybody. */
   let retired = false;
+  /** When it was told to retire for the first time. */
+  let retiringSinceNs: bigint | undefined;
+  let retireTimer: NodeJS.Timeout | undefined;
   /** The reason why nothing new is taken. */
   let closing: RefuseReason | undefined;
   let faulty = false;
@@ -67,11 +70,20 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     }
     await exit(faulty ? 1 : 0);
   };
+  /** Each primary that follows says it again, by its own config. The time counts from the first one, else a worker would live
+   *  for ever under operators who upgrade often. */
   const retire = async (deadlineMs: number): Promise<void> => {
     closing = 'DRAINING';
-    const timer = deadlineMs > 0 ? setTimeout(() => void drain(drainMs), deadlineMs) : undefined;
+    const isFirst = retiringSinceNs === undefined;
+    retiringSinceNs ??= side.nowNs();
+    clearTimeout(retireTimer);
+    if (deadlineMs > 0) {
+      const goneMs = Number((side.nowNs() - retiringSinceNs) / 1_000_000n);
+      retireTimer = setTimeout(() => void drain(drainMs), Math.max(0, deadlineMs - goneMs));
+    }
+    if (!isFirst) return;
     await server?.retire();
-    clearTimeout(timer);
+    clearTimeout(retireTimer);
     await drain(drainMs); // for what still waits for targets
   };
   const start = async (message: StartMessage): Promise<void> => {
