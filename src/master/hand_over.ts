@@ -20,8 +20,9 @@ export interface HandOverOptions {
   /** As the config has it. */
   listen(): readonly string[];
   listeners(): readonly (OfferedListener & { readonly server: net.Server })[];
-  /** The successor accepts. Resolves when nothing comes in here any more and the workers may look for it. */
-  letGo(pid: number): Promise<void>;
+  /** The successor accepts. Resolves when nothing comes in here any more and the workers may look for it, with their process
+   *  numbers. */
+  letGo(pid: number): Promise<readonly number[]>;
   trouble(text: string): void;
   readonly clock: Clock;
 }
@@ -91,7 +92,11 @@ export class HandOver {
     });
     if (pipe === undefined) return;
     this.#pipes.add(pipe);
-    const cancel = this.#options.clock.after(PATIENCE_MS, () => this.#tooLate(pipe));
+    const { clock } = this.#options;
+    // One more turn of the event loop before the verdict: where we ourselves were held up, its `done` may lie unread, and it accepts.
+    let cancel = clock.after(PATIENCE_MS, () => {
+      cancel = clock.afterPoll(() => this.#tooLate(pipe));
+    });
   }
 
   /** It is told, else it would take our silence for our end, and accept beside us. */
@@ -120,7 +125,7 @@ export class HandOver {
         return;
       case 'done':
         this.#done = true;
-        void this.#options.letGo(successor.pid).then(() => say(pipe, { type: 'yours' }));
+        void this.#options.letGo(successor.pid).then((workers) => say(pipe, { type: 'yours', workers }));
         return;
     }
   }

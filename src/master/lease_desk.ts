@@ -1,4 +1,5 @@
-/** LEASE DESK: answers what a worker asks of the ledger, always, and within about a second.
+/** LEASE DESK: answers what a worker asks of the ledger, always, and within about a second; two while the workers of a server
+ *  before come over.
  *  Owns the probes under way. A user who comes back for a port that an older connection of theirs still holds gets it
  *  as soon as that connection's peer proves to be dead; another user never does (DECISIONS 6). Behind the interface
  *  stand messages to workers, or plain calls in a single process. */
@@ -47,18 +48,29 @@ export class LeaseDesk {
   readonly #timing: LeaseDeskTiming;
   readonly #probes = new Map<ConnId, Probe>();
   readonly #waiting = new Map<ConnId, Set<() => void>>();
+  readonly #complete: () => Promise<void> | null;
   #lastProbe = 0;
 
-  constructor(ledger: Ledger, holders: Holders, clock: Clock, timing: LeaseDeskTiming = LEASE_DESK_TIMING) {
+  /** @param complete resolves when the ledger knows of all that is held; null: it does */
+  constructor(
+    ledger: Ledger,
+    holders: Holders,
+    clock: Clock,
+    timing: LeaseDeskTiming = LEASE_DESK_TIMING,
+    complete: () => Promise<void> | null = () => null,
+  ) {
     this.#ledger = ledger;
     this.#holders = holders;
     this.#clock = clock;
     this.#timing = timing;
+    this.#complete = complete;
   }
 
   /** Never rejects. */
   async answer(question: Question): Promise<Answer> {
     const { id, user, limit } = question;
+    const complete = this.#complete();
+    if (complete !== null) await complete;
     if (question.kind === 'login') return this.#ledger.login(id, user, limit);
     const first = this.#ledger.lease(id, user, limit, question.target);
     if (first.kind === 'answer') return first.answer;

@@ -11,6 +11,14 @@ export interface OrphanageEvents {
   trouble(text: string): void;
 }
 
+/** Where this server's workers look for a primary, when they have lost theirs. */
+export interface Refuge {
+  /** Real. */
+  readonly path: string;
+  /** A primary has died here, and its workers may be about to come. */
+  readonly wasLeft: boolean;
+}
+
 export class Orphanage {
   readonly #events: OrphanageEvents;
   readonly #undeclared = new Set<JsonLines>();
@@ -20,20 +28,16 @@ export class Orphanage {
     this.#events = events;
   }
 
-  /** @returns the real path at which this server's workers look for a primary, when they have lost theirs; null when none can
-   *  be offered, which is told */
-  async open(stateDir: string): Promise<string | null> {
+  /** @returns 'taken' while another process listens there; null when none can be offered, which is told */
+  async open(stateDir: string): Promise<Refuge | 'taken' | null> {
     const path = controlPath(stateDir);
     const outcome = await openStateSocket(path, {}, (socket) => this.#arrived(new JsonLines(socket, NOBODY)));
     switch (outcome.kind) {
       case 'open':
         this.#socket = outcome.socket;
-        return await realpath(path);
+        return { path: await realpath(path), wasLeft: outcome.wasLeft };
       case 'taken':
-        this.#events.trouble(
-          `${path}: another server uses this stateDir; if this one's primary dies, its workers are on their own`,
-        );
-        return null;
+        return 'taken';
       case 'failed':
         this.#events.trouble(`${path}: ${outcome.why}; if the primary dies, its workers are on their own`);
         return null;

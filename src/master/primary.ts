@@ -16,6 +16,7 @@ import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
 import { tellLost } from './lost_worker.js';
+import { MUSTER_TIMING, type MusterTiming } from './muster.js';
 import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
@@ -28,12 +29,14 @@ export interface PrimaryTiming {
   readonly handoff: HandoffTiming;
   readonly supervisor: SupervisorTiming;
   readonly leaseDesk: LeaseDeskTiming;
+  readonly muster: MusterTiming;
 }
 
 export const PRIMARY_TIMING: PrimaryTiming = {
   handoff: HANDOFF_TIMING,
   supervisor: SUPERVISOR_TIMING,
   leaseDesk: LEASE_DESK_TIMING,
+  muster: MUSTER_TIMING,
 };
 
 /** Keeps a process alive that waits for children which do not hold it. */
@@ -138,6 +141,7 @@ export class Primary {
       },
       clock,
       timing.leaseDesk,
+      () => this.#succession?.complete ?? null,
     );
     this.#succession = options.workersOutlive
       ? new Succession({
@@ -149,6 +153,7 @@ export class Primary {
           info: (text) => options.log.info(text),
           trouble: (text) => options.log.warn(text),
           clock,
+          timing: timing.muster,
         })
       : null;
     this.#rooms = {
@@ -252,8 +257,10 @@ export class Primary {
 
   /** Another process accepts in this one's place. Sockets that wait for a worker get one of ours still; then the workers go on
    *  to the other, and this process has nothing more to do than to wait for their end: it may be what a service manager takes
-   *  for the server. */
-  async #letGo(pid: number): Promise<void> {
+   *  for the server. They go together, when no socket is on its way to any of them, which takes some milliseconds: what one that
+   *  hangs does not take needs another one to go to.
+   *  @returns their process numbers */
+  async #letGo(pid: number): Promise<readonly number[]> {
     const { log } = this.#options;
     log.event({
       event: 'server.draining',
@@ -271,6 +278,7 @@ export class Primary {
       .then(() => {
         this.#superseded();
       });
+    return this.#supervisor.workers().flatMap(({ state, pid }) => (state === 'starting' ? [] : [pid]));
   }
 
   #isSuperseded(): boolean {

@@ -14,7 +14,8 @@ export interface StateSocket {
 }
 
 export type StateSocketOutcome =
-  | { readonly kind: 'open'; readonly socket: StateSocket }
+  /** `wasLeft`: in the place of a socket that a process left which died. */
+  | { readonly kind: 'open'; readonly socket: StateSocket; readonly wasLeft: boolean }
   /** A living process answers there. */
   | { readonly kind: 'taken' }
   | { readonly kind: 'failed'; readonly why: string };
@@ -31,7 +32,8 @@ export async function openStateSocket(
     return { kind: 'failed', why: `longer than the ${MAX_PATH_BYTES} bytes that the path of a Unix socket may have` };
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    if (await answers(path)) return { kind: 'taken' };
+    const there = await whoIsAt(path);
+    if (there === 'somebody') return { kind: 'taken' };
     await removeStaleSocket(aside); // of one that had our number and died while it stood there: in a container all have the same
     const server = net.createServer(options, arrived);
     await new Promise<void>((resolve, reject) => {
@@ -41,27 +43,37 @@ export async function openStateSocket(
     await chmod(aside, 0o600);
     const { ino } = await stat(aside);
     await rename(aside, path);
-    return { kind: 'open', socket: { close: () => closeAndUnlink(server, path, ino) } };
+    const socket = { close: () => closeAndUnlink(server, path, ino) };
+    return { kind: 'open', socket, wasLeft: there === 'a dead one' };
   } catch (error) {
     await unlink(aside).catch(ignore);
     return { kind: 'failed', why: reasonOf(error) };
   }
 }
 
-/** Is a process there that listens? */
-function answers(path: string): Promise<boolean> {
+/** Is a process there that listens, or has one listened there that could not take its socket away? */
+function whoIsAt(path: string): Promise<'somebody' | 'a dead one' | 'nobody'> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ path });
     socket.once('connect', () => {
       socket.destroy();
-      resolve(true);
+      resolve('somebody');
     });
     socket.once('error', (error) => {
-      const code = errnoOf(error) ?? '';
-      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') resolve(false);
-      else if (code === 'EAGAIN')
-        resolve(true); // its backlog is full
-      else reject(error);
+      switch (errnoOf(error)) {
+        case 'ENOENT':
+        case 'ENOTSOCK':
+          resolve('nobody');
+          return;
+        case 'ECONNREFUSED':
+          resolve('a dead one');
+          return;
+        case 'EAGAIN':
+          resolve('somebody'); // its backlog is full
+          return;
+        default:
+          reject(error);
+      }
     });
   });
 }

@@ -67,11 +67,13 @@ export class Predecessor {
 
   /** This process accepts: the other one lets go. Resolves when its workers look for another primary, or it is gone, or hangs
    *  (then it lets go when it reads this).
+   *  @returns the process numbers of its workers; null when it has not told them
    *  @throws as `stillWaits` */
-  async accepting(): Promise<void> {
-    await this.#talk.ask({ type: 'done' }).catch(nothing);
+  async accepting(): Promise<readonly number[] | null> {
+    const answer = await this.#talk.ask({ type: 'done' }).catch(() => null);
     this.stillWaits();
     this.#talk.close();
+    return (answer?.type === 'yours' ? answer.workers : null) ?? null;
   }
 
   /** It goes on as before. */
@@ -155,5 +157,3 @@ class Talk {
 function cannot(why: string): TunnelError {
   return new TunnelError('LISTEN_FAILED', `cannot take over from the server that runs: ${why}`);
 }
-
-function nothing(): void {}

@@ -27,8 +27,9 @@ export type ToSuccessor =
   | { readonly type: 'offer'; readonly pid: number; readonly listeners: readonly OfferedListener[] }
   /** Comes with a listening socket. */
   | { readonly type: 'listener' }
-  /** The old one accepts no more, and its workers look for the new one. */
-  | { readonly type: 'yours' };
+  /** The old one accepts no more, and its workers look for the new one. `workers`: their process numbers, so that the new one
+   *  knows whom to wait for; an earlier build does not tell them, and then it does not know. */
+  | { readonly type: 'yours'; readonly workers?: readonly number[] };
 
 /** Where a running server is asked for its sockets. */
 export function takeoverPath(stateDir: string): string {
@@ -46,5 +47,10 @@ export function isToSuccessor(value: unknown): value is ToSuccessor {
   if (typeof value !== 'object' || value === null || !('type' in value)) return false;
   if (value.type === 'refused') return 'why' in value && typeof value.why === 'string';
   if (value.type === 'offer') return 'pid' in value && 'listeners' in value && Array.isArray(value.listeners);
-  return value.type === 'listener' || value.type === 'yours';
+  if (value.type === 'yours') return !('workers' in value) || areWorkers(value.workers);
+  return value.type === 'listener';
+}
+
+function areWorkers(value: unknown): boolean {
+  return Array.isArray(value) && value.every((pid) => Number.isInteger(pid));
 }

@@ -1,14 +1,16 @@
 /** NEXT PRIMARY: a worker whose primary is gone looks for the one that takes its place.
  *  Owns the search: the socket in `stateDir` is tried again and again, since nobody can tell when somebody listens there;
- *  a try costs some 20 us. */
+ *  a try costs some 20 us. It holds the process: also one that has nothing left is waited for, and says so. */
 import { connect } from 'node:net';
 import { type Adoption, isWelcome } from '../shared/adoption.js';
 import { JsonLines } from '../shared/json_lines.js';
 import type { Cancel } from '../shared/timer.js';
 import type { PrimaryChannel } from './primary_link.js';
 
-/** A new primary has to know of all ports that are held before its first client asks for one: its own workers take longer to
- *  start than this. */
+/** At first, then ever longer. Where a server takes another's place it is there within some milliseconds, and clients of both
+ *  wait for this worker's report. */
+const LOOK_FIRST_MS = 10;
+/** A primary that follows a dead one answers nobody before it has waited for three looks (orphanage.ts). */
 const LOOK_AGAIN_MS = 100;
 
 /** @param introduce what this worker holds, asked for in the moment in which it is said
@@ -19,13 +21,14 @@ export function findNextPrimary(
   found: (channel: PrimaryChannel) => void,
 ): Cancel {
   let cancel: Cancel = ignore;
+  let nextMs = LOOK_FIRST_MS;
   const wait = (): void => {
-    const timer = setTimeout(look, LOOK_AGAIN_MS);
+    const timer = setTimeout(look, nextMs);
+    nextMs = Math.min(LOOK_AGAIN_MS, 2 * nextMs);
     cancel = () => clearTimeout(timer);
   };
   const look = (): void => {
     const socket = connect({ path });
-    socket.unref(); // the search holds no process: what a worker has to do does
     const lines = new JsonLines(socket, {
       value(value) {
         if (!isWelcome(value)) return lines.end(); // of another program; `closed` tries again

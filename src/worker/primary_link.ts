@@ -147,6 +147,7 @@ export class PrimaryLink implements Primary {
   follow(channel: PrimaryChannel): void {
     this.#channel = channel;
     if (this.#handler !== undefined) this.#attach(this.#handler);
+    this.#questions.follow((message) => this.send(message));
     this.#schedule(); // events that waited for somebody to hear them
   }
 
@@ -159,7 +160,7 @@ export class PrimaryLink implements Primary {
     });
   }
 
-  /** Nobody hears what was on its way. Events that were not sent yet wait for the next primary. */
+  /** Nobody hears what was on its way. Events that were not sent yet and questions wait for the next primary. */
   #forget(): void {
     this.#questions.forget();
     this.#batch = [];

@@ -1,5 +1,5 @@
 /** QUESTIONS: what this worker has asked of the primary and has no answer to yet.
- *  Owns those questions. Each gets an answer: the primary's, or one of ours when there is no primary to give it. */
+ *  Owns those questions. Each gets an answer: the primary's, that of the next one where it comes soon enough, or one of ours. */
 import type { Answer, AskId, BandwidthGrant, BandwidthWant, Question, ToPrimary } from '../shared/ipc.js';
 
 /** What a question gets that no primary answers. A port may be another one's by now; a login was a yes already, and the next
@@ -9,9 +9,16 @@ const UNHEARD: { readonly [kind in Question['kind']]: Answer } = {
   lease: { ok: false, reason: 'DRAINING' },
 };
 
+/** How long a question waits for a primary to hear it. One that takes another's place is there within some milliseconds, one
+ *  that is started after a crash often within a second; a client that asks for a port waits no longer for anything else. */
+export const UNHEARD_MS = 1_000;
+
 interface Asked {
-  readonly kind: Question['kind'];
+  readonly question: Question;
   readonly settle: (answer: Answer) => void;
+  /** Runs while no primary has heard it: from then on there will be an answer, and one of ours beside it would leave the
+   *  ledger with a grant that nobody uses. */
+  unheard: NodeJS.Timeout | undefined;
 }
 
 export class Questions {
@@ -21,12 +28,12 @@ export class Questions {
 
   /** Never rejects. @param send null: there is no primary */
   ask(question: Question, send: ((message: ToPrimary) => void) | null): Promise<Answer> {
-    const { kind } = question;
-    if (send === null) return Promise.resolve(UNHEARD[kind]);
     const ask = askId(++this.#last);
     return new Promise((settle) => {
-      this.#asked.set(ask, { kind, settle });
-      send({ type: 'ask', ask, question });
+      const asked: Asked = { question, settle, unheard: undefined };
+      this.#asked.set(ask, asked);
+      if (send === null) this.#wait(ask, asked);
+      else send({ type: 'ask', ask, question });
     });
   }
 
@@ -41,8 +48,11 @@ export class Questions {
   }
 
   answered(ask: AskId, answer: Answer): void {
-    this.#asked.get(ask)?.settle(answer);
+    const asked = this.#asked.get(ask);
+    if (asked === undefined) return;
     this.#asked.delete(ask);
+    clearTimeout(asked.unheard);
+    asked.settle(answer);
   }
 
   granted(ask: AskId, grant: BandwidthGrant): void {
@@ -50,12 +60,24 @@ export class Questions {
     this.#wanted.delete(ask);
   }
 
-  /** The primary is gone. */
+  /** The primary is gone: what it has granted and not told is granted to nobody. */
   forget(): void {
     for (const settle of this.#wanted.values()) settle(null);
     this.#wanted.clear();
-    for (const { kind, settle } of this.#asked.values()) settle(UNHEARD[kind]);
-    this.#asked.clear();
+    for (const [ask, asked] of this.#asked) if (asked.unheard === undefined) this.#wait(ask, asked);
+  }
+
+  /** Another one is there, and knows of the connections. */
+  follow(send: (message: ToPrimary) => void): void {
+    for (const [ask, asked] of this.#asked) {
+      clearTimeout(asked.unheard);
+      asked.unheard = undefined;
+      send({ type: 'ask', ask, question: asked.question });
+    }
+  }
+
+  #wait(ask: AskId, asked: Asked): void {
+    asked.unheard = setTimeout(() => this.answered(ask, UNHEARD[asked.question.kind]), UNHEARD_MS).unref();
   }
 }
 

@@ -45,6 +45,8 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   let orphan: Orphan | undefined;
   /** What it had a primary for is over: with its last connection the worker is of no use to anybody. */
   let retired = false;
+  /** Looks at which it had no connection any more. It ends at the second: a server that takes over waits for its report. */
+  let idleLooks = 0;
   /** When it was told to retire for the first time. */
   let retiringSinceNs: bigint | undefined;
   let retireTimer: NodeJS.Timeout | undefined;
@@ -124,6 +126,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     });
   const orphaned = (): void => {
     retired = true;
+    idleLooks = 0;
     if (orphan === undefined || server === undefined) void drain(drainMs);
     else orphan.begin();
   };
@@ -155,7 +158,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   const loadTimer = setInterval(() => {
     if (server === undefined) return;
     server.look();
-    if (retired && server.load().connections === 0) {
+    if (retired && server.load().connections === 0 && ++idleLooks > 1) {
       retired = false;
       void drain(drainMs); // for what still waits for targets
       return;

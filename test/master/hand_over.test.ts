@@ -37,6 +37,7 @@ async function running(t: Test, listen: readonly string[] = LISTEN) {
     listeners: () => listeners,
     letGo: async (pid) => {
       letGo.push(pid);
+      return [11, 12];
     },
     trouble: (text) => troubles.push(text),
     clock,
@@ -94,7 +95,7 @@ t.test('the sockets come one by one, and the old one serves until it is told', a
   await Promise.all(heirs.map((heir) => once(heir, 'listening')));
   t.teardown(() => heirs.map((heir) => heir.close()));
   t.same(letGo, []);
-  await predecessor?.accepting();
+  t.same(await predecessor?.accepting(), [11, 12], 'the workers that will come');
   t.same(letGo, [process.pid]);
   for (const server of servers) server.close();
   for (const heir of heirs) t.equal(await whoAnswers(addressOf(heir).port), 'new', 'on the same port');
@@ -148,6 +149,8 @@ t.test('a successor that is not ready in time is told, and the old one goes on',
   t.doesNotThrow(() => first.stillWaits());
   t.equal(over.isUnderWay, true);
   clock.advance(60_000);
+  t.equal(over.isUnderWay, true, 'its `done` may lie unread');
+  clock.poll();
   t.equal(over.isUnderWay, false);
   t.match(troubles, [/has not taken over within 60 s/]);
   await t.rejects(first.accepting(), { code: 'LISTEN_FAILED', message: /it goes on by itself after 60 s/ });
@@ -185,6 +188,27 @@ t.test('a server that ends lets all pipes go, also of those that never asked', a
   const first = await next(stateDir, clock); // by its answer, both have come
   await over.close();
   await silent.closed();
-  await t.resolves(first.accepting(), 'nobody is left to wait for');
+  t.equal(await first.accepting(), null, 'nobody is left to wait for');
   t.equal(clock.pending, 0);
 });
+
+t.test(
+  'one of an earlier build does not say which workers will come; other words than ours end the talk',
+  async (t) => {
+    const accepting = async (answer: object): Promise<readonly number[] | null> => {
+      const stateDir = tempDir(t);
+      const replies = [{ type: 'offer', pid: 7, listeners: [] }, answer];
+      const outcome = await openStateSocket(takeoverPath(stateDir), { pauseOnConnect: true }, (socket) => {
+        const pipe = HandlePipe.over(socket, { value: () => pipe?.send(replies.shift() ?? {}), closed() {} });
+      });
+      if (outcome.kind !== 'open') throw new Error(outcome.kind);
+      t.teardown(() => outcome.socket.close());
+      const predecessor = await Predecessor.find(stateDir, LISTEN, new FakeClock());
+      if (predecessor === null) throw new Error('nobody there');
+      return await predecessor.accepting();
+    };
+    t.same(await accepting({ type: 'yours', workers: [] }), []);
+    t.equal(await accepting({ type: 'yours' }), null);
+    for (const workers of [11, ['11'], null]) t.equal(await accepting({ type: 'yours', workers }), null);
+  },
+);

@@ -2,6 +2,7 @@ import t from 'tap';
 import { LEASE_DESK_TIMING, LeaseDesk } from '../../src/master/lease_desk.js';
 import { Ledger } from '../../src/master/ledger.js';
 import type { Answer, ConnId, Question } from '../../src/shared/ipc.js';
+import { deferred } from '../support/deadline.js';
 import { FakeClock } from '../support/fake_clock.js';
 
 const id = (value: number): ConnId => value as ConnId;
@@ -19,7 +20,7 @@ function leaseOf(conn: number, user = 'alice', limit = 5): Question {
 }
 
 /** Connection 1 of worker 1 holds port 2000 for alice; 2 and 3 are of worker 2. */
-async function desk() {
+async function desk(complete?: () => Promise<void> | null) {
   const clock = new FakeClock();
   const ledger = new Ledger({ random: () => 0 });
   const said: string[] = [];
@@ -30,6 +31,8 @@ async function desk() {
       close: (worker, conn, reason) => said.push(`close ${conn} at ${worker}: ${reason}`),
     },
     clock,
+    LEASE_DESK_TIMING,
+    complete,
   );
   for (const [conn, worker] of [
     [1, 1],
@@ -143,4 +146,39 @@ t.test('another user is answered without a probe; logins likewise', async (t) =>
   t.same(await made.answer(leaseOf(2, 'bob')), TAKEN);
   t.same(await made.answer({ kind: 'login', id: id(2), user: 'bob', limit: 1 }), { ok: true, port: 0 });
   t.same(said, []);
+});
+
+t.test('while workers of a server before are on their way nothing is granted that one of them may hold', async (t) => {
+  const arrived = deferred<void>();
+  let waiting: Promise<void> | null = null;
+  const { desk: made, ledger, settle } = await desk(() => waiting);
+  waiting = arrived.promise;
+  const answers: [string, Answer][] = [];
+  const ask = (name: string, question: Question) =>
+    made.answer(question).then((answer) => answers.push([name, answer]));
+  const port = { kind: 'tcp', host: '', port: 3000, portRanges: [], except: [] } as const;
+  const lease = { kind: 'lease', limit: 1, target: port } as const;
+  const asked = [
+    ask('login', { kind: 'login', id: id(2), user: 'carol', limit: 1 }),
+    ask('another', { ...lease, id: id(2), user: 'bob' }),
+    ask('gone', { ...lease, id: id(3), user: 'bob' }),
+  ];
+  ledger.closed(id(3));
+  await settle();
+  t.same(answers, []);
+  const peer = { address: '127.0.0.1', port: 9 };
+  const held = {
+    key: { kind: 'tcp', port: 3000 },
+    target: { kind: 'tcp', host: '', port: 3000 },
+    user: 'carol',
+  } as const;
+  ledger.adopt(id(9), 3, 0, { id: id(1), peer, user: 'carol', leases: [held] });
+  waiting = null;
+  arrived.resolve();
+  await Promise.all(asked);
+  t.same(answers, [
+    ['login', { ok: false, reason: 'LIMIT' }],
+    ['another', TAKEN],
+    ['gone', { ok: false, reason: 'DRAINING' }],
+  ]);
 });

@@ -44,7 +44,7 @@ t.test('a worker that looks before there is a primary is found by it, and both a
     },
   );
   const { orphanage, came } = room(t);
-  t.equal(await orphanage.open(stateDir), path);
+  t.same(await orphanage.open(stateDir), { path, wasLeft: false });
   const { lines, adoption: told } = await came();
   t.same(told, adoption);
   const said = deferred<unknown>();
@@ -81,21 +81,21 @@ t.test('one of another protocol is left alone, and looked for no more when that 
 t.test('what is no adoption is shown out', async (t) => {
   const stateDir = tempDir(t);
   const { orphanage } = room(t);
-  const path = await orphanage.open(stateDir);
+  await orphanage.open(stateDir);
+  const path = join(stateDir, 'primary.sock');
   const closed = deferred<void>();
-  const lines = new JsonLines(net.connect(path ?? ''), {
+  const lines = new JsonLines(net.connect(path), {
     value: () => lines.send({ type: 'adopt', pid: 1, connections: [null] }),
     closed: closed.resolve,
   });
   await within(closed.promise, 'close');
 });
 
-t.test('a stateDir that another server uses, or that cannot be: no place to look, and that is told', async (t) => {
+t.test('a stateDir that another server uses; one that cannot be: no place to look, and that is told', async (t) => {
   const stateDir = tempDir(t);
   await room(t).orphanage.open(stateDir);
   const second = room(t);
-  t.equal(await second.orphanage.open(stateDir), null);
-  t.match(second.troubles, [/another server uses this stateDir/]);
+  t.equal(await second.orphanage.open(stateDir), 'taken');
   const third = room(t);
   t.equal(await third.orphanage.open('/dev/null/state'), null);
   t.match(third.troubles, [/ENOTDIR/]);

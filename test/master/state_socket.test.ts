@@ -5,6 +5,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openStateSocket, type StateSocket } from '../../src/master/state_socket.js';
+import { run } from '../support/process.js';
 import { tempDir } from '../support/temp.js';
 
 async function open(t: Test, path: string): Promise<StateSocket> {
@@ -37,7 +38,7 @@ t.test('a living process keeps it', async (t) => {
   t.ok(existsSync(path));
 });
 
-t.test('what a dead process left is replaced; what is no socket at all too', async (t) => {
+t.test('what is no socket at all is replaced', async (t) => {
   const path = join(tempDir(t), 's');
   writeFileSync(path, '');
   await open(t, path);
@@ -51,6 +52,17 @@ t.test("what one of our number has left where it stood aside is in nobody's way"
   t.ok(existsSync(`${path}.${process.pid}`));
   await open(t, path);
   t.notOk(existsSync(`${path}.${process.pid}`));
+});
+
+t.test('what a dead process left is replaced, and known for it', async (t) => {
+  const path = join(tempDir(t), 's');
+  const listen = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  t.match(await run(t, process.execPath, ['-e', listen]), { signal: 'SIGKILL' });
+  for (const wasLeft of [true, false]) {
+    const outcome = await openStateSocket(path, {}, () => {});
+    t.match(outcome, { kind: 'open', wasLeft });
+    if (outcome.kind === 'open') await outcome.socket.close();
+  }
 });
 
 t.test("another's file under the name is left alone at the end", async (t) => {

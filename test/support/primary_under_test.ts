@@ -18,6 +18,8 @@ export interface UnderTestOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default false. True: `config.stateDir` is a folder of the test's own. */
   readonly workersOutlive?: boolean;
+  /** Default false. */
+  readonly takeover?: boolean;
   /** By worker number, `*` for all others. */
   readonly behaviours?: Readonly<Record<string, Behaviour>>;
   readonly timing?: {
@@ -76,7 +78,7 @@ export interface UnderTest {
 /** Without `start`, for what happens while it starts. */
 export function newPrimary(t: Test, options: UnderTestOptions): { primary: Primary; heard: Heard } {
   const heard = new Heard();
-  const { handoff, supervisor, leaseDesk } = options.timing ?? {};
+  const { handoff, supervisor, leaseDesk, muster } = options.timing ?? {};
   const primary = new Primary({
     config: testConfig(options.config),
     hostKeys: [],
@@ -88,7 +90,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       env: { FAKE_WORKERS: JSON.stringify(options.behaviours ?? {}) },
     }),
     workersOutlive: options.workersOutlive ?? false,
-    takeover: false,
+    takeover: options.takeover ?? false,
     fds: [],
     maxWaiting: 100,
     clock: systemClock,
@@ -106,6 +108,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       handoff: { ...PRIMARY_TIMING.handoff, ...handoff },
       supervisor: { ...PRIMARY_TIMING.supervisor, ...supervisor },
       leaseDesk: { ...PRIMARY_TIMING.leaseDesk, ...leaseDesk },
+      muster: { ...PRIMARY_TIMING.muster, ...muster },
     },
   });
   t.teardown(() => primary.kill());

@@ -12,8 +12,10 @@ import {
   PrimaryLink,
   type WorkerServer,
 } from '../../src/worker/primary_link.js';
+import { UNHEARD_MS } from '../../src/worker/questions.js';
 import { runWorker } from '../../src/worker/run.js';
 import { deferred, within } from '../support/deadline.js';
+import { fakeTimers } from '../support/fake_timers.js';
 import { testConfig } from '../support/test_config.js';
 
 const id = (value: number): ConnId => value as ConnId;
@@ -223,7 +225,8 @@ t.test('bytes for a user: each want is answered by its grant', async (t) => {
   t.match(await second, { upBytes: 20, downBytes: 0 });
 });
 
-t.test('without a primary every question is answered, and nothing is sent', async (t) => {
+t.test('without a primary every question is answered in the end, and nothing is sent', async (t) => {
+  const clock = fakeTimers(t);
   const { channel, link, heard } = room();
   const before = [link.login(id(1), 'alice', 2), link.lease(id(1), 'alice', 2, anyPort)];
   const want = { user: 'alice', bytesPerSecond: 1_000, upBytes: 200, downBytes: 0 };
@@ -231,9 +234,10 @@ t.test('without a primary every question is answered, and nothing is sent', asyn
   channel.disconnect();
   const granted = { ok: true, port: 0 };
   const refused = { ok: false, reason: 'DRAINING' };
+  const after = [link.login(id(2), 'alice', 2), link.lease(id(2), 'alice', 2, anyPort)];
+  clock.advance(UNHEARD_MS);
   t.same(await Promise.all(before), [granted, refused], 'a login has happened; a port may be somebody else has it');
-  t.same(await link.login(id(2), 'alice', 2), granted);
-  t.same(await link.lease(id(2), 'alice', 2, anyPort), refused);
+  t.same(await Promise.all(after), [granted, refused]);
   t.same([await wanted, await link.bandwidth(want)], [null, null]);
   link.closed(id(1));
   t.equal(channel.said.length, 3);
@@ -278,8 +282,13 @@ t.test('the next primary is told what is held, and what happened since it was', 
   next.receive({ type: 'answer', ask: 5, answer: { ok: true, port: 4712 } });
   t.same(await asked, { ok: true, port: 4712 });
   channel.write(); // what the first primary was sent is nobody's business any more
+  const unheard = link.lease(id(3), 'carol', 1, anyPort);
   next.disconnect();
-  t.equal((await link.lease(id(3), 'carol', 1, anyPort)).ok, false);
+  const third = new FakeChannel();
+  link.follow(third);
+  t.match(third.sent, [{ type: 'ask', ask: 6 }], 'it is asked once more what the second was asked');
+  third.receive({ type: 'answer', ask: 6, answer: { ok: false, reason: 'TAKEN' } });
+  t.match(await unheard, { reason: 'TAKEN' });
 });
 
 t.test('ping, probe, close, revoke, drain', async (t) => {
@@ -358,12 +367,12 @@ t.test('flushed: not before the events are written that waited for others', asyn
 
 // ---- a worker's life ----
 
-function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null = null) {
+function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null = null, nowNs = () => NOW_NS) {
   const channel = new FakeChannel();
   const exited = deferred<number>();
   const calls: string[] = [];
   const worker = runWorker(
-    { channel, nowNs: () => NOW_NS, loopLagMs: () => 0, exit: (code) => exited.resolve(code), orphan },
+    { channel, nowNs, loopLagMs: () => 0, exit: (code) => exited.resolve(code), orphan },
     async () => {
       if (server instanceof Error) throw server;
       return {
@@ -495,6 +504,8 @@ t.test(
     found(new FakeChannel());
     connections = 0;
     mock.timers.tick(1_000);
+    t.same(calls, ['close 5: REPLACED'], 'not before it could report');
+    mock.timers.tick(1_000);
     mock.timers.reset();
     t.equal(await exit(), 0);
   },
@@ -550,6 +561,41 @@ t.test('a retired worker takes nothing new and exits with its last connection; a
   t.same(bounded.calls, ['drain 7000'], 'after its time it drains as the config says');
   t.equal(await bounded.exit(), 0);
 });
+
+t.test(
+  'each primary that follows says by its own config when a retired worker drains; the time counts from the first',
+  async (t) => {
+    const clock = fakeTimers(t);
+    const retire = async (
+      ...deadlines: readonly (readonly [atMs: number, deadlineMs: number])[]
+    ): Promise<number | null> => {
+      let nowMs = 0;
+      const { channel, calls, start } = life(
+        { retire: () => new Promise(() => {}) },
+        null,
+        () => BigInt(nowMs) * 1_000_000n,
+      );
+      await start();
+      const pass = (untilMs: number): void => {
+        while (nowMs < untilMs && calls.length === 0) {
+          nowMs += 500;
+          clock.advance(500);
+        }
+      };
+      for (const [atMs, deadlineMs] of deadlines) {
+        pass(atMs);
+        channel.receive({ type: 'retire', deadlineMs });
+      }
+      pass(20_000);
+      return calls.length === 0 ? null : nowMs;
+    };
+    t.equal(await retire([0, 5_000]), 5_000);
+    t.equal(await retire([0, 5_000], [3_000, 5_000]), 5_000, 'a second takeover does not begin anew');
+    t.equal(await retire([0, 5_000], [3_000, 9_000]), 9_000);
+    t.equal(await retire([0, 5_000], [3_000, 0]), null);
+    t.equal(await retire([0, 0], [6_000, 5_000]), 6_500, 'at once');
+  },
+);
 
 t.test('other settings reach the server at once, or when it is there; what fails is a fault', async (t) => {
   const reload = (connections: number): object => ({

@@ -1,8 +1,16 @@
 import t from 'tap';
 import type { AskId, ConnId, ToPrimary } from '../../src/shared/ipc.js';
-import { Questions } from '../../src/worker/questions.js';
+import { Questions, UNHEARD_MS } from '../../src/worker/questions.js';
+import { fakeTimers } from '../support/fake_timers.js';
 
 const login = { kind: 'login', id: 1 as ConnId, user: 'alice', limit: 1 } as const;
+const lease = {
+  kind: 'lease',
+  id: 1 as ConnId,
+  user: 'alice',
+  limit: 1,
+  target: { kind: 'unix', path: '/a' },
+} as const;
 const ask = (value: number): AskId => value as AskId;
 
 t.test('each question has its number and its answer; a second answer changes nothing', async (t) => {
@@ -23,10 +31,39 @@ t.test('each question has its number and its answer; a second answer changes not
   ]);
 });
 
-t.test('nobody waits for a primary that is gone', async (t) => {
+t.test('nobody waits for long for a primary that is gone', async (t) => {
+  const clock = fakeTimers(t);
   const questions = new Questions();
-  const waiting = questions.ask(login, () => {});
+  const waiting = [questions.ask(login, () => {}), questions.ask(lease, () => {})];
   questions.forget();
-  t.match(await waiting, { ok: true });
-  t.match(await questions.ask(login, null), { ok: true });
+  waiting.push(questions.ask(login, null), questions.ask(lease, null));
+  let answers = 0;
+  for (const answer of waiting) void answer.then(() => answers++);
+  clock.advance(UNHEARD_MS - 1);
+  questions.forget(); // another one came and went before it heard of them
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(answers, 0);
+  clock.advance(1);
+  const [yes, no] = [{ ok: true }, { ok: false, reason: 'DRAINING' }];
+  t.match(await Promise.all(waiting), [yes, no, yes, no]);
+  t.equal(clock.pending, 0);
+});
+
+t.test('the next primary answers what the last one did not, however long that takes it', async (t) => {
+  const clock = fakeTimers(t);
+  const questions = new Questions();
+  const waiting = [questions.ask(login, () => {}), questions.ask(lease, () => {})];
+  questions.answered(ask(1), { ok: true, port: 0 });
+  questions.forget();
+  waiting.push(questions.ask(lease, null));
+  const sent: ToPrimary[] = [];
+  questions.follow((message) => sent.push(message));
+  t.same(sent, [
+    { type: 'ask', ask: 2, question: lease },
+    { type: 'ask', ask: 3, question: lease },
+  ]);
+  t.equal(clock.pending, 0, 'an answer of ours would leave a grant that nobody uses');
+  questions.answered(ask(3), { ok: false, reason: 'TAKEN' });
+  questions.answered(ask(2), { ok: true, port: 0 });
+  t.match(await Promise.all(waiting), [{ ok: true }, { ok: true }, { reason: 'TAKEN' }]);
 });
