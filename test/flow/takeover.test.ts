@@ -4,13 +4,15 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { isRunning } from '../../chaos/processes.js';
 import { systemClock } from '../../src/master/clock.js';
 import { Predecessor } from '../../src/master/take_over.js';
 import { exchange, MIB } from '../support/bytes.js';
 import { DEADLINE_MS, within } from '../support/deadline.js';
 import { flow, ONE_AND_TWO_WORKERS } from '../support/flow.js';
+import { until } from '../support/joined.js';
 import { cliEntry } from '../support/paths.js';
-import { run } from '../support/process.js';
+import { run, start } from '../support/process.js';
 import { rawClient } from '../support/raw_client.js';
 import { type Sallyport, startSallyport } from '../support/server.js';
 import { startTunnel, tunnel } from '../support/ssh.js';
@@ -115,6 +117,70 @@ flow(t, 'a takeover that fails leaves all as it was', { needs: NEEDS }, async (t
   const next = await server.takeover();
   await next.events.wait('worker.adopted');
   await echoes(t, near, 'until one does start');
+});
+
+flow(t, 'a successor that is killed before it accepts takes nothing with it', { needs: NEEDS }, async (t, workers) => {
+  const server = await startSallyport(t, { workers });
+  const echo = await startEcho(t);
+  const [port, near] = [await freePort(), await freePort()];
+  const specs = ['-R', `${port}:localhost:${echo.port}`, '-L', `${near}:localhost:${echo.port}`];
+  await tunnel(t, server, server.alice, specs);
+  const hanging = join(server.dir, 'hanging.mjs');
+  writeFileSync(hanging, 'console.error("loading", process.pid, "now");\nawait new Promise(() => {});\n');
+  const config = join(server.dir, 'sallyport.yaml');
+  const serve = [cliEntry, 'serve', '--config', config, '--takeover'];
+  const successor = start(t, process.execPath, [...serve, '--handler', hanging], { cwd: server.dir });
+  const stop = strangers(t, server);
+  const [, worker] = await successor.waitFor(/loading (\d+) now/); // it has the sockets, and starts its workers
+  const another = await run(t, process.execPath, serve, { cwd: server.dir, deadlineMs: DEADLINE_MS });
+  t.match(another, { code: 1, stderr: /another one takes over from it already/ });
+  successor.signal('SIGKILL');
+  await successor.died;
+  await until(() => !isRunning(Number(worker)), 'end of its worker');
+  await echoes(t, near, 'the tunnels go on');
+  await echoes(t, port, 'the ports too');
+  const next = await server.takeover();
+  await next.events.wait('worker.adopted', { forwards: 1 });
+  const { served, failed } = await stop();
+  t.same(failed, [], `none of ${served + failed.length} logins was in vain`);
+  await echoes(t, port, 'with another one as well');
+});
+
+flow(t, 'SIGTERM to a server whose place another has taken', { needs: NEEDS }, async (t, workers) => {
+  const first = await startSallyport(t, { workers });
+  const echo = await startEcho(t);
+  const [port, near] = [await freePort(), await freePort()];
+  const specs = ['-R', `${port}:localhost:${echo.port}`, '-L', `${near}:localhost:${echo.port}`];
+  const { client } = await tunnel(t, first, first.alice, specs);
+  const second = await first.takeover();
+  await second.events.wait('worker.adopted', { forwards: 1 });
+  t.same(await first.stop(), { code: 0, signal: null }, 'it goes at once');
+  await echoes(t, near, 'the tunnels are the other’s, and go on');
+  await echoes(t, port, 'the ports too');
+  t.same(second.events.list('worker.exited', { reason: 'CRASHED' }), []);
+  const from = second.events.mark();
+  await client.stop();
+  await second.events.wait('forward.released', { user: 'alice' }, from);
+});
+
+/** For both ways between two versions: the path of another `node`. */
+const { OTHER_NODE } = process.env;
+
+flow(t, 'between two versions of Node', { needs: NEEDS }, async (t, workers) => {
+  if (OTHER_NODE === undefined) return t.plan(0, 'OTHER_NODE names no other node');
+  const first = await startSallyport(t, { workers });
+  const echo = await startEcho(t);
+  const port = await freePort();
+  await tunnel(t, first, first.alice, ['-R', `${port}:localhost:${echo.port}`]);
+  const stop = strangers(t, first);
+  const second = await first.takeover([], OTHER_NODE);
+  await second.events.wait('worker.adopted', { forwards: 1 });
+  await echoes(t, port, 'under the other version');
+  const third = await second.takeover();
+  await third.events.wait('worker.adopted', { forwards: 1 });
+  await echoes(t, port, 'and back');
+  const { served, failed } = await stop();
+  t.same(failed, [], `none of ${served + failed.length} logins was in vain`);
 });
 
 flow(

@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly moreUsers?: readonly string[];
   /** Other top-level keys of the config, as YAML would say them. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** The binary that runs it and its workers. Default: that of the test. */
+  readonly node?: string;
 }
 
 /** The config file as the harness writes it. */
@@ -118,8 +120,8 @@ export class Sallyport implements SshEndpoint {
     return await this.#start(['--listen', `${this.host}:${this.port}`]);
   }
   /** Starts `serve` again, in the place of this one. */
-  async takeover(args: readonly string[] = []): Promise<Sallyport> {
-    return await this.#start(['--takeover', ...args]);
+  async takeover(args: readonly string[] = [], node?: string): Promise<Sallyport> {
+    return await this.#start(['--takeover', ...args], node);
   }
   signal(signal: NodeJS.Signals): void {
     this.#program.signal(signal);
@@ -147,7 +149,7 @@ export class Sallyport implements SshEndpoint {
 }
 
 /** Starts `serve` with these arguments behind the config, and waits until it listens and every worker has started. */
-type StartServer = (args: readonly string[]) => Promise<Sallyport>;
+type StartServer = (args: readonly string[], node?: string) => Promise<Sallyport>;
 
 /** Starts a server and waits until it listens and every worker has started. */
 export async function startSallyport(t: Test, options: ServerOptions): Promise<Sallyport> {
@@ -181,9 +183,9 @@ export async function startSallyport(t: Test, options: ServerOptions): Promise<S
   const configFile = join(dir, 'sallyport.yaml');
   writeFileSync(configFile, stringify(config));
 
-  const startServer: StartServer = async (args) => {
+  const startServer: StartServer = async (args, node = options.node ?? process.execPath) => {
     const command = [cliEntry, 'serve', '--config', configFile, ...args];
-    const program = start(t, process.execPath, command, { cwd: dir, env });
+    const program = start(t, node, command, { cwd: dir, env });
     const events = new EventLog(program);
     const listening = await events.wait('server.listening');
     await events.waitAll(options.workers, 'worker.started');
