@@ -9,6 +9,7 @@ import { nearest } from '../shared/nearest.js';
 import type { BenchOptions } from './bench.js';
 import type { CheckOptions } from './check.js';
 import type { ServeOptions } from './options.js';
+import type { SchemaOptions } from './schema.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -59,8 +60,9 @@ async function main(args: readonly string[]): Promise<number> {
     .command('schema')
     .description('print the JSON Schema of the config')
     .option('--markdown', 'print all keys as a Markdown page instead')
+    .option('--webhook', 'print the JSON Schema of what a webhook is asked and may answer instead')
     .addOption(new Option('--types', 'print all keys as TypeScript instead').hideHelp())
-    .action(async (options: { markdown?: boolean; types?: boolean }) => {
+    .action(async (options: SchemaOptions) => {
       const { schema } = await import('./schema.js');
       exitCode = schema(options);
     });

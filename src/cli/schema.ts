@@ -1,15 +1,23 @@
-/** SCHEMA: prints the JSON Schema of the config, for editors, or the page of all keys, for people. Its types, for the
- *  compiler, are made for this project's own source. */
+/** SCHEMA: prints the JSON Schema of the config, for editors, that of a webhook's questions and answers, or the page of all
+ *  keys, for people. Its types, for the compiler, are made for this project's own source. */
 import { configPage, configSchema } from '../shared/config_schema.js';
 import { configTypes } from '../shared/config_types.js';
+import { webhookSchema } from '../shared/webhook_schema.js';
+
+export interface SchemaOptions {
+  readonly markdown?: boolean;
+  readonly types?: boolean;
+  readonly webhook?: boolean;
+}
 
 /** @returns the exit code */
-export function schema(options: { readonly markdown?: boolean; readonly types?: boolean }): number {
+export function schema(options: SchemaOptions): number {
   process.stdout.write(textFor(options));
   return 0;
 }
 
-function textFor({ markdown, types }: { readonly markdown?: boolean; readonly types?: boolean }): string {
+function textFor({ markdown, types, webhook }: SchemaOptions): string {
   if (markdown) return configPage();
-  return types ? configTypes() : `${JSON.stringify(configSchema(), null, 2)}\n`;
+  if (types) return configTypes();
+  return `${JSON.stringify(webhook ? webhookSchema() : configSchema(), null, 2)}\n`;
 }

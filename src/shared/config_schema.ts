@@ -5,7 +5,7 @@ import { hasSwitch, isKey, type LiveKey, type Table, wordsOf } from './config_ke
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
 
-type JsonSchema = { readonly [keyword: string]: unknown };
+export type JsonSchema = { readonly [keyword: string]: unknown };
 
 /** JSON Schema (draft 2020-12) of the config file. It knows forms and bounds of numbers; ranges of durations and sizes,
  *  patterns and files are judged by `sallyport check`. */
@@ -59,6 +59,15 @@ function sectionSchema(table: Table, more: JsonSchema = {}): JsonSchema {
   }
   const section = { type: ['object', 'null'], properties: { ...properties, ...more }, additionalProperties: false };
   return hasSwitch(table) ? { anyOf: [section, { const: false }] } : section;
+}
+
+/** The limits that a webhook may give: those of a user, without the defaults, which are the user's own. */
+export function limitsSchema(): JsonSchema {
+  const properties = Object.entries(USER_KEYS.limits).map(([name, key]): [string, JsonSchema] => {
+    const { default: _, ...schema } = keySchema(key);
+    return [name, { description: `${key.does}. Allowed: ${allowedFor(key)}`, ...schema }];
+  });
+  return { type: 'object', properties: Object.fromEntries(properties), additionalProperties: false };
 }
 
 function keySchema(key: LiveKey): JsonSchema {

@@ -12,7 +12,14 @@ import { BOB_PASSWORD, type Login, makeLogin, type Sallyport, startSallyport } f
 import { spoken, sshRun, tunnel } from '../support/ssh.js';
 import { connect, freePort, startEcho } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
-import { type Asked, raw, type Service, startWebhook, type WebhookService } from '../support/webhook_service.js';
+import {
+  type Asked,
+  raw,
+  type Service,
+  selfSigned,
+  startWebhook,
+  type WebhookService,
+} from '../support/webhook_service.js';
 
 const PASSWORD = 'Tr0ub4dor "&" 3';
 const TOKEN = 'token-of-the-test';
@@ -338,4 +345,30 @@ flow(t, 'webhook', { needs: NEEDS, workers: ONE_AND_TWO_WORKERS }, async (t, wor
     for (const secret of [PASSWORD, JSON.stringify(PASSWORD).slice(1, -1), TOKEN, 'horse', BOB_PASSWORD])
       t.notOk(all.includes(secret), secret);
   });
+});
+
+flow(t, 'webhook by https and by a socket', { needs: [...NEEDS, 'openssl'] }, async (t, workers) => {
+  const { tls, file } = await selfSigned(t);
+  const secure = await startWebhook(t, ALLOW, { tls });
+  const socket = await startWebhook(t, ALLOW, { socketPath: join(tempDir(t), 'login.sock') });
+  const zoe = await makeLogin(t, tempDir(t), 'zoe');
+  for (const [service, env, code, questions] of [
+    [socket, {}, IN, 2],
+    [secure, {}, REFUSED, 0],
+    [secure, { NODE_EXTRA_CA_CERTS: file }, IN, 2],
+  ] as const)
+    await t.test(`${service.url.split(':')[0]} ${Object.keys(env).join()}`, async (t) => {
+      const before = service.asked.length;
+      const server = await startSallyport(t, {
+        workers,
+        env,
+        config: { auth: { webhook: { url: service.url } }, log: { level: 'debug', format: 'json' } },
+      });
+      t.equal((await sshRun(t, server, zoe, [])).code, code);
+      t.equal(service.asked.length - before, questions);
+      if (code === REFUSED)
+        t.match(await server.events.wait('auth.failed', { reason: 'WEBHOOK_FAILED' }), {
+          detail: /^auth\.webhook: cannot be reached: self-signed certificate/,
+        });
+    });
 });
