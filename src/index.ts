@@ -50,6 +50,7 @@ export type {
   ConnectionEvent,
   ForwardEvent,
   ForwardKind,
+  OfCertificate,
   ProcessEvent,
 } from './shared/events.js';
 export type {
@@ -60,6 +61,7 @@ export type {
   Identity,
   Origin,
   Peer,
+  Presence,
   PublicKeyInfo,
   TcpDestination,
 } from './shared/identity.js';

@@ -4,12 +4,11 @@
 import type { Config } from '../shared/config.js';
 import type { ConfigOptions } from '../shared/config_options.js';
 import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
-import { whereIs } from '../worker/auth/authorized_keys.js';
 import { Directory } from '../worker/auth/directory.js';
-import { withGrant } from '../worker/auth/grant.js';
+import { earlier, grantOf, noteOn, withGrant } from '../worker/auth/grant.js';
 import { hookedOf } from '../worker/auth/hooked.js';
-import { type LoginAnswer, LoginRefused } from '../worker/auth/hooks.js';
-import { narrowingBy } from '../worker/auth/key_options.js';
+import type { LoginAnswer } from '../worker/auth/hooks.js';
+import { keyLogin } from '../worker/auth/key_login.js';
 import { Webhook } from '../worker/auth/webhook.js';
 import { narrowerLimits } from '../worker/auth/webhook_answer.js';
 import type { Narrowing } from '../worker/policy.js';
@@ -18,13 +17,14 @@ import { NARROWINGS, PatternServer } from './pattern_server.js';
 import { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
 import { type Granted, NOTHING_TAKEN, narrowingsIn, rulesIn, takenBetween } from './taken.js';
-import { askWebhook, type OwnWord, WebhookClients } from './webhook_login.js';
+import { askWebhook, type LoginTry, type OwnWord, WebhookClients, webhookCertificate } from './webhook_login.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 
 /** Serves the users of its options; a subclass may decide more. */
 export class ConfiguredServer extends PatternServer {
   #methods: readonly AuthChain[] = [];
+  #endExpired = false;
   #granted: Granted | null = null;
   /** Asked about every login; null where the config names none. */
   #webhook: Webhook | null = null;
@@ -60,6 +60,7 @@ export class ConfiguredServer extends PatternServer {
     const client = this.#webhookClients.for(webhook);
     const directory = new Directory({
       users: config.users,
+      trustedCas: config.auth.trustedUserCAKeys,
       others: client === null ? undefined : { ...config.defaults, name: '' }, // nobody's name
       verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
     });
@@ -72,6 +73,7 @@ export class ConfiguredServer extends PatternServer {
     this.#webhook =
       client === null ? null : new Webhook({ client, token, isConfigured: (name) => directory.knows(name) });
     this.#methods = config.auth.methods;
+    this.#endExpired = config.auth.endExpired;
     this.#granted = now;
     return before === null ? NOTHING_TAKEN : takenBetween(before, now, Date.now());
   }
@@ -112,27 +114,34 @@ export class ConfiguredServer extends PatternServer {
     soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
     const own = this.#ownWord(username, key, peer, soFar);
-    if (this.#webhook !== null) {
-      const credential = { method: 'publickey', key, certificate: null } as const;
-      return askWebhook(this.#webhook, own, { username, peer, credential, soFar }, signal);
-    }
-    if (own.kind === 'yes') return own.identity;
+    const webhook = this.#webhook;
+    if (webhook !== null) return this.#askAboutKey(webhook, own, { username, key, peer, soFar }, signal);
+    if (own.kind === 'yes') return noted(key, own.identity);
     if (own.kind === 'no' && own.refusal !== undefined) throw own.refusal;
     return false;
   }
 
-  /** What the config says of a key. */
+  async #askAboutKey(
+    webhook: Webhook,
+    own: OwnWord,
+    { key, ...login }: Omit<LoginTry, 'credential'> & { readonly key: PublicKeyInfo },
+    signal: AbortSignal,
+  ): Promise<LoginAnswer> {
+    // The word of a certificate that none of our CAs has signed is nothing to pass on.
+    const certificate = own.kind === 'yes' ? webhookCertificate(key) : null;
+    const credential = { method: 'publickey', key, certificate } as const;
+    return noted(key, await askWebhook(webhook, own, { ...login, credential }, signal));
+  }
+
+  /** What the config says of a key or a certificate. */
   #ownWord(username: string, key: PublicKeyInfo, { address }: Peer, soFar: Identity | null): OwnWord {
-    const atMs = Date.now();
     const directory = this.#granted?.directory;
-    const verdict = directory?.checkKey(username, key.blob, { address, nowMs: atMs });
-    if (verdict === undefined || verdict.kind === 'unknown') return noOf(directory, username);
-    if (verdict.kind === 'refused') return { kind: 'no', refusal: new LoginRefused(verdict.code, verdict.detail) };
-    const { fingerprint, options } = verdict.key;
-    const identity = { ...(soFar ?? { user: username }), fingerprint };
-    const line = { username, fingerprint, address, atMs };
-    const narrowing = narrowingBy(options, whereIs(verdict.key), line);
-    return yes(withGrant(identity, { narrowings: [narrowing], expiresAtMs: options.expiresAtMs }));
+    if (directory === undefined) return { kind: 'no' };
+    const login = keyLogin(directory, { username, key, address, atMs: Date.now() });
+    if (login.kind === 'no') return login;
+    if (login.kind === 'unknown') return noOf(directory, username);
+    const { fingerprint, grant } = login;
+    return yes(withGrant({ ...(soFar ?? { user: username }), fingerprint }, grant));
   }
 
   /** @internal */
@@ -154,14 +163,21 @@ export class ConfiguredServer extends PatternServer {
     if (own === undefined) return NO_LIMITS;
     const limits = (hooked?.limits ?? []).reduce(narrowerLimits, own);
     const none = Number.POSITIVE_INFINITY; // in a config 0 says so
+    const expiresAtMs = this.#endExpired ? grantOf(identity).expiresAtMs : null;
     return {
       ...limits,
       bytesPerSecond: limits.bytesPerSecond || none,
       opensPerSecond: limits.opensPerSecond || none,
       failedOpensPerMinute: limits.failedOpensPerMinute || none,
-      expiresAtMs: hooked?.expiresAtMs ?? none,
+      expiresAtMs: earlier(hooked?.expiresAtMs ?? null, expiresAtMs) ?? none,
     };
   }
+}
+
+/** For where an override makes something else of the answer. */
+function noted(key: PublicKeyInfo, answer: LoginAnswer): LoginAnswer {
+  if (key.certificate !== undefined && typeof answer === 'object') noteOn(key, answer);
+  return answer;
 }
 
 function yes(identity: Identity): OwnWord {

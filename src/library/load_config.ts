@@ -12,6 +12,11 @@ import { errnoOf, reasonOf } from '../shared/errors.js';
 import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signature.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
+import { readRevokedKeys } from '../worker/auth/revoked_keys.js';
+import { readTrustedCas } from '../worker/auth/trusted_cas.js';
+
+/** Some hundred thousand revoked keys. The file goes to every worker. */
+const MAX_KRL_BYTES = 4 * 2 ** 20;
 
 /** Lines to print; `config` is null when something is wrong. */
 export interface Loaded {
@@ -72,7 +77,13 @@ interface ReadOptions {
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
  *  the machine may write: whoever writes keys or config decides who gets in; and of secrets those that others may read.
  *  @param files gets how it looked when it was read */
-export function readTextFile(path: string, { isSecret = false, files }: ReadOptions = {}): Parsed<string> {
+export function readTextFile(path: string, options: ReadOptions = {}): Parsed<string> {
+  const bytes = readFileBytes(path, MAX_CONFIG_BYTES, options);
+  return bytes.ok ? decode(bytes.value) : bytes;
+}
+
+/** The same for a file that may be binary. */
+function readFileBytes(path: string, maxBytes: number, { isSecret = false, files }: ReadOptions): Parsed<Buffer> {
   // Of a file that is read twice for one config the first look counts: if it has changed in between, that is seen.
   const seen = files?.has(path) === true ? undefined : files;
   seen?.set(path, UNREADABLE);
@@ -87,7 +98,10 @@ export function readTextFile(path: string, { isSecret = false, files }: ReadOpti
         return { ok: false, error: 'may be written by everybody on this machine: chmod o-w it' };
       if (isSecret && status.isFile() && process.platform !== 'win32' && (status.mode & OTHERS_MAY) !== 0n)
         return { ok: false, error: `may be read by others (mode ${(status.mode & 0o777n).toString(8)}): chmod 600 it` };
-      return decode(readAtMost(fd, MAX_CONFIG_BYTES + 1));
+      const bytes = readAtMost(fd, maxBytes + 1);
+      return bytes.length > maxBytes
+        ? { ok: false, error: `is larger than ${maxBytes / 2 ** 20}MiB` }
+        : { ok: true, value: bytes };
     } finally {
       closeSync(fd);
     }
@@ -97,7 +111,6 @@ export function readTextFile(path: string, { isSecret = false, files }: ReadOpti
 }
 
 function decode(bytes: Buffer): Parsed<string> {
-  if (bytes.length > MAX_CONFIG_BYTES) return { ok: false, error: 'is larger than 1MiB' };
   try {
     return { ok: true, value: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
   } catch {
@@ -132,13 +145,26 @@ function worldAt(folder: string, files: Map<string, string>): ConfigWorld {
     parallelism: availableParallelism(),
     resolvePath: (path) => resolve(folder, path),
     readFile: (path, options) => readTextFile(path, { ...options, files }),
+    readBytes: (path) => readFileBytes(path, MAX_KRL_BYTES, { files }),
   };
 }
 
 function toLoaded(result: ConfigResult, source: Pick<Loaded, 'options' | 'files' | 'text'>): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
   if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, ...source };
+  const wrong = trustErrors(result.config.auth);
+  if (wrong.length > 0) return { config: null, errors: wrong, warnings, ...source };
   return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)], ...source };
+}
+
+/** CAs and revocations are taken whole or not at all: what is passed over there would lock out, or let in. */
+function trustErrors(auth: Config['auth']): readonly string[] {
+  const { problems } = readTrustedCas(auth.trustedUserCAKeys);
+  const errors = problems.map(({ file, line, why }) => `${file}:${line}:1: auth.trustedUserCAKeys: ${why}`);
+  if (auth.revokedKeys === null) return errors;
+  const { file, base64 } = auth.revokedKeys;
+  const revoked = readRevokedKeys(Buffer.from(base64, 'base64'));
+  return revoked.ok ? errors : [...errors, `${file}:${revoked.line}:1: auth.revokedKeys: ${revoked.why}`];
 }
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */
@@ -149,7 +175,8 @@ function keyWarnings(config: Config): readonly string[] {
     const warnings = problems.map(({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`);
     const first = authorizedKeys[0];
     // With a handler it is the handler that says who can.
-    if (config.handler === null && first !== undefined && keys.length === 0 && password === null)
+    const byCertificate = config.auth.trustedUserCAKeys.length > 0;
+    if (config.handler === null && first !== undefined && keys.length === 0 && password === null && !byCertificate)
       warnings.push(`${first.file}:${first.line}:1: ${key}: warning: no key that can be used is left: cannot log in`);
     return warnings;
   });

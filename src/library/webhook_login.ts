@@ -2,13 +2,14 @@
  *  Owns the client of the config that is in force: its connections outlive a reload that does not change where they lead. */
 import type { Config } from '../shared/config.js';
 import { TunnelError } from '../shared/errors.js';
-import type { Identity, Peer } from '../shared/identity.js';
+import type { Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
 import { parseWebhookUrl } from '../shared/webhook_url.js';
 import { hookedOf, withAnswer } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginRefused } from '../worker/auth/hooks.js';
+import { factsOf, readPresentedKey } from '../worker/auth/presented_key.js';
 import type { Webhook } from '../worker/auth/webhook.js';
 import { WebhookClient } from '../worker/auth/webhook_client.js';
-import type { WebhookCredential } from '../worker/auth/webhook_question.js';
+import type { WebhookCertificate, WebhookCredential } from '../worker/auth/webhook_question.js';
 
 /** What the config says of a credential by itself. `open`: nothing, the webhook decides. */
 export type OwnWord =
@@ -44,6 +45,14 @@ export async function askWebhook(
   const proof = credential.method === 'publickey' ? { fingerprint: credential.key.fingerprint } : {};
   const identity = own.kind === 'yes' ? own.identity : { ...(soFar ?? { user: username }), ...proof };
   return withAnswer(identity, answer, { username, step: { method: credential.method, ...proof }, nowMs: Date.now() });
+}
+
+/** What it is told of the certificate that a key came in. */
+export function webhookCertificate({ certificate }: PublicKeyInfo): WebhookCertificate | null {
+  const read = certificate === undefined ? null : readPresentedKey(certificate);
+  const facts = read?.ok === true ? factsOf(read.key) : undefined;
+  if (facts === undefined) return null;
+  return { keyId: facts.keyId, serial: BigInt(facts.serial), caFingerprint: facts.ca };
 }
 
 type Settings = Config['auth']['webhook'];

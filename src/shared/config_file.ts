@@ -110,7 +110,7 @@ class Walk {
     // Hooks and a webhook may let in whom the config does not know, and users without a key.
     const fileDecides = server.handler === null && this.#world.hooksDecide !== true && !hasWebhook;
     const unnamed = !namesCredentials(entriesIn(forAll));
-    const users = this.#users(listed, defaults, { fileDecides, unnamed });
+    const users = this.#users(listed, defaults, { needKeys: fileDecides && !hasCas(server.auth), unnamed });
     if (fileDecides && (listed === undefined || isEmpty(listed)))
       this.#findings.at('users').warning(listed?.at ?? root.at, 'there is no user: nobody can log in');
     if (!isComplete(SERVER_KEYS, server)) return undefined;
@@ -134,10 +134,11 @@ class Walk {
     return hasUrl;
   }
 
+  /** `needKeys`: a user with nothing to log in by is none. */
   #users(
     node: Located | undefined,
     defaults: Filled,
-    { fileDecides, unnamed }: { readonly fileDecides: boolean; readonly unnamed: boolean },
+    { needKeys, unnamed }: { readonly needKeys: boolean; readonly unnamed: boolean },
   ): readonly UserConfig[] {
     const users: UserConfig[] = [];
     for (const { name, at, value } of this.#entriesOf(node, 'users')) {
@@ -147,7 +148,7 @@ class Walk {
       const entries = this.#entriesOf(value, path);
       const filled = this.#section(USER_KEYS, entries, path, [], defaults);
       if (!isComplete(USER_KEYS, filled)) continue;
-      if (fileDecides && filled.password === null && filled.authorizedKeys.length === 0)
+      if (needKeys && filled.password === null && filled.authorizedKeys.length === 0)
         this.#findings.at(path).warning(at, 'has neither a key nor a password: cannot log in');
       users.push({ name, ...filled, ...(unnamed && !namesCredentials(entries) ? { unnamed } : {}) });
     }
@@ -241,6 +242,11 @@ function entriesIn(node: Located | undefined): readonly Entry[] {
 
 function isEmpty(node: Located): boolean {
   return (node.type === 'scalar' && node.value === null) || (node.type === 'map' && node.entries.length === 0);
+}
+
+/** CAs of all users: a certificate is enough then. */
+function hasCas(auth: unknown): boolean {
+  return isFilled(auth) && Array.isArray(auth.trustedUserCAKeys) && auth.trustedUserCAKeys.length > 0;
 }
 
 type Filled = { readonly [name: string]: unknown };

@@ -35,6 +35,7 @@ export type Key =
   | (About & { readonly kind: 'passwordHash'; readonly default: null })
   | (About & { readonly kind: 'webhookUrl'; readonly default: null })
   | (About & { readonly kind: 'secretFile'; readonly default: null })
+  | (About & { readonly kind: 'revokedKeys'; readonly default: null })
   | Later;
 
 /** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
@@ -82,6 +83,12 @@ export interface SecretFile {
   readonly secret: string;
 }
 
+/** The file of revoked keys as the primary has read it: it may be binary, and the Config travels as JSON. */
+export interface RevokedKeysFile {
+  readonly file: string;
+  readonly base64: string;
+}
+
 /** A value in the Config: durations in ms, sizes in bytes, `off` as 0. */
 type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'workers' }
   ? number
@@ -101,7 +108,9 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
                 ? string | null
                 : K extends { readonly kind: 'secretFile' }
                   ? SecretFile | null
-                  : readonly string[];
+                  : K extends { readonly kind: 'revokedKeys' }
+                    ? RevokedKeysFile | null
+                    : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

@@ -86,14 +86,40 @@ export interface AuthOptions {
    *  Source: sshd_config(5) LoginGraceTime.
    *  @default '30s' */
   readonly loginGraceTime?: Duration | undefined;
-  /** How often the files of keys that users name are looked at; changed ones are read, and hold at once. The config
-   *  file itself is read at a reload alone.
+  /** How often the files of keys (of users, of CAs, revoked ones) are looked at; changed ones are read, and hold at
+   *  once. The config file itself is read at a reload alone.
    *
    *  Allowed: 100ms to 1h or off (off means they are read at a reload alone).
    *  Why: two seconds: nobody waits for it, and a look costs one system call a file.
    *  Source: OpenSSH, which reads them at each login.
    *  @default '2s' */
   readonly rereadFiles?: Duration | 'off' | undefined;
+  /** Public keys of CAs whose certificates let in every user of this config that they name as a principal: a file
+   *  with one a line, or a list of such lines, without options.
+   *
+   *  Allowed: a path or a list of authorized_keys lines.
+   *  Why: none by default. CAs for one user alone stand in his `authorizedKeys`, behind `cert-authority`. A line
+   *  that is no key is an error: certificates would be refused, and nobody would know why.
+   *  Source: sshd_config(5) TrustedUserCAKeys; OpenSSH PROTOCOL.certkeys.
+   *  @default [] */
+  readonly trustedUserCAKeys?: string | readonly string[] | undefined;
+  /** Keys and certificates that are refused, whoever has written them down elsewhere: an OpenSSH KRL, as
+   *  `ssh-keygen -k` makes it, or a file of public keys, one a line. A key there also revokes the certificates for
+   *  it, and those that it has issued.
+   *
+   *  Allowed: a path of an OpenSSH KRL or of a file of public keys.
+   *  Why: none by default. Anything in the file that is not understood is an error and no empty list, so that no
+   *  revoked key gets in by a slip.
+   *  Source: sshd_config(5) RevokedKeys; OpenSSH PROTOCOL.krl.
+   *  @default none */
+  readonly revokedKeys?: string | undefined;
+  /** End the connections of a key or certificate at the moment when it expires (`expiry-time`, "valid before").
+   *
+   *  Allowed: true or false.
+   *  Why: false, as in sshd, where such a moment bears on logins alone and a tunnel of yesterday may run for weeks.
+   *  Source: Sallyport.
+   *  @default false */
+  readonly endExpired?: boolean | undefined;
   readonly webhook?: AuthWebhookOptions | undefined;
 }
 

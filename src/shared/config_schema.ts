@@ -100,6 +100,7 @@ function keySchema(key: LiveKey): JsonSchema {
     case 'path':
       return { type: 'string', minLength: 1, default: key.default };
     case 'module':
+    case 'revokedKeys':
       return { type: 'string', minLength: 1 };
     case 'paths':
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };

@@ -92,6 +92,7 @@ function typeOf(key: LiveKey): string {
     case 'passwordHash':
     case 'webhookUrl':
     case 'secretFile':
+    case 'revokedKeys':
       return 'string';
     case 'paths':
     case 'listeners':

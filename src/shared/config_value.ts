@@ -16,7 +16,7 @@ import {
   unchanged,
   wrong,
 } from './config_checks.js';
-import { type AuthorizedKeyLine, type LiveKey, type SecretFile, wordsOf } from './config_keys.js';
+import { type AuthorizedKeyLine, type LiveKey, type RevokedKeysFile, type SecretFile, wordsOf } from './config_keys.js';
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
 import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
@@ -33,6 +33,8 @@ export interface ConfigWorld {
   readonly hooksDecide?: boolean;
   /** A whole text file; `error` completes the sentence "FILE …". A secret one is refused where others may read it. */
   readFile(path: string, options?: { readonly isSecret: boolean }): Parsed<string>;
+  /** The same for a file that may be binary. */
+  readBytes(path: string): Parsed<Buffer>;
 }
 
 /** Where findings about one key go. */
@@ -99,6 +101,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       return readWebhookUrl(node, allowed, report);
     case 'secretFile':
       return one((text) => secretIn(text, world));
+    case 'revokedKeys':
+      return readText(node, allowed, report, (text) => revokedKeysFile(text, world));
     default:
       return assertNever(key);
   }
@@ -146,6 +150,8 @@ export function allowedFor(key: LiveKey): string {
       return WEBHOOK_URL_FORMS;
     case 'secretFile':
       return `a path of a file with one line of at most ${MAX_SECRET_CHARACTERS} visible ASCII characters, which nobody else may read`;
+    case 'revokedKeys':
+      return 'a path of an OpenSSH KRL or of a file of public keys';
     default:
       return assertNever(key);
   }
@@ -281,6 +287,15 @@ function distinct(
     }
   }
   return good ? values : undefined;
+}
+
+/** What stands in it is judged where keys are parsed. */
+function revokedKeysFile(text: string, world: ConfigWorld): Parsed<RevokedKeysFile> {
+  const path = pathOf(text, world.resolvePath);
+  if (!path.ok) return path;
+  const bytes = world.readBytes(path.value);
+  if (!bytes.ok) return wrong(`(${path.value}) ${bytes.error}`);
+  return ok({ file: path.value, base64: bytes.value.toString('base64') });
 }
 
 function readAuthorizedKeys(

@@ -32,6 +32,16 @@ export interface OfLogin extends OfConnection {
   readonly fingerprint?: string;
 }
 
+/** The certificate of a login, where it was by one. `fingerprint` is that of the key in it. */
+export interface OfCertificate {
+  /** Its key id: whatever text the CA has chosen. */
+  readonly keyId: string;
+  /** A whole number that may exceed 2^53. */
+  readonly serial: string;
+  /** `SHA256:…` of the CA's key. */
+  readonly ca: string;
+}
+
 export interface Traffic {
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -70,16 +80,24 @@ export type ConnectionEvent =
       });
 
 export type AuthEvent =
-  | (OfLogin & { readonly event: 'auth.succeeded'; readonly method: AuthMethod })
+  | (OfLogin &
+      Partial<OfCertificate> & {
+        readonly event: 'auth.succeeded';
+        readonly method: AuthMethod;
+        /** How often a security key says that it has signed. */
+        readonly counter?: number;
+      })
   /** One of several methods in a row is done (RFC 4252 §5.1, partial success); nobody is logged in yet. */
   | (OfLogin & { readonly event: 'auth.partial'; readonly method: AuthMethod })
-  | (OfLogin & {
-      readonly event: 'auth.failed';
-      /** As the peer gave it. */
-      readonly method: string;
-      readonly reason: AuthFailure;
-      readonly detail?: string;
-    });
+  /** Of a certificate that nobody need have signed. */
+  | (OfLogin &
+      Partial<OfCertificate> & {
+        readonly event: 'auth.failed';
+        /** As the peer gave it. */
+        readonly method: string;
+        readonly reason: AuthFailure;
+        readonly detail?: string;
+      });
 
 interface OfChannel extends OfLogin {
   readonly kind: ChannelKind;

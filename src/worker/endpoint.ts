@@ -6,6 +6,8 @@ import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
 import type { ConnId, HostKeyFile } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
+import type { RevocationList } from './auth/krl.js';
+import { revokedBy } from './auth/revoked_keys.js';
 import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
 import { Bandwidth } from './bandwidth.js';
 import { OpenRates } from './forward/open_rates.js';
@@ -56,21 +58,24 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
   readonly #process: ProcessMemory;
   readonly #memory: WorkerMemory;
   readonly #lives = new Map<ConnId, Life>();
+  #revoked: RevocationList;
   /** Nothing new is taken. */
   #closed = false;
   readonly #onEmpty: (() => void)[] = [];
 
-  /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID */
+  /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys that cannot be read) */
   constructor({ hooks, config, hostKeys, primary, process = THIS_PROCESS }: EndpointOptions) {
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
     const budgetBytes = budgetOf(config.limits.memoryPerWorkerBytes, processBytes);
     this.#memory = new WorkerMemory({ budgetBytes, processBytes });
+    this.#revoked = revokedBy(config.auth.revokedKeys);
     this.#context = contextOf(
       { config, hostKeys },
       {
         hooks,
         primary,
+        revoked: () => this.#revoked,
         memory: this.#memory,
         resolver: new Resolver({ lookup: systemLookup }),
         openRates: new OpenRates(now),
@@ -87,9 +92,11 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
 
   /** Whoever comes from now on is served by these settings; of those who are there, what was taken away is ended. Their time
    *  limits and budgets stay those that they began with.
-   *  @throws TunnelError HOST_KEY_INVALID; then nothing has changed */
+   *  @throws TunnelError HOST_KEY_INVALID, CONFIG_INVALID; then nothing has changed */
   reload(settings: EndpointSettings, taken: Taken): void {
+    const revoked = revokedBy(settings.config.auth.revokedKeys);
     this.#context = contextOf(settings, { ...this.#context, ...this.#context.transport });
+    this.#revoked = revoked;
     for (const life of [...this.#lives.values()]) life.review(taken);
   }
 
@@ -159,16 +166,17 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
 }
 
 /** What outlives a reload. */
-type Lasting = Pick<LifeContext, 'hooks' | 'primary' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'> &
+type Lasting = Pick<LifeContext, 'hooks' | 'primary' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'> &
   Pick<TransportOptions, 'ssh2' | 'buffers'>;
 
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
-  const { hooks, primary, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
+  const { hooks, primary, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
   const keys = parseHostKeys(ssh2, hostKeys);
   const { timeouts, limits } = config;
   return {
     hooks,
     primary,
+    revoked,
     memory,
     resolver,
     openRates,

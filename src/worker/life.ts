@@ -11,7 +11,9 @@ import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { Cancel } from '../shared/timer.js';
 import type { LoginStep } from './auth/hooks.js';
+import type { RevocationList } from './auth/krl.js';
 import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
+import { auditOf, isRevoked } from './auth/presented_key.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
@@ -38,6 +40,8 @@ export interface LifeContext {
   readonly openRates: OpenRates;
   readonly limits: ConnectionLimits;
   readonly auth: { readonly maxTries: number; readonly loginGraceTimeMs: number };
+  /** What is revoked now: other than the rest it changes under a connection. */
+  revoked(): RevocationList;
   readonly hookTimeoutMs: number;
   /** Monotonic milliseconds. */
   now(): number;
@@ -140,7 +144,8 @@ export class Life {
   review(taken: Taken): void {
     const stage = this.#stage;
     const steps = stage.name === 'serving' ? stage.steps : stage.name === 'auth' ? stage.auth.steps : [];
-    if (steps.some((step) => taken.login(step, this.#peer))) this.close('RIGHTS_WITHDRAWN');
+    const revoked = this.#context.revoked();
+    if (steps.some((step) => isRevoked(step, revoked) || taken.login(step, this.#peer))) this.close('RIGHTS_WITHDRAWN');
     else if (stage.name === 'serving') stage.connection.review(taken);
   }
 
@@ -195,6 +200,7 @@ export class Life {
         disconnect: (reason, text, why, detail) => transport.disconnect(reason, text, why, detail),
       },
       hooks,
+      revoked: () => this.#context.revoked(),
       peer: this.#peer,
       maxTries: auth.maxTries,
       hookTimeoutMs,
@@ -210,7 +216,7 @@ export class Life {
     this.#context.primary.event({ event: 'auth.partial', ...this.#conn, ...step });
   }
 
-  #onAuthFailure({ user, method, code, fingerprint, detail }: AuthFailureEvent): void {
+  #onAuthFailure({ user, method, code, fingerprint, certificate, detail }: AuthFailureEvent): void {
     this.#tried = triedWith(this.#tried, code);
     this.#context.primary.event({
       event: 'auth.failed',
@@ -219,6 +225,7 @@ export class Life {
       method,
       reason: code,
       ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...certificate,
       ...(detail === undefined ? {} : { detail }),
     });
   }
@@ -274,7 +281,7 @@ export class Life {
       now,
     });
     this.#stage = { name: 'serving', transport, connection, steps };
-    primary.event({ event: 'auth.succeeded', ...this.#login, method });
+    primary.event({ event: 'auth.succeeded', ...this.#login, method, ...auditOf(steps) });
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
     void primary.login(this.id, user, own.connections).then((answer) => {

@@ -63,6 +63,8 @@ export interface KeyUse {
   readonly address: string;
   /** Wall clock, for `expiry-time`. */
   readonly atMs: number;
+  /** Where it was a certificate: the whole of it. Its line is that of its CA. */
+  readonly certificate?: Buffer;
 }
 
 /** The check before any look-up. For a name, yes means "perhaps": mayDial decides on each address. For a path, yes is

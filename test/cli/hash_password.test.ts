@@ -26,7 +26,8 @@ t.test('one line of stdin, with or without its end', async (t) => {
     t.equal(await verify(stdout.trimEnd(), password), true, password);
     t.equal(await verify(stdout.trimEnd(), `${password}x`), false, password);
     t.notOk(stderr.includes(password), 'not repeated');
-    const world = { parallelism: 1, resolvePath: String, readFile: () => ({ ok: false, error: '' }) as const };
+    const none = () => ({ ok: false, error: '' }) as const;
+    const world = { parallelism: 1, resolvePath: String, readFile: none, readBytes: none };
     t.ok(parseConfig(`users: {a: {password: "${stdout.trimEnd()}"}}`, 'c', world).ok, 'the config takes it');
   }
 });

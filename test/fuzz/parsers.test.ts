@@ -93,6 +93,7 @@ const WORLD = {
   parallelism: 2,
   resolvePath: (path: string) => path,
   readFile: () => ({ ok: false, error: 'is not there' }) as const,
+  readBytes: () => ({ ok: false, error: 'is not there' }) as const,
 };
 
 const CONFIG = `listen: ["127.0.0.1:2222", "[::]:2222"]

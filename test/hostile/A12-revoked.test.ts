@@ -1,7 +1,7 @@
 /** A12: a key, a password, a user or a right that is taken away while its owner is connected. After the reload nobody new gets
  *  in by it, and of those who are there exactly that ends which stood on it: the connection where it was the login, the
  *  tunnel or the forward where it was a pattern. Each end is one line of the log. (What comes after `config.reloaded` in the
- *  log comes after it in each worker: both go the same way, in order.) Certificates are not among what this server takes. */
+ *  log comes after it in each worker: both go the same way, in order.) Certificates: test/flow. */
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { hashSync } from '@node-rs/argon2';

@@ -11,6 +11,7 @@ const world = {
   parallelism: 3,
   resolvePath: (path: string) => path,
   readFile: () => ({ ok: true, value: '' }) as const,
+  readBytes: () => ({ ok: false, error: 'is not there' }) as const,
 };
 
 function keysOf(table: Table, path = ''): ReadonlyArray<readonly [string, Key]> {
@@ -74,7 +75,11 @@ t.test('the defaults', async (t) => {
     hostKeys: [],
     noShell: 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.',
     handler: null,
-    auth: { methods: ['publickey', 'password', 'keyboard-interactive'], maxTries: 6, loginGraceTimeMs: 30_000 },
+    auth: {
+      ...{ methods: ['publickey', 'password', 'keyboard-interactive'], maxTries: 6, loginGraceTimeMs: 30_000 },
+      ...{ rereadFilesMs: 2_000, trustedUserCAKeys: [], revokedKeys: null, endExpired: false },
+      webhook: { url: null, tokenFile: null, timeoutMs: 5_000, connections: 8, queue: 64 },
+    },
     limits: {
       startups: { begin: 10, ratePercent: 30, full: 100 },
       startupsPerSource: 10,
@@ -108,6 +113,14 @@ t.test('the defaults', async (t) => {
     },
     rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
     log: { level: 'info', format: 'auto' },
+    defaults: {
+      ...{ authorizedKeys: [], password: null, permitOpen: ['*:*'], permitListen: ['localhost:1024-65535'] },
+      limits: {
+        ...{ connections: 10, channels: 1024, forwards: 16, opensPerSecond: 1_000, failedOpensPerMinute: 1_000 },
+        ...{ bytesPerSecond: 0, memoryBytes: 0 },
+      },
+      unnamed: true,
+    },
     users: [],
   });
 });

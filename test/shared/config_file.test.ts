@@ -13,9 +13,15 @@ const FILES: ReadonlyMap<string, string> = new Map([
   ['/cfg/id', '-----BEGIN OPENSSH PRIVATE KEY-----\n'],
 ]);
 
+const REVOKED = Buffer.from('SSHKRL\n\0', 'latin1');
+
 const world = {
   parallelism: 4,
   resolvePath: (path: string) => (path.startsWith('/') ? path : `/cfg/${path}`),
+  readBytes: (path: string) =>
+    path === '/cfg/revoked.krl'
+      ? ({ ok: true, value: REVOKED } as const)
+      : ({ ok: false, error: 'is not there' } as const),
   readFile: (path: string) => {
     const value = FILES.get(path);
     return value === undefined ? ({ ok: false, error: 'is not there' } as const) : ({ ok: true, value } as const);
@@ -318,10 +324,24 @@ t.test('a password must be an argon2id hash, and is never repeated', async (t) =
   t.same(errorsOf(`users: {a: {password: "${HASH}"}}`), []);
 });
 
+t.test('CAs and revoked keys', async (t) => {
+  const none = good('{}').auth;
+  t.match(none, { trustedUserCAKeys: [], revokedKeys: null, endExpired: false });
+  t.match(good('auth: {trustedUserCAKeys: alice.pub, revokedKeys: revoked.krl, endExpired: true}').auth, {
+    trustedUserCAKeys: [{ text: KEY, file: '/cfg/alice.pub', line: 3 }],
+    revokedKeys: { file: '/cfg/revoked.krl', base64: REVOKED.toString('base64') },
+    endExpired: true,
+  });
+  t.match(errorsOf('auth: {revokedKeys: gone}'), [
+    /^c\.yaml:1:21: auth\.revokedKeys: "gone" \(\/cfg\/gone\) is not there/,
+  ]);
+  t.match(errorsOf('auth: {trustedUserCAKeys: gone.pub}'), [/auth\.trustedUserCAKeys: .*is not there/]);
+  t.match(warningsOf('users: {a: {}}'), [/has neither a key nor a password: cannot log in/]);
+  t.same(warningsOf('{auth: {trustedUserCAKeys: alice.pub}, users: {a: {}}}'), [], 'a certificate lets him in');
+});
+
 t.test('keys of later versions are refused, and are no typo', async (t) => {
   const later: ReadonlyArray<readonly [string, string]> = [
-    ['auth: {trustedUserCAKeys: x}', 'auth.trustedUserCAKeys'],
-    ['auth: {revokedKeys: x}', 'auth.revokedKeys'],
     ['users: {a: {totp: x}}', 'users.a.totp'],
     ['defaults: {totp: x}', 'defaults.totp'],
     ['admin: {listen: "127.0.0.1:1"}', 'admin'],

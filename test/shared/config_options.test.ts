@@ -13,6 +13,7 @@ const world = {
   parallelism: 2,
   resolvePath: (path: string) => path,
   readFile: (path: string) => ({ ok: true, value: path.endsWith('token') ? 's3cret' : KEY }) as const,
+  readBytes: () => ({ ok: true, value: Buffer.from(KEY) }) as const,
 };
 
 /** Every key but `users`. */
@@ -29,6 +30,9 @@ const EVERYTHING = {
     loginGraceTime: '1.5m',
     rereadFiles: 'off',
     webhook: { url: 'http://127.0.0.1:9000/', tokenFile: './token', timeout: '1s', connections: 1, queue: 0 },
+    trustedUserCAKeys: './ca.pub',
+    revokedKeys: './revoked.krl',
+    endExpired: true,
   },
   limits: {
     startups: '10:30:100',

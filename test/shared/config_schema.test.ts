@@ -9,6 +9,7 @@ const world = {
   parallelism: 1,
   resolvePath: (path: string) => path,
   readFile: () => ({ ok: true, value: 'ssh-ed25519 AAAA' }) as const,
+  readBytes: () => ({ ok: true, value: Buffer.from('ssh-ed25519 AAAA') }) as const,
 };
 
 /** Every key that stands in the file, as people write it. */
@@ -23,6 +24,9 @@ auth:
   methods: [publickey, password, keyboard-interactive]
   maxTries: 6
   loginGraceTime: 30s
+  trustedUserCAKeys: ./ca.pub
+  revokedKeys: ./revoked
+  endExpired: false
 defaults:
   permitOpen: ["*:*"]
   permitListen: ["localhost:1024-65535"]
@@ -88,6 +92,10 @@ t.test('both take or refuse the same', async (t) => {
     ['auth: {maxTries: 101}', false],
     ['auth: {methods: []}', false],
     ['auth: {methods: [none]}', false],
+    ['auth: {trustedUserCAKeys: ["ssh-ed25519 AAAA"]}', true],
+    ['auth: {revokedKeys: [x]}', false],
+    ['auth: {revokedKeys: ""}', false],
+    ['auth: {endExpired: 1}', false],
     ['log: {level: loud}', false],
     ['listen: []', false],
     ['listen: x', false],
@@ -111,7 +119,7 @@ t.test('the table for the README has a row for each key, and rows keep their col
       key,
     );
   t.notOk(
-    lines.some((line) => line.includes('revokedKeys')),
+    lines.some((line) => line.includes('log.audit')),
     'nothing that is not there yet',
   );
 });

@@ -15,6 +15,7 @@ const secrets: string[] = [];
 const world = {
   parallelism: 4,
   resolvePath: (path: string) => (path.startsWith('/') ? path : `/cfg/${path}`),
+  readBytes: () => ({ ok: false, error: 'is not there' }) as const,
   readFile: (path: string, options?: { readonly isSecret: boolean }) => {
     if (options?.isSecret === true) secrets.push(path);
     const value = FILES.get(path);

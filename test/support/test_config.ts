@@ -8,6 +8,7 @@ export function testConfig(keys: Readonly<Record<string, unknown>> = {}): Config
     parallelism: 2,
     resolvePath: (path) => path,
     readFile: () => ({ ok: false, error: 'is not read in tests' }),
+    readBytes: () => ({ ok: false, error: 'is not read in tests' }),
   });
   if (!result.ok) throw new Error(result.errors.map(formatIssue).join('\n'));
   return result.config;

@@ -2,12 +2,15 @@
  *  that keeps it safe. Owns nothing but the way; counting, order and answers to the peer are userauth's.
  *  Promises that only the answer to a verified call lets anybody in, and that a name's existence changes no step. */
 import type { AuthFailure } from '../../shared/errors.js';
+import type { OfCertificate } from '../../shared/events.js';
 import type { AuthMethod, Identity, Peer, Presence, PublicKeyInfo } from '../../shared/identity.js';
 import { concatFields, MSG, message } from '../../shared/protocol.js';
 import type { After } from '../../shared/timer.js';
+import { isAsNarrow, mayBeUntouched, notedOn } from './grant.js';
 import { type AuthHooks, callHook, type HookAnswer, kindOf, MAX_PASSWORD_BYTES, readLoginAnswer } from './hooks.js';
+import type { RevocationList } from './krl.js';
 import { type MethodChains, readChains } from './methods.js';
-import { type CertificateFacts, factsOf, type PresentedKey, readPresentedKey } from './presented_key.js';
+import { factsOf, type PresentedKey, readPresentedKey, revocationOf } from './presented_key.js';
 import { blobType, line, parsePublicKey } from './public_key.js';
 import type { AuthAttempt } from './request.js';
 import { algorithmOf, checkSignature } from './signature.js';
@@ -17,7 +20,7 @@ export interface Failure {
   readonly code: AuthFailure;
   readonly fingerprint?: string;
   /** The word of a certificate that nobody need have signed. */
-  readonly certificate?: CertificateFacts;
+  readonly certificate?: OfCertificate;
   /** What a hook threw. For the log, never for the peer. */
   readonly detail?: string;
 }
@@ -30,6 +33,9 @@ export type Outcome =
       readonly identity: Identity | null;
       readonly method: AuthMethod;
       readonly fingerprint?: string;
+      /** What was shown for publickey, in memory of its own, and how often a security key says that it has signed. */
+      readonly key?: Buffer;
+      readonly counter?: number;
     }
   | Failure
   /** Neither yet: the peer has to say more. */
@@ -37,6 +43,8 @@ export type Outcome =
 
 export interface CredentialOptions {
   readonly hooks: AuthHooks;
+  /** What is revoked now: a reload may have changed it since the connection began. */
+  readonly revoked: () => RevocationList;
   readonly peer: Peer;
   /** Session identifier of the first key exchange (RFC 4253 §7.2): a signature counts for this connection alone. */
   readonly sessionId: Buffer;
@@ -93,7 +101,7 @@ export class Credentials {
     return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method };
   }
 
-  /** RFC 4252 §7. First the hook knows the key, then it is parsed, then the signature is checked,
+  /** RFC 4252 §7. First nothing may be revoked, then the hook knows the key, then it is parsed, then the signature is checked,
    *  then the hook is asked again with `verified`: only that last answer counts, so no right can come from a key that did
    *  not sign (CVE-2024-45337). */
   async publicKey(
@@ -109,6 +117,8 @@ export class Credentials {
     const { key: shown } = read;
     const no = (why: Failure): Failure => ({ ...why, ...namesOf(shown) });
     if (name === null) return no(failure('UNKNOWN_USER'));
+    const revocation = revocationOf(shown, this.#options.revoked());
+    if (revocation !== null) return no(failure('KEY_REVOKED', revocation));
 
     if (this.#offered?.algorithm !== algorithm || !this.#offered.blob.equals(blob)) {
       const offer = await this.#checkKey(name, infoOf(shown, algorithm), soFar);
@@ -125,9 +135,17 @@ export class Credentials {
     const { presence } = checked;
     const proven = await this.#checkKey(name, { ...infoOf(shown, algorithm, presence), verified: true }, soFar);
     if ('code' in proven) return no(proven);
-    // As sshd has it: without a touch a security key is a file like any other, .
-    if (presence?.touched === false) return no(failure('BAD_SIGNATURE', 'the security key was not touched'));
-    return { kind: 'success', identity: proven.identity, method: 'publickey', fingerprint: shown.fingerprint };
+    // As sshd has it: without a touch a security key is a file like any other, unless its line says that this will do.
+    if (presence?.touched === false && !mayBeUntouched(proven.identity))
+      return no(failure('KEY_OPTION', 'the security key was not touched'));
+    return {
+      kind: 'success',
+      identity: proven.identity,
+      method: 'publickey',
+      fingerprint: shown.fingerprint,
+      key: keptAlone(blob),
+      ...(presence === null ? {} : { counter: presence.counter }),
+    };
   }
 
   async #checkKey(name: string, key: PublicKeyInfo, soFar: Identity | null): Promise<Login | Failure> {
@@ -135,7 +153,8 @@ export class Credentials {
     const answer = await this.#ask('checkAuthPublicKey', (signal) =>
       hooks.checkAuthPublicKey(name, key, peer, signal, soFar),
     );
-    return readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED');
+    const login = readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED');
+    return 'code' in login ? login : withCertificate(login, key);
   }
 
   async #ask(hook: string, call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
@@ -158,6 +177,23 @@ function infoOf(shown: PresentedKey, algorithm: string, presence: Presence | nul
     ...(certificate === null ? {} : { certificate: Buffer.from(shown.blob) }),
     ...(presence === null ? {} : { presence }),
   };
+}
+
+/** A `ConfiguredServer` notes its yes to a certificate with the key. An override that makes a plain yes of it gets that one; one
+ *  that makes an identity of its own has lost what the certificate leaves of the user's rights, and lets nobody in. */
+function withCertificate(login: Login, key: PublicKeyInfo): Login | Failure {
+  const noted = notedOn(key);
+  if (noted === undefined) return login;
+  if (login.identity === null) return { identity: noted };
+  if (isAsNarrow(login.identity, noted)) return login;
+  return failure('HOOK_FAILED', 'checkAuthPublicKey: lost what the certificate permits: answer { ...what super says }');
+}
+
+/** Not a view of a request or of a pool: it is kept for as long as the connection lives. */
+function keptAlone(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }
 
 function namesOf(shown: PresentedKey): Pick<Failure, 'fingerprint' | 'certificate'> {

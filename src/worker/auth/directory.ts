@@ -3,18 +3,24 @@
  *  password take the same way and the same time. */
 import { randomBytes } from 'node:crypto';
 import type { UserConfig } from '../../shared/config.js';
+import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { type AuthFailure, TunnelError } from '../../shared/errors.js';
 import type { KeyNarrowing, KeyUse } from '../policy.js';
 import type { PasswordVerdict } from '../pool/task.js';
+import { Authorities } from './authorities.js';
 import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
+import type { CertificateAsk, CertificateLoginVerdict } from './certificate_login.js';
+import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
 import { narrowingBy, refusalBy } from './key_options.js';
-import { fingerprint as fingerprintOf } from './public_key.js';
+import { blobType, fingerprint as fingerprintOf } from './public_key.js';
 
 export interface DirectoryOptions {
   readonly users: readonly UserConfig[];
   /** What holds for every name that is not among the users: with a webhook, which may let in such a one. Left out: nothing. */
   readonly others?: UserConfig | undefined;
+  /** CAs of all users: lines of `auth.trustedUserCAKeys`. Default: none. */
+  readonly trustedCas?: readonly AuthorizedKeyLine[];
   /** The pool's check; its `ok: false` becomes a rejection of `checkPassword`. */
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
 }
@@ -48,6 +54,7 @@ const NO_KEYS: readonly StoredKey[] = [];
 export class Directory {
   readonly #users: ReadonlyMap<string, User>;
   readonly #others: User | undefined;
+  readonly #authorities: Authorities;
   readonly #verifyPassword: DirectoryOptions['verifyPassword'];
   /** No password fits it; it costs what most users' hashes cost. Users whose hash has other parameters can be told
    *  apart by time: one cost for all is the operator's part. */
@@ -56,6 +63,9 @@ export class Directory {
   constructor(options: DirectoryOptions) {
     this.#users = new Map(options.users.map((config) => [config.name, userOf(config)]));
     this.#others = options.others === undefined ? undefined : userOf(options.others);
+    const everybody = [...this.#users.values(), ...(this.#others === undefined ? [] : [this.#others])];
+    const lines = everybody.flatMap(({ authorities }) => authorities);
+    this.#authorities = new Authorities(options.trustedCas ?? [], lines);
     this.#verifyPassword = options.verifyPassword;
     this.#dummyPhc = dummyPhc(options.users);
   }
@@ -100,8 +110,20 @@ export class Directory {
     return { kind: 'refused', code: first.code, detail: details.join('; ') };
   }
 
+  /** May this certificate log the user in? Its CA's signature is checked too; that nothing is revoked has been asked before. */
+  checkCertificate(username: string, certificate: Buffer, { address, nowMs }: Asking): CertificateLoginVerdict {
+    const user = this.#find(username);
+    const lines = user?.authorities ?? NO_KEYS;
+    return this.#authorities.check(certificate, lines, user !== undefined, { username, address, nowMs });
+  }
+
   /** What the lines of a login's key leave of the user's rights by now; null where none of them would have let it in. */
   narrowing(use: KeyUse): KeyNarrowing | null {
+    if (use.certificate !== undefined) {
+      const ask = { username: use.username, address: use.address, nowMs: use.atMs };
+      const way = this.#again(use.certificate, ask);
+      return way.kind === 'accepted' ? narrowingBy(way.options, way.where, use) : null;
+    }
     const lines = this.#lines(use.username, use.fingerprint);
     const key = lines.find(({ options }) => refusalBy(options, use.address, use.atMs) === null);
     return key === undefined ? null : narrowingBy(key.options, whereIs(key), use);
@@ -112,26 +134,31 @@ export class Directory {
     return this.#lines(username, fingerprint).map((key) => narrowingBy(key.options, whereIs(key)));
   }
 
-  /** The keys whose certificates may log the user in, in the order of their lines. */
-  authorities(username: string): readonly StoredKey[] {
-    return this.#find(username)?.authorities ?? NO_KEYS;
-  }
-
-  /** What stands here behind a step of a login: the user's key, the hash of the password, or the webhook's word; null where
-   *  nothing does. */
-  behind({ username, method, fingerprint }: LoginStep): string | null {
+  /** What stands here behind a step of a login: the user's key, some way from the CA of his certificate to him, the hash of the
+   *  password, or the webhook's word; null where nothing does. */
+  behind({ username, method, fingerprint, key }: LoginStep): string | null {
     const user = this.#find(username);
     if (user === undefined) return null;
+    const isCertified = isCertificate(key);
+    if (isCertified && this.#authorities.leads(key, user.authorities)) return CERTIFICATE;
     if (this.leavesOpen(username)) return WEBHOOK;
+    if (isCertified) return null;
     if (method !== 'publickey') return user.config.password;
     return fingerprint !== undefined && user.keys.has(fingerprint) ? fingerprint : null;
   }
 
   /** Would the options of the key behind a step let this peer in? */
-  letsIn({ username, method, fingerprint }: LoginStep, { address, nowMs }: Asking): boolean {
+  letsIn({ username, method, fingerprint, key }: LoginStep, { address, nowMs }: Asking): boolean {
     if (method !== 'publickey') return true;
+    if (isCertificate(key)) return this.#again(key, { username, address, nowMs }).kind === 'accepted';
     const lines = fingerprint === undefined ? NO_KEYS : this.#lines(username, fingerprint);
     return lines.some(({ options }) => refusalBy(options, address, nowMs) === null);
+  }
+
+  /** For a certificate that has logged in. */
+  #again(certificate: Buffer, ask: CertificateAsk): CertificateLoginVerdict {
+    const user = this.#find(ask.username);
+    return user === undefined ? { kind: 'unknown' } : this.#authorities.checkAgain(certificate, user.authorities, ask);
   }
 
   #lines(username: string, fingerprint: string): readonly StoredKey[] {
@@ -145,6 +172,7 @@ export class Directory {
 
 /** No fingerprint and no hash. */
 const WEBHOOK = 'webhook';
+const CERTIFICATE = 'certificate';
 
 function userOf(config: UserConfig): User {
   // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
@@ -154,6 +182,10 @@ function userOf(config: UserConfig): User {
     keys: byFingerprint(keys.filter(({ options }) => !options.certAuthority)),
     authorities: keys.filter(({ options }) => options.certAuthority),
   };
+}
+
+function isCertificate(key: Buffer | undefined): key is Buffer {
+  return key !== undefined && isCertificateType(blobType(key) ?? '');
 }
 
 function byFingerprint(keys: readonly StoredKey[]): ReadonlyMap<string, readonly StoredKey[]> {

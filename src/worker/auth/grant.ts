@@ -12,6 +12,8 @@ export interface Grant {
   readonly narrowings: readonly Narrowing[];
   /** Wall clock; null: never. */
   readonly expiresAtMs: number | null;
+  /** A security key need not have been touched for this very step of the login. */
+  readonly mayBeUntouched?: true;
 }
 
 /** An own enumerable property of an identity, so that `{ ...identity, team }` keeps it. Registered, so that a second copy of
@@ -35,8 +37,33 @@ export function withGrant<I extends Identity>(identity: I, grant: Grant): I & Gr
   const both: Grant = {
     narrowings: [...before.narrowings, ...grant.narrowings],
     expiresAtMs: earlier(before.expiresAtMs, grant.expiresAtMs),
+    ...(before.mayBeUntouched === true || grant.mayBeUntouched === true ? { mayBeUntouched: true } : {}),
   };
   return { ...identity, [GRANT]: both };
+}
+
+/** For the answer to a key: was it given with this? */
+export function mayBeUntouched(identity: GrantedIdentity | null): boolean {
+  return identity?.[GRANT]?.mayBeUntouched === true;
+}
+
+/** Does everything that narrows the one narrow the other too? */
+export function isAsNarrow(identity: GrantedIdentity, asThis: GrantedIdentity): boolean {
+  const { narrowings } = grantOf(identity);
+  return grantOf(asThis).narrowings.every((narrowing) => narrowings.includes(narrowing));
+}
+
+/** On a key that a hook was asked about: the identity by which its certificate lets in. Registered, as `GRANT` is. */
+const NOTED: unique symbol = Symbol.for('sallyport.noted');
+
+/** Notes with a key what its certificate gives, for where an override loses it. */
+export function noteOn(key: object, identity: GrantedIdentity): void {
+  Object.assign(key, { [NOTED]: identity });
+}
+
+export function notedOn(key: object): GrantedIdentity | undefined {
+  const noted: { readonly [NOTED]?: GrantedIdentity } = key;
+  return noted[NOTED];
 }
 
 /** Of two moments, of which null is never. */

@@ -44,8 +44,12 @@ export interface LoginStep {
   /** The name that the peer gave, which a hook may have turned into another user's. */
   readonly username: string;
   readonly method: AuthMethod;
-  /** `SHA256:…` of the key, for publickey. */
+  /** `SHA256:…` of the key, for publickey; of a certificate that of the key in it. */
   readonly fingerprint?: string;
+  /** What was shown for publickey: the blob of the key, or the whole certificate. */
+  readonly key?: Buffer;
+  /** How often a security key says that it has signed. */
+  readonly counter?: number;
 }
 
 /** A no that a login hook throws in place of answering it, for a reason that the log should tell: a key that is known and has

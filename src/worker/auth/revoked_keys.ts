@@ -2,6 +2,8 @@
  *  Owns nothing. A file with anything in it that is not understood revokes nothing that could be trusted, so it is an error and never an
  *  empty list: the config is refused. */
 import { isUtf8 } from 'node:buffer';
+import type { RevokedKeysFile } from '../../shared/config_keys.js';
+import { TunnelError } from '../../shared/errors.js';
 import { type Certificate, readCertificate } from './certificate.js';
 import { isCertificateType } from './certificate_type.js';
 import { keyLinesOf, readKeyLine } from './key_line.js';
@@ -14,6 +16,15 @@ export type ReadRevokedKeys =
   | { readonly ok: false; readonly line: number; readonly why: string };
 
 export const NOTHING_REVOKED: RevocationList = { hasKey: () => false, revokes: () => null };
+
+/** Of a config that has been read without an error.
+ *  @throws TunnelError CONFIG_INVALID where it was not */
+export function revokedBy(file: RevokedKeysFile | null): RevocationList {
+  if (file === null) return NOTHING_REVOKED;
+  const read = readRevokedKeys(Buffer.from(file.base64, 'base64'));
+  if (read.ok) return read.revoked;
+  throw new TunnelError('CONFIG_INVALID', `${file.file}:${read.line}:1: auth.revokedKeys: ${read.why}`);
+}
 
 export function readRevokedKeys(bytes: Buffer): ReadRevokedKeys {
   if (isKrl(bytes)) {

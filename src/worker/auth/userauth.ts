@@ -10,9 +10,11 @@ import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../
 import { type After, after } from '../../shared/timer.js';
 import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
 import type { AuthHooks, LoginStep } from './hooks.js';
+import type { RevocationList } from './krl.js';
 import type { MethodChains } from './methods.js';
-import { fingerprint as fingerprintOf } from './public_key.js';
+import { shownKey } from './presented_key.js';
 import { type AuthAttempt, type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
+import { NOTHING_REVOKED } from './revoked_keys.js';
 
 /** What authentication needs of the transport. */
 export interface AuthTransport {
@@ -36,6 +38,8 @@ export type AuthEnd = 'AUTH_EXHAUSTED' | 'PROTOCOL_ERROR' | 'INTERNAL_ERROR';
 export interface UserAuthOptions {
   readonly transport: AuthTransport;
   readonly hooks: AuthHooks;
+  /** What is revoked now. Default: nothing. */
+  readonly revoked?: () => RevocationList;
   readonly peer: Peer;
   /** Refused tries after which the connection ends (OpenSSH's MaxAuthTries). */
   readonly maxTries: number;
@@ -110,6 +114,7 @@ export class UserAuth {
     this.#options = options;
     this.#credentials = new Credentials({
       hooks: options.hooks,
+      revoked: options.revoked ?? (() => NOTHING_REVOKED),
       peer: options.peer,
       sessionId: options.transport.sessionId,
       hookTimeoutMs: options.hookTimeoutMs,
@@ -144,8 +149,8 @@ export class UserAuth {
     const asking = this.#asking;
     const username = this.#subject?.name ?? null;
     if (asking === null || username === null || asking.kind === 'none' || asking.kind === 'unknown') return this.#steps;
-    const key = asking.kind === 'publickey' ? { fingerprint: fingerprintOf(asking.blob) } : {};
-    return [...this.#steps, { username, method: asking.kind, ...key }];
+    const step = { username, method: asking.kind };
+    return [...this.#steps, asking.kind === 'publickey' ? { ...step, ...shownKey(asking.blob) } : step];
   }
 
   /** Ends it: running hooks are aborted, queued messages forgotten, nothing more is sent and no callback called. */
@@ -268,7 +273,7 @@ export class UserAuth {
 
   /** Identities in a row: the last one that a hook made holds, and all are of one user, so that no method lends its success
    *  to another user's. */
-  #succeed({ identity, method, fingerprint }: Extract<Outcome, { kind: 'success' }>): void {
+  #succeed({ identity, method, fingerprint, ...more }: Extract<Outcome, { kind: 'success' }>): void {
     const before = this.#soFar;
     const user = identity?.user ?? before?.user ?? this.#subject?.name ?? '';
     if (before !== null && before.user !== user)
@@ -280,7 +285,8 @@ export class UserAuth {
     };
     this.#soFar = soFar;
     const username = this.#subject?.name ?? '';
-    this.#steps.push({ username, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
+    const { kind: _, ...key } = more;
+    this.#steps.push({ username, method, ...key, ...(fingerprint === undefined ? {} : { fingerprint }) });
     if (this.#chains?.passed(method) !== true) {
       this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
       if (!this.#over) this.#sendFailure(true);

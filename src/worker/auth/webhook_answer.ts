@@ -139,6 +139,7 @@ const NO_WORLD: ConfigWorld = {
   parallelism: 1,
   resolvePath: (path) => path,
   readFile: () => wrong('is not read here'),
+  readBytes: () => wrong('is not read here'),
 };
 
 function readTtl(value: unknown): Parsed<number> {

@@ -4,6 +4,7 @@ import type { UserConfig } from '../../../src/shared/config.js';
 import { Directory } from '../../../src/worker/auth/directory.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import type { PasswordVerdict } from '../../../src/worker/pool/task.js';
+import { certify } from './certificates.js';
 import { ed25519, KNOWN, rsa } from './keys.js';
 
 const HERE = { address: '192.0.2.7', nowMs: Date.UTC(2026, 0, 1) };
@@ -160,9 +161,10 @@ t.test('of several lines with one key the first that lets the peer in holds', as
   t.match(check('bob', '192.0.2.1'), { kind: 'refused', code: 'KEY_EXPIRED' });
   t.match(check('bob', '10.0.0.1'), { kind: 'accepted', key: { line: 2 } });
   t.same(directory.checkKey('alice', authority.blob, HERE), { kind: 'unknown' }, 'an authority does not log in itself');
-  t.match(directory.authorities('alice'), [{ line: 5, options: { certAuthority: true, portForwarding: false } }]);
-  t.same(directory.authorities('bob'), []);
-  t.same(directory.authorities('__proto__'), []);
+  const certificate = certify(ed25519(), authority);
+  t.match(directory.checkCertificate('alice', certificate, HERE), { kind: 'accepted', where: 'alice.pub:5' });
+  for (const name of ['bob', '__proto__'])
+    t.same(directory.checkCertificate(name, certificate, HERE), { kind: 'unknown' }, name);
 
   const print = fingerprint(key.blob);
   const use = { username: 'alice', fingerprint: print, address: '192.0.2.1', atMs: nowMs };

@@ -771,7 +771,7 @@ t.test('what a login stands on is known while a hook is asked, and after it has 
     checkAuthPassword: () => new Promise((resolve) => gates.push(resolve)),
   });
   t.same(client.auth.steps, []);
-  const byKey = { username: 'bob', method: 'publickey', fingerprint: fingerprint(KEY.blob) };
+  const byKey = { username: 'bob', method: 'publickey', fingerprint: fingerprint(KEY.blob), key: KEY.blob };
   await client.ask(none());
   t.same(client.auth.steps, [], 'nothing was claimed');
   await client.ask(signed({ key: KEY }));
