@@ -19,7 +19,8 @@ export class Lingering {
   /** Nobody holds more than he leaves to the others: for his, the last bytes of theirs would be thrown away.
    *  @returns false when so many may not wait; true counts them until `end` */
   begin(user: string, bytes: number): boolean {
-    if (this.#of(user) + bytes > this.#mostBytes - this.#bytes) return false;
+    const leftBytes = this.#mostBytes - this.#bytes;
+    if (bytes > 0 && this.#of(user) + bytes > leftBytes) return false; // what the kernel has costs nobody anything
     this.#count(user, bytes);
     return true;
   }

@@ -205,6 +205,7 @@ t.test('one user’s bytes that linger leave room for those of others', async (t
   t.equal(open('a2', 'ann').linger(1), false, 'as much as he leaves');
   t.equal(ben.linger(250), true);
   t.equal(cyd.linger(125), true);
+  t.equal(ann.linger(0), true, 'a target for which only the kernel holds bytes is waited for in any case');
   ann.close();
   ann.lingered(500);
   t.equal(ben.linger(187), true, 'also what a connection left behind is given back');
