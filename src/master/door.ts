@@ -96,15 +96,15 @@ export class Door {
   }
 
   /** Another primary has let it in. */
-  adopts(id: ConnId, peer: Peer, loggedIn: boolean): void {
+  adopts(id: ConnId, peer: Peer, user: string | null): void {
     const source = this.#sources.sourceOf(peer.address);
-    if (loggedIn) this.#startups.know(source);
+    if (user !== null) this.#startups.know(source, user);
     else this.#startups.begin(id, { source, standing: this.#startups.standingOf(source, false) });
   }
 
-  loggedIn(id: ConnId): void {
+  loggedIn(id: ConnId, user: string): void {
     const startup = this.#startups.end(id);
-    if (startup !== undefined) this.#startups.know(startup.source);
+    if (startup !== undefined) this.#startups.know(startup.source, user);
   }
 
   /** `penalty`: it never logged in, and that was its own doing. */

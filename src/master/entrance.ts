@@ -91,7 +91,7 @@ export class Entrance {
     const { ledger, clock } = this.#options;
     return connections.flatMap((held) => {
       const id = numbers.here(held.id);
-      this.door.adopts(id, held.peer, held.user !== null);
+      this.door.adopts(id, held.peer, held.user);
       return ledger.adopt(id, worker, clock.nowMs(), held);
     });
   }

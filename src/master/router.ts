@@ -79,7 +79,7 @@ async function answer(
 ): Promise<void> {
   let reply = NOT_YOURS;
   try {
-    if (holds && question.kind === 'login') door.loggedIn(question.id);
+    if (holds && question.kind === 'login') door.loggedIn(question.id, question.user);
     if (holds) reply = await desk.answer(question);
   } catch (error) {
     trouble(`worker ${worker} asked what cannot be answered: ${reasonOf(error)}`);

@@ -263,7 +263,7 @@ export const SERVER_KEYS = {
     startups: {
       kind: 'startups',
       default: '10:30:100',
-      does: 'Connections that have not logged in yet, as BEGIN:RATE:FULL: from BEGIN on RATE percent are dropped at random, at FULL all. Counted apart for sources that have logged in before, for `penalties.exempt`, for suspects (another start-up under way, or a penalty within the last minute) and for all others; of either of the last two at most FULL may begin a second',
+      does: 'Connections that have not logged in yet, as BEGIN:RATE:FULL: from BEGIN on RATE percent are dropped at random, at FULL all. Counted apart for sources that have logged in before (of each user the last eight), for those of them that have another start-up under way, for `penalties.exempt`, for suspects (another start-up under way, or a penalty within the last minute) and for all others; of either of the last two kinds at most FULL may begin a second',
       why: 'at random, so that a flood does not shut out everybody else; apart, so that a flood of strangers does not shut out those who are known',
       source: 'sshd_config(5) MaxStartups',
     },

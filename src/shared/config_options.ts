@@ -167,9 +167,10 @@ export interface AuthWebhookOptions {
 /** Keys of `limits`. */
 export interface LimitsOptions {
   /** Connections that have not logged in yet, as BEGIN:RATE:FULL: from BEGIN on RATE percent are dropped at random,
-   *  at FULL all. Counted apart for sources that have logged in before, for `penalties.exempt`, for suspects
-   *  (another start-up under way, or a penalty within the last minute) and for all others; of either of the last
-   *  two at most FULL may begin a second.
+   *  at FULL all. Counted apart for sources that have logged in before (of each user the last eight), for those of
+   *  them that have another start-up under way, for `penalties.exempt`, for suspects (another start-up under way,
+   *  or a penalty within the last minute) and for all others; of either of the last two kinds at most FULL may
+   *  begin a second.
    *
    *  Allowed: "BEGIN:RATE:FULL" with BEGIN up to FULL and RATE from 1 to 100, such as "10:30:100".
    *  Why: at random, so that a flood does not shut out everybody else; apart, so that a flood of strangers does not

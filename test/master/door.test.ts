@@ -40,9 +40,9 @@ class Scene {
     this.door.begins(id, verdict.startup);
     return id;
   }
-  logIn(address: string): void {
+  logIn(address: string, user = 'alice'): void {
     const id = this.enter(address);
-    this.door.loggedIn(id);
+    this.door.loggedIn(id, user);
     this.door.ended(id);
   }
 }
@@ -91,7 +91,7 @@ t.test('start-ups of one source', async (t) => {
   t.same(s.knock('192.0.2.1'), { admit: false, lastWords: 'Exceeded MaxStartups\r\n' });
   t.equal(s.refused('192.0.2.1'), 'SOURCE_STARTUPS');
   t.equal(s.refused('192.0.2.2'), undefined);
-  s.door.loggedIn(second);
+  s.door.loggedIn(second, 'alice');
   t.equal(s.refused('192.0.2.1'), undefined, 'a login makes room');
   s.door.turnedAway(s.enter('192.0.2.1'), 'NO_WORKER', { address: '192.0.2.1', port: 5000 });
   t.match(s.heard.at(-1), { event: 'connection.refused', reason: 'NO_WORKER', peer: '192.0.2.1:5000', conn: 3 });
@@ -112,7 +112,19 @@ t.test('start-ups are counted apart: a flood of strangers drops neither the know
   s.enter('127.0.0.1');
   t.equal(s.refused('127.0.0.1'), 'STARTUPS', 'the curve holds for them too, among themselves');
   s.enter('192.0.2.1');
+  s.enter('192.0.2.1');
   t.equal(s.refused('192.0.2.1'), 'STARTUPS');
+});
+
+t.test('one user with many sources does not take the places of others who are known', async (t) => {
+  const s = new Scene({ limits: { startups: '10:100:100', startupsPerSource: 10 } });
+  s.logIn('192.0.2.1');
+  const sources = Array.from({ length: 12 }, (_, index) => `2001:db8:0:${index + 1}::1`);
+  for (const source of sources) s.logIn(source, 'mallory');
+  for (let round = 0; round < 10; round++) for (const source of sources) if (s.knock(source).admit) s.enter(source);
+  t.equal(s.refused('192.0.2.1'), undefined);
+  s.enter('192.0.2.1');
+  t.equal(s.refused('192.0.2.1'), 'STARTUPS', 'a second one at the same time is among the second ones of all');
 });
 
 t.test(
