@@ -50,6 +50,12 @@ export class SocketReader {
     this.#consumer = consumer;
   }
 
+  /** The next read is a small one, however much waits: what came costs by the number of its packets and not by their bytes. To
+   *  be said within the consumer's call. */
+  readSmall(): void {
+    this.#wantLarge = false;
+  }
+
   /** The last `bytes` of what the consumer has been given begin a packet of `wantedBytes` (0 = not known yet): it gets them
    *  again, before those of the next read. To be said within the consumer's call. */
   carry(bytes: number, wantedBytes: number): void {
