@@ -68,6 +68,7 @@ export type {
 export type { ListenerAddress } from './shared/ipc.js';
 export type { PortRange } from './shared/port.js';
 export type { Bytes, Duration } from './shared/units.js';
+export type { Conversation, Prompt, PromptHeading } from './worker/auth/conversation.js';
 export { type LoginAnswer, LoginRefused } from './worker/auth/hooks.js';
 export type { Session, SessionRequest, SignalName, Terminal } from './worker/connection/session.js';
 export { type InProcessTarget, type TunnelFacts, type TunnelStream, tunnelOf } from './worker/forward/inside.js';

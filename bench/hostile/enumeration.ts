@@ -8,7 +8,7 @@
 import { parseArgs } from 'node:util';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import { MSG, message } from '../../src/shared/protocol.js';
-import { hashOfNothing } from '../../src/worker/auth/directory.js';
+import { hashOfNothing } from '../../src/worker/auth/no_password.js';
 import { passwordRequest, type RawClient } from '../../test/support/raw_client.js';
 import { keyed, startEndpoint } from './endpoint.js';
 

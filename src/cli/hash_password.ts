@@ -3,11 +3,11 @@
 
 import type { ReadStream } from 'node:tty';
 import { hash } from '@node-rs/argon2';
+import { HASH_KIB, HASH_LANES, HASH_PASSES } from '../shared/password_hash.js';
 import { MAX_PASSWORD_BYTES } from '../worker/auth/hooks.js';
 import { askHidden, firstLine } from './hidden_input.js';
 
-/** What OWASP and RFC 9106 §4 name for servers without much memory to spare: 19 MiB, two passes, one lane. */
-const COST = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+const COST = { memoryCost: HASH_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES };
 
 /** @returns the exit code */
 export async function hashPassword(): Promise<number> {

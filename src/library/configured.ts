@@ -4,15 +4,19 @@
 import type { Config } from '../shared/config.js';
 import type { ConfigOptions } from '../shared/config_options.js';
 import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
+import type { TotpKey } from '../shared/otpauth.js';
+import { weakness } from '../shared/password_hash.js';
+import type { Conversation } from '../worker/auth/conversation.js';
 import { Directory } from '../worker/auth/directory.js';
 import { earlier, grantOf, noteOn, withGrant } from '../worker/auth/grant.js';
 import { hookedOf } from '../worker/auth/hooked.js';
-import type { LoginAnswer } from '../worker/auth/hooks.js';
+import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
 import { keyLogin } from '../worker/auth/key_login.js';
 import { Webhook } from '../worker/auth/webhook.js';
 import { narrowerLimits } from '../worker/auth/webhook_answer.js';
 import type { Narrowing } from '../worker/policy.js';
 import type { IdentityLimits, Taken } from '../worker/server.js';
+import { CODE_PROMPT, requireCode } from './codes.js';
 import { NARROWINGS, PatternServer } from './pattern_server.js';
 import { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
@@ -30,6 +34,8 @@ export class ConfiguredServer extends PatternServer {
   #webhook: Webhook | null = null;
   readonly #webhookClients = new WebhookClients();
 
+  /** Users whose weak hash was told of. */
+  readonly #hinted = new Set<string>();
   readonly #inside: Inside;
 
   constructor(options: ConfigOptions = {}) {
@@ -38,6 +44,7 @@ export class ConfiguredServer extends PatternServer {
     this.#inside = {
       ...inside,
       hooksDecide: false,
+      hint: (step) => this.#hint(step),
       configure: (config, listeners, written) => {
         inside.configure(config, listeners, written);
         return this.#configure(config);
@@ -76,6 +83,15 @@ export class ConfiguredServer extends PatternServer {
     this.#endExpired = config.auth.endExpired;
     this.#granted = now;
     return before === null ? NOTHING_TAKEN : takenBetween(before, now, Date.now());
+  }
+
+  /** Once per user: what comes from another worker is told once by the primary. */
+  #hint({ username, method, isSecondFactor }: LoginStep): string | null {
+    if (method === 'publickey' || isSecondFactor || this.#hinted.has(username)) return null;
+    const weak = weakness(this.#granted?.directory.user(username)?.password ?? '');
+    if (weak === null) return null;
+    this.#hinted.add(username);
+    return `${weak} is cheaper to guess than what \`sallyport hash-password\` makes now: make a new hash`;
   }
 
   override reload(options?: ConfigOptions): Promise<void> {
@@ -148,6 +164,24 @@ export class ConfiguredServer extends PatternServer {
   override [NARROWINGS](identity: Identity): readonly Narrowing[] {
     const granted = this.#granted;
     return granted === null ? super[NARROWINGS](identity) : narrowingsIn(granted.directory, identity);
+  }
+
+  /** The code of the user's authenticator, where the config names one. */
+  override async checkSecondFactor(
+    identity: Identity,
+    conversation: Conversation,
+    _peer: Peer,
+    _signal: AbortSignal,
+  ): Promise<boolean> {
+    const name = hookedOf(identity)?.username ?? identity.user; // the config's, whatever name a webhook gives
+    if (this.#totpOf(name) === null) return true;
+    const [code = ''] = await conversation.ask([{ prompt: CODE_PROMPT }]);
+    const key = this.#totpOf(name); // of the config that is in force by now
+    return key !== null && (await requireCode(this.#inside.codes(), name, key, code));
+  }
+
+  #totpOf(name: string): TotpKey | null {
+    return this.#granted?.directory.user(name)?.totp ?? null;
   }
 
   override rules(identity: Identity): Rules {

@@ -10,6 +10,8 @@ const HOOKS: { readonly [hook in keyof ServerHooks]: true } = {
   getAllowedAuths: true,
   checkAuthPassword: true,
   checkAuthPublicKey: true,
+  checkAuthInteractive: true,
+  checkSecondFactor: true,
   checkDirect: true,
   checkDial: true,
   checkDialPath: true,

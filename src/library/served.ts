@@ -4,13 +4,15 @@
 import type { Config } from '../shared/config.js';
 import type { AuditEvent } from '../shared/events.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import type { LoginStep } from '../worker/auth/hooks.js';
 import type { CryptoPool } from '../worker/pool/pool.js';
 import type { ServerHooks, Taken } from '../worker/server.js';
+import type { CodeDesk } from './codes.js';
 
 /** On a class: its version of `Inside`. On a server: its `Inside`. */
 export const SERVED = Symbol.for('sallyport.served');
 /** Changes whenever `Inside` or `Hearing` does. */
-export const SERVED_VERSION = 2;
+export const SERVED_VERSION = 3;
 /** On whatever has listeners: its `Hearing`. */
 export const HEARING = Symbol.for('sallyport.hearing');
 
@@ -33,6 +35,12 @@ export interface Inside {
   /** The server listens no longer. */
   closed(): Promise<void>;
   listeners(): readonly ListenerAddress[];
+  /** Called in each process that serves, before `configure`. */
+  serves(desk: CodeDesk): void;
+  /** Who knows which codes were used. */
+  codes(): CodeDesk;
+  /** What an operator should hear of this step of a login that has succeeded; null: nothing, or it was said before. */
+  hint(step: LoginStep): string | null;
   /** Its threads are started by the first password. */
   pool(): CryptoPool;
 }

@@ -5,6 +5,7 @@ import { TunnelError } from '../shared/errors.js';
 import { isEnabled } from '../shared/event_level.js';
 import type { StartMessage } from '../shared/ipc.js';
 import type { LogLevel } from '../shared/log.js';
+import type { LoginStep } from '../worker/auth/hooks.js';
 import { Endpoint } from '../worker/endpoint.js';
 import type { Primary, WorkerServer } from '../worker/primary_link.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
@@ -27,8 +28,10 @@ export async function serve(
   // Once, and not by every worker.
   if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
   await ciphersReady();
+  server[SERVED].serves(primary);
   server[SERVED].configure(config, ownListeners, written);
-  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary });
+  const hint = (step: LoginStep): string | null => server[SERVED].hint(step);
+  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary, hint });
   return {
     nativeBinding: endpoint.nativeBinding,
     accept: (connection) => endpoint.accept(connection),
@@ -85,6 +88,7 @@ export function tellBoth(server: Pick<Served, typeof HEARING>, level: () => LogL
     lease: (...lease) => primary.lease(...lease),
     release: (...lease) => primary.release(...lease),
     bandwidth: (want) => primary.bandwidth(want),
+    code: (use) => primary.code(use),
     closed: (...closed) => primary.closed(...closed),
     event(event) {
       if (isEnabled(event, level())) primary.event(event);

@@ -17,13 +17,16 @@ import type {
   TcpDestination,
 } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { parseOtpauth } from '../shared/otpauth.js';
 import { MAX_PORT, type PortRange } from '../shared/port.js';
-import { costOf, hashOfNothing } from '../worker/auth/directory.js';
+import type { Conversation } from '../worker/auth/conversation.js';
+import { askPassword } from '../worker/auth/dialogue.js';
 import type { LoginAnswer } from '../worker/auth/hooks.js';
 import type { Session } from '../worker/connection/session.js';
-import { CryptoPool } from '../worker/pool/pool.js';
 import type { DirectAnswer, HookVerdict, IdentityLimits, ServerHooks, Taken } from '../worker/server.js';
+import { type CodeDesk, requireCode } from './codes.js';
 import { EventHub } from './events.js';
+import { Passwords } from './passwords.js';
 import { type Inside, SERVED, SERVED_VERSION } from './served.js';
 import type { SingleServer } from './single.js';
 import { NOTHING_TAKEN } from './taken.js';
@@ -66,15 +69,19 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   /** Those of the config, where it names any. */
   #methods: readonly AuthChain[] | null = null;
   #running: Promise<SingleServer> | null = null;
-  #pool: CryptoPool | null = null;
-  /** Of the hash that was checked last. */
-  #cost: string | undefined;
+  readonly #passwords = new Passwords();
+  #codes: CodeDesk = null;
   readonly #inside: Inside = {
     hooksDecide: true,
     configure: (config, listeners, written) => this.#configure(config, listeners, written),
     closed: () => this.#closed(),
     listeners: () => this.#addresses,
-    pool: () => this.#thePool(),
+    pool: () => this.#passwords.pool(),
+    serves: (desk) => {
+      this.#codes = desk;
+    },
+    codes: () => this.#codes,
+    hint: () => null,
   };
 
   /** @param options are read by `listen()`; in a worker they were read by the primary
@@ -139,20 +146,23 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   /** Which methods this user may log in with, in any order; a text such as `'publickey,password'` asks for several in a row
    *  (RFC 4252 §5.1, partial success). Asked once per connection, before anything is proven: the list must not depend on
    *  whether the user exists. `username` is '' for a name that nobody can have.
-   *  Default: `options.auth.methods`; without that, those of publickey and password whose check is overridden, since each key
-   *  that an agent offers for nothing is one of `auth.maxTries`; where neither is, both. */
+   *  Default: `options.auth.methods`; without that, those methods whose check is overridden, since each key
+   *  that an agent offers for nothing is one of `auth.maxTries`; where none is, publickey and password. */
   getAllowedAuths(username: string, signal: AbortSignal): readonly AuthChain[] | Promise<readonly AuthChain[]>;
   getAllowedAuths(): readonly AuthChain[] | Promise<readonly AuthChain[]> {
     if (this.#methods !== null) return this.#methods;
     const checks: readonly AuthMethod[] = [
       ...(this.checkAuthPublicKey === TunnelServer.prototype.checkAuthPublicKey ? [] : (['publickey'] as const)),
       ...(this.checkAuthPassword === TunnelServer.prototype.checkAuthPassword ? [] : (['password'] as const)),
+      ...(this.checkAuthInteractive === TunnelServer.prototype.checkAuthInteractive
+        ? []
+        : (['keyboard-interactive'] as const)),
     ];
     return checks.length > 0 ? checks : ['publickey', 'password'];
   }
 
-  /** Is this the user's password (RFC 4252 §8)? Also asked for the answer to the one prompt of keyboard-interactive (RFC
-   *  4256). Never asked about an empty password or one of more than 1024 bytes: those are refused.
+  /** Is this the user's password (RFC 4252 §8)? Also asked for the answer to the one prompt of keyboard-interactive, unless
+   *  `checkAuthInteractive` is overridden. Never asked about an empty password or one of more than 1024 bytes: those are refused.
    *
    *  @param password as it was typed. Keep it out of logs; compare it with a hash made to be slow, such as argon2id
    *  @param soFar what the methods before this one gave where several are asked for in a row, else null
@@ -186,6 +196,41 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   ): LoginAnswer<I> | Promise<LoginAnswer<I>>;
   checkAuthPublicKey(): LoginAnswer<I> | Promise<LoginAnswer<I>> {
     return false;
+  }
+
+  /** keyboard-interactive (RFC 4256): ask the peer what you want to know, in one round or several. `soFar` and the answers mean
+   *  what they do for `checkAuthPassword`.
+   *  Default: one question, `Password: `, whose answer goes to `checkAuthPassword` */
+  checkAuthInteractive(
+    username: string,
+    conversation: Conversation,
+    peer: Peer,
+    signal: AbortSignal,
+    soFar: I | null,
+  ): LoginAnswer<I> | Promise<LoginAnswer<I>>;
+  checkAuthInteractive(
+    username: string,
+    conversation: Conversation,
+    peer: Peer,
+    signal: AbortSignal,
+    soFar: I | null,
+  ): LoginAnswer<I> | Promise<LoginAnswer<I>> {
+    return askPassword((...args) => this.checkAuthPassword(...args), username, conversation, peer, signal, soFar);
+  }
+
+  /** Is it really this identity? Asked when one of the ways of `getAllowedAuths` is complete, so it may depend on the user, and a
+   *  stranger does not learn who has a second factor. The first question that you ask makes one of it: behind a key or a password the
+   *  peer is told to go on with keyboard-interactive, whether or not that is among the ways in; behind keyboard-interactive the
+   *  conversation goes on. A no is one of `auth.maxTries`, and you are asked anew at the next try.
+   *  @returns true or false. Default true, with no question asked: there is no second factor */
+  checkSecondFactor(
+    identity: I,
+    conversation: Conversation,
+    peer: Peer,
+    signal: AbortSignal,
+  ): boolean | Promise<boolean>;
+  checkSecondFactor(): boolean | Promise<boolean> {
+    return true;
   }
 
   /** May this identity open a tunnel there (`-L`, `-D`, `-W`, `-J`; RFC 4254 §7.2)? Asked before the host is resolved:
@@ -253,19 +298,25 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
    *  a few at a time, so that no tunnel waits for a login. Pass `undefined` for a user whom you do not know: that answers false, and
    *  takes as long as a wrong password, if all your hashes have one cost (the one seen last is taken).
    *
-   *  @param hash argon2id as a PHC string, as `sallyport hash-password` prints it
+   *  @param hash argon2id, as `sallyport hash-password` prints it, or scrypt or bcrypt
    *  @throws TunnelError POOL_BUSY (too many logins at once), HOOK_TIMEOUT, or HOOK_FAILED (the hash is none); left to your
    *  hook's caller, each denies and is logged */
   protected async verifyPassword(hash: string | undefined, password: string, signal?: AbortSignal): Promise<boolean> {
-    if (hash !== undefined) this.#cost = costOf(hash) ?? this.#cost;
-    const verdict = await this.#thePool().verifyPassword(hash ?? hashOfNothing(this.#cost), password, signal);
-    if (!verdict.ok) throw new TunnelError(verdict.code, 'the password could not be checked');
-    return hash !== undefined && verdict.match;
+    return this.#passwords.verify(hash, password, signal);
   }
 
-  #thePool(): CryptoPool {
-    this.#pool ??= new CryptoPool();
-    return this.#pool;
+  /** Is this the code that an authenticator app shows for this secret? For `checkSecondFactor` of a program that keeps otpauth://
+   *  URIs. One step of time more or less counts too; a code that was used is refused, whichever worker saw it, and after ten
+   *  wrong ones of a user in an hour all are.
+   *
+   *  @param user whose code it is: `identity.user`
+   *  @param uri `otpauth://totp/NAME?secret=…`, with algorithm, digits and period where they are not SHA1, 6 and 30
+   *  @returns true. Every no is thrown, so that the log can tell why: LoginRefused CODE_WRONG, CODE_REPLAYED or CODE_LIMIT;
+   *  TunnelError HOOK_FAILED (the URI is none, or there is no primary to ask); leave them uncaught */
+  protected async verifyCode(user: string, uri: string, code: string): Promise<true> {
+    const key = parseOtpauth(uri);
+    if (!key.ok) throw new TunnelError('HOOK_FAILED', `verifyCode: the URI ${key.error}`);
+    return requireCode(this.#codes, user, key.value, code);
   }
 
   #configure(config: Config, listeners: readonly ListenerAddress[], written: object): Taken {
@@ -279,9 +330,7 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
 
   async #closed(): Promise<void> {
     this.#addresses = [];
-    const pool = this.#pool;
-    this.#pool = null;
-    await pool?.close();
+    await this.#passwords.close();
   }
 
   /** @internal */

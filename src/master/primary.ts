@@ -12,6 +12,7 @@ import type { DoorStatus } from './door.js';
 import { Entrance } from './entrance.js';
 import type { Log } from './event_log.js';
 import { HANDOFF_TIMING, type HandoffCounters, type HandoffTiming } from './handoff.js';
+import { Hints } from './hints.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
@@ -22,6 +23,7 @@ import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
 import { Succession } from './succession.js';
 import { Supervisor } from './supervisor.js';
+import { UsedCodes } from './used_codes.js';
 import type { ExitText, Fork } from './worker_process.js';
 import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
 
@@ -77,6 +79,8 @@ export class Primary {
   readonly #entrance: Entrance;
   readonly #desk: LeaseDesk;
   readonly #bandwidth = new Bandwidth();
+  readonly #usedCodes = new UsedCodes();
+  readonly #hints = new Hints();
   readonly #supervisor: Supervisor;
   readonly #rooms: RouterRooms;
   /** Null where no other process can follow this one. */
@@ -161,7 +165,10 @@ export class Primary {
       door: this.#entrance.door,
       desk: this.#desk,
       handoff: this.#entrance.handoff,
-      event: options.log.event,
+      event: (event) => {
+        if (this.#hints.isNews(event)) options.log.event(event);
+      },
+      code: (use) => this.#usedCodes.judge(use, clock.nowMs()),
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
       tell: (worker, message) => this.#supervisor.tell(worker, message),
       lost: (worker, count) => options.log.lost(worker, count),
@@ -342,11 +349,12 @@ export class Primary {
 
   /** A worker of an earlier primary comes with what it holds. */
   #adopt(adoption: Adoption, lines: JsonLines): void {
-    const { log } = this.#options;
+    const { log, clock } = this.#options;
     const { retireMs } = this.#renewal.settings.config.timeouts;
     const numbers = this.#entrance.newNumbers();
     const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers), retireMs);
-    const { pid, connections } = adoption;
+    const { pid, connections, codes = [] } = adoption;
+    for (const used of codes) this.#usedCodes.adopt(used, clock.nowMs());
     const conflicts = this.#entrance.adopts(worker, connections, numbers);
     for (const conflict of conflicts) log.warn(conflictText(conflict, pid));
     const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);

@@ -3,7 +3,16 @@
  *  one whose hand-off was revoked may still talk of it. */
 import { assertNever, reasonOf } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
-import type { Answer, BandwidthGrant, BandwidthWant, ConnId, ToPrimary, ToWorker } from '../shared/ipc.js';
+import type {
+  Answer,
+  BandwidthGrant,
+  BandwidthWant,
+  CodeUse,
+  CodeVerdict,
+  ConnId,
+  ToPrimary,
+  ToWorker,
+} from '../shared/ipc.js';
 import type { Door } from './door.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
@@ -16,6 +25,7 @@ export interface RouterRooms {
   readonly handoff: Handoff;
   readonly event: EventSink;
   bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
+  code(use: CodeUse): CodeVerdict;
   tell(worker: number, message: ToWorker): void;
   /** So many events of this worker came too fast to be told. */
   lost(worker: number, count: number): void;
@@ -49,6 +59,9 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       return;
     case 'want':
       rooms.tell(worker, { type: 'grant', ask: message.ask, ...rooms.bandwidth(worker, message) });
+      return;
+    case 'code':
+      rooms.tell(worker, { type: 'judged', ask: message.ask, verdict: rooms.code(message) });
       return;
     case 'probed':
       desk.probed(worker, message.probe, message.alive);

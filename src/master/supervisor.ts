@@ -258,6 +258,7 @@ export class Supervisor {
       case 'closed':
       case 'ask':
       case 'want':
+      case 'code':
       case 'release':
       case 'probed':
       case 'events':

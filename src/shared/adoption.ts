@@ -3,7 +3,7 @@
  *  Owns the socket's name. */
 import { join } from 'node:path';
 import type { BindAddress, Peer } from './identity.js';
-import type { ConnId, LeaseKey } from './ipc.js';
+import type { CodeUse, ConnId, LeaseKey } from './ipc.js';
 
 /** Raised when a message between primary and worker changes its meaning. A worker of another number keeps what it has, and
  *  reports to nobody. */
@@ -34,6 +34,8 @@ export interface Adoption {
   readonly type: 'adopt';
   readonly pid: number;
   readonly connections: readonly HeldConnection[];
+  /** Codes of second factors that it has let in with, the last of each user and secret. Absent in a worker of an older build. */
+  readonly codes?: readonly CodeUse[];
 }
 
 /** Where workers without a primary look for one. */
@@ -55,8 +57,13 @@ export function isAdoption(value: unknown): value is Adoption {
     isWhole(value.pid) &&
     value.pid > 1 && // it is sent signals
     Array.isArray(value.connections) &&
-    value.connections.every(isHeld)
+    value.connections.every(isHeld) &&
+    (value.codes === undefined || (Array.isArray(value.codes) && value.codes.every(isUsed)))
   );
+}
+
+function isUsed(value: unknown): boolean {
+  return isObject(value) && typeof value.user === 'string' && typeof value.key === 'string' && isWhole(value.step);
 }
 
 function isHeld(value: unknown): boolean {

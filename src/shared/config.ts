@@ -18,11 +18,17 @@ export const USER_KEYS = {
   password: {
     kind: 'passwordHash',
     default: null,
-    does: 'Hash of the password, as `sallyport hash-password` prints it',
-    why: 'none by default; only argon2id is taken, so that a stolen config file is dear to guess against',
-    source: 'RFC 9106',
+    does: 'Hash of the password, as `sallyport hash-password` prints it, or of scrypt or bcrypt as other servers have them',
+    why: 'none by default; never the password itself, so that a stolen config file is dear to guess against. Cheap hashes and such as take longer than a login may are refused',
+    source: 'RFC 9106, RFC 7914, crypt(5)',
   },
-  totp: { kind: 'later', does: 'Second factor' },
+  totp: {
+    kind: 'totpFile',
+    default: null,
+    does: 'File with an otpauth:// URI: after key or password the code of an authenticator app is asked for, by keyboard-interactive, whatever `auth.methods` offers',
+    why: 'none by default. A code counts one step before and after its time, once, and ten wrong ones an hour are all that a user has',
+    source: 'RFC 6238, RFC 4226',
+  },
   permitOpen: {
     kind: 'openPatterns',
     default: ['*:*'],

@@ -3,6 +3,7 @@
 
 import { formatHostPort, parseCidr, parseHostPort } from './address.js';
 import type { AuthorizedKeyLine } from './config_keys.js';
+import { parsePasswordHash, tooCheap, tooDear } from './password_hash.js';
 import { hasControl } from './text.js';
 import type { Parsed } from './units.js';
 
@@ -53,30 +54,12 @@ export function canonicalListener(text: string): string {
   return formatHostPort(host, port);
 }
 
-/** Bounds on the cost: below them a guess is too cheap, above them a login takes the server down. */
-const MIN_HASH_KIB = 1024;
-const MAX_HASH_KIB = 2 ** 20;
-const MAX_HASH_PASSES = 64;
-const MAX_HASH_LANES = 16;
-
-/** PHC string format, `$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH` (RFC 9106 §3.1, unpadded base64). */
+/** A hash that may stand in a config: whole, neither cheap to guess against nor dear to check. */
 export function checkPasswordHash(text: string): Parsed<string> {
-  const match = /^\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(
-    text,
-  );
-  if (match === null) {
-    if (text.startsWith('$')) return wrong('is a hash, but not a whole argon2id one');
-    return wrong('is not a hash; a password must never stand in a config');
-  }
-  const [, kib, passes, lanes, salt = '', hash = ''] = match;
-  if (Number(kib) < MIN_HASH_KIB || Number(kib) > MAX_HASH_KIB)
-    return wrong(`has m=${kib}, which is not from ${MIN_HASH_KIB} to ${MAX_HASH_KIB}`);
-  if (Number(passes) < 1 || Number(passes) > MAX_HASH_PASSES)
-    return wrong(`has t=${passes}, which is not from 1 to ${MAX_HASH_PASSES}`);
-  if (Number(lanes) < 1 || Number(lanes) > MAX_HASH_LANES)
-    return wrong(`has p=${lanes}, which is not from 1 to ${MAX_HASH_LANES}`);
-  // 8 bytes of salt, 16 of hash.
-  return salt.length < 11 || hash.length < 22 ? wrong('is cut short') : ok(text);
+  const parsed = parsePasswordHash(text);
+  if (!parsed.ok) return parsed;
+  const bad = tooDear(parsed.value) ?? tooCheap(parsed.value);
+  return bad === null ? ok(text) : wrong(bad);
 }
 
 /** One line; whether it is a key is judged where keys are parsed, as for the lines of a file. */

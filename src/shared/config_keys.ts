@@ -1,6 +1,7 @@
 /** CONFIG KEYS: what a key of the config can be, what it becomes when it is read, and under which name. Owns the kinds;
  *  the keys themselves stand in config.ts. */
 
+import type { TotpKey } from './otpauth.js';
 import type { Startups } from './units.js';
 
 /** What every key tells its reader. */
@@ -36,6 +37,7 @@ export type Key =
   | (About & { readonly kind: 'webhookUrl'; readonly default: null })
   | (About & { readonly kind: 'secretFile'; readonly default: null })
   | (About & { readonly kind: 'revokedKeys'; readonly default: null })
+  | (About & { readonly kind: 'totpFile'; readonly default: null })
   | Later;
 
 /** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
@@ -89,6 +91,11 @@ export interface RevokedKeysFile {
   readonly base64: string;
 }
 
+/** A second factor, already read by the primary, with the file that it came from. */
+export interface TotpFile extends TotpKey {
+  readonly file: string;
+}
+
 /** A value in the Config: durations in ms, sizes in bytes, `off` as 0. */
 type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'workers' }
   ? number
@@ -110,7 +117,9 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
                   ? SecretFile | null
                   : K extends { readonly kind: 'revokedKeys' }
                     ? RevokedKeysFile | null
-                    : readonly string[];
+                    : K extends { readonly kind: 'totpFile' }
+                      ? TotpFile | null
+                      : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

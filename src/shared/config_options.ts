@@ -412,13 +412,24 @@ export interface UserOptions {
    *  Source: sshd(8), AUTHORIZED_KEYS FILE FORMAT.
    *  @default [] */
   readonly authorizedKeys?: string | readonly string[] | undefined;
-  /** Hash of the password, as `sallyport hash-password` prints it.
+  /** Hash of the password, as `sallyport hash-password` prints it, or of scrypt or bcrypt as other servers have
+   *  them.
    *
-   *  Allowed: an argon2id hash in quotes; make one with `sallyport hash-password`.
-   *  Why: none by default; only argon2id is taken, so that a stolen config file is dear to guess against.
-   *  Source: RFC 9106.
+   *  Allowed: an argon2id, scrypt or bcrypt hash in quotes; make one with `sallyport hash-password`.
+   *  Why: none by default; never the password itself, so that a stolen config file is dear to guess against. Cheap
+   *  hashes and such as take longer than a login may are refused.
+   *  Source: RFC 9106, RFC 7914, crypt(5).
    *  @default none */
   readonly password?: string | undefined;
+  /** File with an otpauth:// URI: after key or password the code of an authenticator app is asked for, by
+   *  keyboard-interactive, whatever `auth.methods` offers.
+   *
+   *  Allowed: a path of a file with an otpauth://totp/… URI, which nobody else may read.
+   *  Why: none by default. A code counts one step before and after its time, once, and ten wrong ones an hour are
+   *  all that a user has.
+   *  Source: RFC 6238, RFC 4226.
+   *  @default none */
+  readonly totp?: string | undefined;
   /** Destinations of -L, -D, -J and -W: `HOST:PORTS`, or a socket path with `*` in its last part.
    *
    *  Allowed: a list of "HOST:PORTS" or absolute socket paths, such as "10.0.0.0/8:*" or

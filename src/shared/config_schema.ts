@@ -101,6 +101,7 @@ function keySchema(key: LiveKey): JsonSchema {
       return { type: 'string', minLength: 1, default: key.default };
     case 'module':
     case 'revokedKeys':
+    case 'totpFile':
       return { type: 'string', minLength: 1 };
     case 'paths':
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
@@ -119,7 +120,7 @@ function keySchema(key: LiveKey): JsonSchema {
         ],
       };
     case 'passwordHash':
-      return { type: 'string', pattern: '^\\$argon2id\\$v=19\\$' };
+      return { type: 'string', pattern: '^\\$(argon2id\\$v=19|scrypt|2[aby])\\$' };
     case 'webhookUrl':
       return { type: 'string', pattern: '^(https?://|unix:/)' };
     case 'secretFile':

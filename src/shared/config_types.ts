@@ -93,6 +93,7 @@ function typeOf(key: LiveKey): string {
     case 'webhookUrl':
     case 'secretFile':
     case 'revokedKeys':
+    case 'totpFile':
       return 'string';
     case 'paths':
     case 'listeners':

@@ -16,9 +16,17 @@ import {
   unchanged,
   wrong,
 } from './config_checks.js';
-import { type AuthorizedKeyLine, type LiveKey, type RevokedKeysFile, type SecretFile, wordsOf } from './config_keys.js';
+import {
+  type AuthorizedKeyLine,
+  type LiveKey,
+  type RevokedKeysFile,
+  type SecretFile,
+  type TotpFile,
+  wordsOf,
+} from './config_keys.js';
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
+import { otpauthIn } from './otpauth.js';
 import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
 import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
 import { goesInClear, parseWebhookUrl, WEBHOOK_URL_FORMS } from './webhook_url.js';
@@ -103,6 +111,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       return one((text) => secretIn(text, world));
     case 'revokedKeys':
       return readText(node, allowed, report, (text) => revokedKeysFile(text, world));
+    case 'totpFile':
+      return readTotp(node, allowed, world, report);
     default:
       return assertNever(key);
   }
@@ -145,13 +155,15 @@ export function allowedFor(key: LiveKey): string {
     case 'authorizedKeys':
       return 'a path or a list of authorized_keys lines';
     case 'passwordHash':
-      return 'an argon2id hash in quotes; make one with `sallyport hash-password`';
+      return 'an argon2id, scrypt or bcrypt hash in quotes; make one with `sallyport hash-password`';
     case 'webhookUrl':
       return WEBHOOK_URL_FORMS;
     case 'secretFile':
       return `a path of a file with one line of at most ${MAX_SECRET_CHARACTERS} visible ASCII characters, which nobody else may read`;
     case 'revokedKeys':
       return 'a path of an OpenSSH KRL or of a file of public keys';
+    case 'totpFile':
+      return 'a path of a file with an otpauth://totp/… URI, which nobody else may read';
     default:
       return assertNever(key);
   }
@@ -296,6 +308,26 @@ function revokedKeysFile(text: string, world: ConfigWorld): Parsed<RevokedKeysFi
   const bytes = world.readBytes(path.value);
   if (!bytes.ok) return wrong(`(${path.value}) ${bytes.error}`);
   return ok({ file: path.value, base64: bytes.value.toString('base64') });
+}
+
+function readTotp(node: Located, allowed: string, world: ConfigWorld, report: Report): TotpFile | undefined {
+  // Secret until it is known to be a path: somebody may have put the URI itself there.
+  return readText(
+    node,
+    allowed,
+    report,
+    (text) => {
+      if (text.includes('otpauth:')) return wrong('is the URI and not a path: put it in a file of its own, mode 600');
+      const path = pathOf(text, world.resolvePath);
+      if (!path.ok) return path;
+      const file = path.value;
+      const read = world.readFile(file, { isSecret: true });
+      if (!read.ok) return wrong(`(${file}) ${read.error}`);
+      const key = otpauthIn(read.value);
+      return key.ok ? ok({ ...key.value, file }) : wrong(`(${file}) ${key.error}`);
+    },
+    { secret: true },
+  );
 }
 
 function readAuthorizedKeys(

@@ -60,6 +60,7 @@ export const AUTH_FAILURES = [
   'CERT_INVALID', // not yet or no longer valid, of other principals, with an unknown critical option, …
   'CODE_WRONG', // of the second factor
   'CODE_REPLAYED',
+  'CODE_LIMIT', // too many wrong ones of this user lately
   'WEBHOOK_DENIED',
   'WEBHOOK_FAILED',
   'BAD_SIGNATURE',

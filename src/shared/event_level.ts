@@ -22,6 +22,7 @@ const LEVELS: { readonly [event in EventName]: Level } = {
   'auth.succeeded': 'info',
   'auth.partial': 'info',
   'auth.failed': 'warn',
+  'auth.weakHash': 'warn',
   'channel.opened': 'debug',
   'channel.refused': 'warn',
   'channel.closed': 'debug',

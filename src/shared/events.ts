@@ -97,7 +97,10 @@ export type AuthEvent =
         readonly method: string;
         readonly reason: AuthFailure;
         readonly detail?: string;
-      });
+      })
+  /** Who has just logged in has a password whose hash is cheaper to guess than what `hash-password` makes now. Told once per
+   *  user and start; `detail` says what it is. */
+  | (OfLogin & { readonly event: 'auth.weakHash'; readonly detail: string });
 
 interface OfChannel extends OfLogin {
   readonly kind: ChannelKind;

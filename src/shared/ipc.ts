@@ -93,6 +93,8 @@ export type ToWorker =
   | { readonly type: 'answer'; readonly ask: AskId; readonly answer: Answer }
   /** Answers `want`. */
   | ({ readonly type: 'grant'; readonly ask: AskId } & BandwidthGrant)
+  /** Answers `code`. */
+  | { readonly type: 'judged'; readonly ask: AskId; readonly verdict: CodeVerdict }
   /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
@@ -125,6 +127,8 @@ export type ToPrimary =
   | { readonly type: 'ask'; readonly ask: AskId; readonly question: Question }
   /** At most ten times a second for each user; answered by `grant`. */
   | ({ readonly type: 'want'; readonly ask: AskId } & BandwidthWant)
+  /** Answered by `judged`. */
+  | ({ readonly type: 'code'; readonly ask: AskId } & CodeUse)
   | { readonly type: 'release'; readonly id: ConnId; readonly target: LeaseKey }
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
@@ -159,6 +163,18 @@ export interface BandwidthGrant {
   readonly downBytes: number;
 }
 
+/** A code of a second factor that somebody has typed who has passed the first. */
+export interface CodeUse {
+  readonly user: string;
+  /** A name of the secret: steps of one are not those of another. */
+  readonly key: string;
+  /** The step of time whose code it is (RFC 6238 §4.2); null: of none that counts now. */
+  readonly step: number | null;
+}
+/** REPLAYED: it has been used. LIMIT: the user has tried too many wrong ones lately, on whatever connections; this one was not
+ *  even looked at. */
+export type CodeVerdict = 'OK' | 'WRONG' | 'REPLAYED' | 'LIMIT';
+
 export type LeaseKey =
   | { readonly kind: 'tcp'; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
@@ -178,11 +194,16 @@ export type ListenerAddress =
  *  `process.send` itself, so the fields that we count with are checked as well. */
 export function isToPrimary(value: unknown): value is ToPrimary {
   if (!fits(value, TO_PRIMARY)) return false;
+  if (Reflect.get(Object(value), 'type') === 'code' && !isStep(Reflect.get(Object(value), 'step'))) return false;
   if ('penalty' in Object(value) && !isPenaltyReason(Reflect.get(Object(value), 'penalty'))) return false;
   return !('events' in Object(value)) || areEvents(Reflect.get(Object(value), 'events'));
 }
 export function isToWorker(value: unknown): value is ToWorker {
   return fits(value, TO_WORKER);
+}
+
+function isStep(value: unknown): boolean {
+  return value === null || Number.isSafeInteger(value);
 }
 
 function areEvents(value: unknown): boolean {
@@ -203,6 +224,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   closed: { id: 'number' },
   ask: { ask: 'number', question: 'object' },
   want: { ask: 'number', user: 'string', bytesPerSecond: 'number', upBytes: 'number', downBytes: 'number' },
+  code: { ask: 'number', user: 'string', key: 'string' },
   release: { id: 'number', target: 'object' },
   probed: { probe: 'number', alive: 'boolean' },
   pong: {},
@@ -219,6 +241,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   revoke: { id: 'number' },
   answer: { ask: 'number', answer: 'object' },
   grant: { ask: 'number', upBytes: 'number', downBytes: 'number' },
+  judged: { ask: 'number', verdict: 'string' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
   ping: {},

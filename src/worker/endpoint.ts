@@ -31,6 +31,8 @@ export interface EndpointSettings {
 export interface EndpointOptions extends EndpointSettings {
   readonly hooks: ServerHooks;
   readonly primary: Primary;
+  /** What an operator should hear of a step of a login. Default: nothing. */
+  readonly hint?: LifeContext['hint'];
   /** Default: this process on this machine. */
   readonly process?: ProcessMemory;
 }
@@ -64,7 +66,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
   readonly #onEmpty: (() => void)[] = [];
 
   /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys that cannot be read) */
-  constructor({ hooks, config, hostKeys, primary, process = THIS_PROCESS }: EndpointOptions) {
+  constructor({ hooks, config, hostKeys, primary, hint = () => null, process = THIS_PROCESS }: EndpointOptions) {
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
     const budgetBytes = budgetOf(config.limits.memoryPerWorkerBytes, processBytes);
@@ -76,6 +78,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
         hooks,
         primary,
         revoked: () => this.#revoked,
+        hint,
         memory: this.#memory,
         resolver: new Resolver({ lookup: systemLookup }),
         openRates: new OpenRates(now),
@@ -166,17 +169,21 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
 }
 
 /** What outlives a reload. */
-type Lasting = Pick<LifeContext, 'hooks' | 'primary' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'> &
+type Lasting = Pick<
+  LifeContext,
+  'hooks' | 'primary' | 'hint' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
+> &
   Pick<TransportOptions, 'ssh2' | 'buffers'>;
 
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
-  const { hooks, primary, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
+  const { hooks, primary, hint, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
   const keys = parseHostKeys(ssh2, hostKeys);
   const { timeouts, limits } = config;
   return {
     hooks,
     primary,
     revoked,
+    hint,
     memory,
     resolver,
     openRates,

@@ -2,7 +2,7 @@
  *  Owns that record, and nothing of what it speaks of. */
 import type { HeldConnection, HeldLease } from '../shared/adoption.js';
 import type { Peer } from '../shared/identity.js';
-import type { ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
+import type { CodeUse, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
 
 interface Entry {
   readonly peer: Peer;
@@ -11,8 +11,13 @@ interface Entry {
   leases: HeldLease[] | null;
 }
 
+/** Codes that were used last: those of before have long run off. */
+const MAX_CODES = 4096;
+
 export class Held {
   readonly #entries = new Map<ConnId, Entry>();
+  /** By user and secret. */
+  readonly #codes = new Map<string, CodeUse>();
 
   accepted(id: ConnId, peer: Peer): void {
     this.#entries.set(id, { peer, user: null, leases: null });
@@ -42,6 +47,21 @@ export class Held {
 
   closed(id: ConnId): void {
     this.#entries.delete(id);
+  }
+
+  /** A code of a second factor was good, and is used up. */
+  used(code: CodeUse): void {
+    const name = JSON.stringify([code.user, code.key]);
+    this.#codes.delete(name);
+    this.#codes.set(name, code); // at the end: a Map keeps the order
+    for (const oldest of this.#codes.keys()) {
+      if (this.#codes.size <= MAX_CODES) break;
+      this.#codes.delete(oldest);
+    }
+  }
+
+  codes(): CodeUse[] {
+    return [...this.#codes.values()];
   }
 
   list(): HeldConnection[] {

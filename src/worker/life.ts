@@ -33,6 +33,8 @@ import { Transport, type TransportOptions } from './transport/transport.js';
 export interface LifeContext {
   readonly hooks: ServerHooks;
   readonly primary: Primary;
+  /** What an operator should hear of a step of a login that has succeeded; null: nothing. */
+  hint(step: LoginStep): string | null;
   readonly transport: TransportOptions;
   readonly memory: WorkerMemory;
   readonly resolver: Resolver;
@@ -282,6 +284,10 @@ export class Life {
     });
     this.#stage = { name: 'serving', transport, connection, steps };
     primary.event({ event: 'auth.succeeded', ...this.#login, method, ...auditOf(steps) });
+    for (const step of steps) {
+      const detail = this.#context.hint(step);
+      if (detail !== null) primary.event({ event: 'auth.weakHash', ...this.#login, detail });
+    }
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
     void primary.login(this.id, user, own.connections).then((answer) => {

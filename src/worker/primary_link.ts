@@ -12,6 +12,8 @@ import {
   type Answer,
   type BandwidthGrant,
   type BandwidthWant,
+  type CodeUse,
+  type CodeVerdict,
   type ConnectionMessage,
   type ConnId,
   isToWorker,
@@ -65,6 +67,9 @@ export interface Primary {
   release(id: ConnId, key: LeaseKey): void;
   /** How much of that may move? Null: there is no primary any more. Never rejects. */
   bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null>;
+  /** May this code of a second factor open a connection? A yes uses it up, for all workers. Null: there is no primary any
+   *  more, and nobody knows. Never rejects. */
+  code(use: CodeUse): Promise<CodeVerdict | null>;
   /** Said last, when the connection's listeners are closed: its ports go to others from here on. `penalty`: it never logged in,
    *  and its source is to be penalised for that. */
   closed(id: ConnId, penalty?: PenaltyReason): void;
@@ -141,6 +146,9 @@ export class PrimaryLink implements Primary {
   /** What the primary that is gone had granted. */
   held(): HeldConnection[] {
     return this.#held.list();
+  }
+  usedCodes(): CodeUse[] {
+    return this.#held.codes();
   }
 
   /** Another primary takes the place of the one that is gone; it has been told what is held. */
@@ -238,6 +246,11 @@ export class PrimaryLink implements Primary {
   bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null> {
     return this.#questions.want(want, this.#sender());
   }
+  async code(use: CodeUse): Promise<CodeVerdict | null> {
+    const verdict = await this.#questions.judge(use, this.#sender());
+    if (verdict === 'OK') this.#held.used(use);
+    return verdict;
+  }
   release(id: ConnId, key: LeaseKey): void {
     this.#held.released(id, key);
     this.send({ type: 'release', id, target: key });
@@ -274,6 +287,9 @@ export class PrimaryLink implements Primary {
         return;
       case 'grant':
         this.#questions.granted(message.ask, message);
+        return;
+      case 'judged':
+        this.#questions.judged(message.ask, message.verdict);
         return;
       case 'probe':
         void this.#probe(message.probe, handler.probe(message.id, message.timeoutMs));

@@ -1,6 +1,15 @@
 /** QUESTIONS: what this worker has asked of the primary and has no answer to yet.
  *  Owns those questions. Each gets an answer: the primary's, that of the next one where it comes soon enough, or one of ours. */
-import type { Answer, AskId, BandwidthGrant, BandwidthWant, Question, ToPrimary } from '../shared/ipc.js';
+import type {
+  Answer,
+  AskId,
+  BandwidthGrant,
+  BandwidthWant,
+  CodeUse,
+  CodeVerdict,
+  Question,
+  ToPrimary,
+} from '../shared/ipc.js';
 
 /** What a question gets that no primary answers. A port may be another one's by now; a login was a yes already, and the next
  *  primary counts it when it hears of it. */
@@ -24,6 +33,7 @@ interface Asked {
 export class Questions {
   readonly #asked = new Map<AskId, Asked>();
   readonly #wanted = new Map<AskId, (grant: BandwidthGrant | null) => void>();
+  readonly #codes = new Map<AskId, (verdict: CodeVerdict | null) => void>();
   #last = 0;
 
   /** Never rejects. @param send null: there is no primary */
@@ -47,6 +57,16 @@ export class Questions {
     });
   }
 
+  /** Never rejects; null: there is nobody who knows whether it was used. */
+  judge(use: CodeUse, send: ((message: ToPrimary) => void) | null): Promise<CodeVerdict | null> {
+    if (send === null) return Promise.resolve(null);
+    const ask = askId(++this.#last);
+    return new Promise((settle) => {
+      this.#codes.set(ask, settle);
+      send({ type: 'code', ask, ...use });
+    });
+  }
+
   answered(ask: AskId, answer: Answer): void {
     const asked = this.#asked.get(ask);
     if (asked === undefined) return;
@@ -60,8 +80,15 @@ export class Questions {
     this.#wanted.delete(ask);
   }
 
+  judged(ask: AskId, verdict: CodeVerdict): void {
+    this.#codes.get(ask)?.(verdict);
+    this.#codes.delete(ask);
+  }
+
   /** The primary is gone: what it has granted and not told is granted to nobody. */
   forget(): void {
+    for (const settle of this.#codes.values()) settle(null);
+    this.#codes.clear();
     for (const settle of this.#wanted.values()) settle(null);
     this.#wanted.clear();
     for (const [ask, asked] of this.#asked) if (asked.unheard === undefined) this.#wait(ask, asked);

@@ -120,7 +120,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     new Orphan({
       side: orphanSide,
       path,
-      introduce: () => ({ type: 'adopt', pid: orphanSide.pid, connections: link.held() }),
+      introduce: () => ({ type: 'adopt', pid: orphanSide.pid, connections: link.held(), codes: link.usedCodes() }),
       follow: (channel) => link.follow(channel),
       giveUp: () => void drain(drainMs),
     });

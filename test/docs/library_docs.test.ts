@@ -6,14 +6,16 @@ import { join } from 'node:path';
 import root, { type Test } from 'tap';
 import type { ErrorCode } from '../../src/index.js';
 import type { EventName } from '../../src/shared/events.js';
+import { askpass } from '../support/askpass.js';
 import { exchange } from '../support/bytes.js';
 import { projectRoot } from '../support/paths.js';
-import { mustRun, type Running, start } from '../support/process.js';
+import { mustRun, type Outcome, type Running, start } from '../support/process.js';
 import { need } from '../support/programs.js';
 import { type Login, makeLogin, type SshEndpoint } from '../support/server.js';
 import { HOST, spoken, sshConfig, sshRun, tunnel } from '../support/ssh.js';
 import { connect, startEcho } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
+import { codeNow } from '../support/totp.js';
 import { compile } from '../support/typescript.js';
 
 const DOCS = ['library.md', 'from-python.md'] as const;
@@ -46,6 +48,7 @@ const EVENTS: { readonly [name in EventName]: true } = {
   'auth.partial': true,
   'auth.succeeded': true,
   'auth.failed': true,
+  'auth.weakHash': true,
   'channel.opened': true,
   'channel.closed': true,
   'channel.refused': true,
@@ -209,6 +212,18 @@ root.test('the programs', { timeout: 240_000 }, async (t) => {
     t.equal(outcome.code, 1, spoken(outcome));
     t.match(outcome.stderr, /with partial success/);
     t.equal((await sshRun(t, server, alice, [])).code, 255, 'the key alone');
+  });
+
+  await t.test('questions: words, and then the code of an app', async (t) => {
+    const server = await serve(t, folder, 'questions');
+    const login = (answers: Record<string, string>): Promise<Outcome> =>
+      sshRun(t, server, alice, BY_PASSWORD, [], { env: askpass(t, answers).env });
+    const uri = 'otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
+    const right = { Word: 'foo', Number: '7' };
+    const inside = await login({ ...right, code: codeNow(uri) });
+    t.equal(inside.code, 1, spoken(inside));
+    t.equal((await login({ ...right, code: codeNow(uri) })).code, 255, 'a code that was used');
+    t.equal((await login({ Word: 'foo', Number: '8' })).code, 255);
   });
 
   await t.test('sessions: a command', async (t) => {

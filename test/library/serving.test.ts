@@ -29,6 +29,7 @@ t.test('an event below the level of the log stays in the worker, where its liste
       lease: async () => ({ ok: true, port: 0 }),
       release() {},
       bandwidth: async () => null,
+      code: async () => null,
       closed() {},
       event: (event) => sent.push(event),
     });
@@ -47,7 +48,12 @@ t.test('what else a connection says reaches the primary as it was said', async (
       return { ok: true, port: 0 };
     };
   const parts = { login: tell('login'), lease: tell('lease'), release: tell('release'), closed: tell('closed') };
-  const primary = tellBoth(server, () => 'info', { ...parts, bandwidth: async () => null, event() {} });
+  const primary = tellBoth(server, () => 'info', {
+    ...parts,
+    bandwidth: async () => null,
+    code: async () => null,
+    event() {},
+  });
   const id = 7 as ConnId;
   await primary.login(id, 'alice', 1);
   primary.release(id, { kind: 'tcp', port: 80 });

@@ -50,6 +50,7 @@ const EVENTS: { readonly [name in EventName]: Extract<AuditEvent, { readonly eve
   'auth.succeeded': { event: 'auth.succeeded', ...login, method: 'password' },
   'auth.partial': { event: 'auth.partial', ...login, method: 'publickey' },
   'auth.failed': { event: 'auth.failed', ...login, method: 'password', reason: 'UNKNOWN_USER' },
+  'auth.weakHash': { event: 'auth.weakHash', ...login, detail: 'bcrypt' },
   'channel.opened': { event: 'channel.opened', ...channel },
   'channel.closed': { event: 'channel.closed', ...channel, reason: 'COMPLETE', ...traffic },
   'channel.refused': { event: 'channel.refused', ...login, kind: 'unknown', destination: 'x', reason: 'UNKNOWN_TYPE' },

@@ -49,6 +49,7 @@ function rooms() {
     handoff,
     event,
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
+    code: ({ user, step }) => (user === 'alice' && step === 7 ? 'OK' : 'WRONG'),
     lost: (worker, count) => losses.push([worker, count]),
     tell,
     trouble,
@@ -66,6 +67,15 @@ t.test('a worker that wants bytes for a user is answered', async (t) => {
   const made = rooms();
   route(made.rooms, 2, { type: 'want', ask: ASK, user: 'alice', bytesPerSecond: 9, upBytes: 5, downBytes: 0 });
   t.same(made.told, [[2, { type: 'grant', ask: ASK, upBytes: 7, downBytes: 0 }]]);
+});
+
+t.test('a worker that asks about a code is answered', async (t) => {
+  const made = rooms();
+  for (const step of [7, null]) route(made.rooms, 2, { type: 'code', ask: ASK, user: 'alice', key: 'k', step });
+  t.same(made.told, [
+    [2, { type: 'judged', ask: ASK, verdict: 'OK' }],
+    [2, { type: 'judged', ask: ASK, verdict: 'WRONG' }],
+  ]);
 });
 
 t.test('the holder of a connection is answered, another worker is refused', async (t) => {

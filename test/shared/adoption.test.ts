@@ -12,6 +12,10 @@ const adoption = { type: 'adopt', pid: 4321, connections: [held] };
 
 t.test('what a worker says of itself', async (t) => {
   t.ok(isAdoption(adoption));
+  const used = { user: 'alice', key: 'k', step: 7 };
+  t.ok(isAdoption({ ...adoption, codes: [used] }), 'with codes that were used');
+  for (const codes of [null, {}, [null], [{ ...used, step: null }], [{ ...used, key: 1 }], [{ ...used, user: null }]])
+    t.notOk(isAdoption({ ...adoption, codes }), JSON.stringify(codes));
   t.ok(isAdoption({ ...adoption, connections: [{ ...held, user: null, leases: [] }] }), 'before the login');
   t.ok(isAdoption({ ...adoption, connections: [{ ...held, leases: [{ ...lease, key: path, target: path }] }] }));
   for (const pid of [undefined, '4321', 4321.5, 1, 0, -1, -4321])

@@ -6,10 +6,13 @@ import { configFromObject, formatIssue, parseConfig } from '../../src/shared/con
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$b6MDQhlJVMk+7PH3EYs31g$mqpTBbZ6B58dK15Evkzt/zG92Aw3IZVwGJy8LFhFcVI';
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPLEASEDONOTUSETHISKEYITISNOTREAL me@here';
 
+const URI = 'otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 const FILES: ReadonlyMap<string, string> = new Map([
   ['/cfg/alice.pub', `# the laptop\n\n${KEY}\n`],
   ['/cfg/empty.pub', ''],
   ['/cfg/comment.pub', '# gone\n'],
+  ['/cfg/alice.totp', `# the phone\n${URI}\n`],
+  ['/cfg/damaged.totp', `${URI}&digits=5\n`],
   ['/cfg/id', '-----BEGIN OPENSSH PRIVATE KEY-----\n'],
 ]);
 
@@ -22,7 +25,8 @@ const world = {
     path === '/cfg/revoked.krl'
       ? ({ ok: true, value: REVOKED } as const)
       : ({ ok: false, error: 'is not there' } as const),
-  readFile: (path: string) => {
+  readFile: (path: string, { isSecret } = { isSecret: false }) => {
+    if (path.endsWith('.totp') && !isSecret) throw new Error(`${path} is read as another kind of file`);
     const value = FILES.get(path);
     return value === undefined ? ({ ok: false, error: 'is not there' } as const) : ({ ok: true, value } as const);
   },
@@ -95,6 +99,7 @@ log: { level: debug, format: json }
     name: 'alice',
     authorizedKeys: [{ text: KEY, file: '/cfg/alice.pub', line: 3 }],
     password: HASH,
+    totp: null,
     permitOpen: ['*:443'],
     permitListen: [],
     limits: {
@@ -148,7 +153,7 @@ t.test('one wrong thing each, word for word', async (t) => {
     ['rekey: {maxTries: 3}', '1:9: rekey.maxTries: unknown key (did you mean auth.maxTries?), allowed: bytes, time'],
     [
       'users: {al: {permitopen: []}}',
-      '1:14: users.al.permitopen: unknown key (did you mean users.al.permitOpen?), allowed: authorizedKeys, password, permitOpen, permitListen, limits',
+      '1:14: users.al.permitopen: unknown key (did you mean users.al.permitOpen?), allowed: authorizedKeys, password, totp, permitOpen, permitListen, limits',
     ],
     [
       '__proto__: 1',
@@ -300,7 +305,7 @@ t.test('patterns are told by number, with what is allowed', async (t) => {
   t.match(errors[2], /^c\.yaml:1:77: users\.a\.permitListen\[0\]: "x": /);
 });
 
-t.test('a password must be an argon2id hash, and is never repeated', async (t) => {
+t.test('a password must be a hash, and is never repeated', async (t) => {
   const bad = [
     'hunter2',
     '$2b$12$abcdefghijklmnopqrstuv',
@@ -340,10 +345,28 @@ t.test('CAs and revoked keys', async (t) => {
   t.same(warningsOf('{auth: {trustedUserCAKeys: alice.pub}, users: {a: {}}}'), [], 'a certificate lets him in');
 });
 
+t.test('a second factor is read from its file, and nothing of it is repeated', async (t) => {
+  const { users } = good(`users: {a: {password: "${HASH}", totp: alice.totp}, b: {password: "${HASH}"}}`);
+  const secret = Buffer.from('12345678901234567890').toString('base64');
+  t.strictSame(
+    users.map(({ totp }) => totp),
+    [{ algorithm: 'SHA1', digits: 6, periodSeconds: 30, secret, file: '/cfg/alice.totp' }, null],
+  );
+  const rows = [
+    ['gone.totp', '(/cfg/gone.totp) is not there'],
+    ['damaged.totp', '(/cfg/damaged.totp) has digits that are none of 6, 7 and 8'],
+    [URI, 'is the URI and not a path: put it in a file of its own, mode 600'],
+  ] as const;
+  for (const [totp, wrong] of rows) {
+    const errors = errorsOf(`users: {a: {password: "${HASH}", totp: ${JSON.stringify(totp)}}}`);
+    t.same(errors.length, 1);
+    t.match(errors[0], `users.a.totp: ${wrong}, allowed: a path of a file with an otpauth`);
+    t.notMatch(errors[0], 'GEZDGNBV');
+  }
+});
+
 t.test('keys of later versions are refused, and are no typo', async (t) => {
   const later: ReadonlyArray<readonly [string, string]> = [
-    ['users: {a: {totp: x}}', 'users.a.totp'],
-    ['defaults: {totp: x}', 'defaults.totp'],
     ['admin: {listen: "127.0.0.1:1"}', 'admin'],
     ['log: {audit: x}', 'log.audit'],
   ];

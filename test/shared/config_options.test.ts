@@ -8,11 +8,17 @@ import type { ConfigOptions } from '../../src/shared/config_options.js';
 
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$b6MDQhlJVMk+7PH3EYs31g$mqpTBbZ6B58dK15Evkzt/zG92Aw3IZVwGJy8LFhFcVI';
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPLEASEDONOTUSETHISKEYITISNOTREAL me@here';
+const URI = 'otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
+
+const FILES: ReadonlyMap<string, string> = new Map([
+  ['./token', 's3cret'],
+  ['./alice.totp', URI],
+]);
 
 const world = {
   parallelism: 2,
   resolvePath: (path: string) => path,
-  readFile: (path: string) => ({ ok: true, value: path.endsWith('token') ? 's3cret' : KEY }) as const,
+  readFile: (path: string) => ({ ok: true, value: FILES.get(path) ?? KEY }) as const,
   readBytes: () => ({ ok: true, value: Buffer.from(KEY) }) as const,
 };
 
@@ -70,6 +76,7 @@ const EVERYTHING = {
   defaults: {
     authorizedKeys: './keys',
     password: HASH,
+    totp: './alice.totp',
     permitOpen: ['*:443'],
     permitListen: [],
     limits: {
@@ -151,7 +158,7 @@ t.test('both refuse what is no value of a key', async (t) => {
     // @ts-expect-error false switches it off; nothing switches it on but leaving it out
     { penalties: true },
     // @ts-expect-error not there yet
-    { users: { alice: { totp: 'x' } } },
+    { log: { audit: 'x' } },
     // @ts-expect-error names without what they name
     { users: ['alice'] },
   ];

@@ -101,7 +101,6 @@ t.test('both take or refuse the same', async (t) => {
     ['listen: x', false],
     ['bogus: 1', false],
     ['admin: {}', false],
-    ['users: {a: {totp: x}}', false],
     ['users: {a: {password: hunter2}}', false],
   ];
   for (const [text, taken] of cases) {

@@ -16,6 +16,11 @@ t.test('only messages of ours pass, with the fields that we count with', async (
     [{ type: 'events', events: [null], lost: 0 }, false],
     [{ type: 'load', load: 7 }, false],
     [{ type: 'want', ask: 1, user: 'a', bytesPerSecond: 1, upBytes: 1, downBytes: 0 }, true],
+    [{ type: 'code', ask: 1, user: 'a', key: 'k', step: 1 }, true],
+    [{ type: 'code', ask: 1, user: 'a', key: 'k', step: null }, true],
+    [{ type: 'code', ask: 1, user: 'a', key: 'k', step: '1' }, false],
+    [{ type: 'code', ask: 1, user: 'a', key: 'k', step: 0.5 }, false],
+    [{ type: 'code', ask: 1, user: 'a', key: 'k' }, false],
     [{ type: 'want', ask: 1, user: 'a', bytesPerSecond: null, upBytes: 1, downBytes: 0 }, false],
     [{ type: 'want', ask: 1, bytesPerSecond: 1, upBytes: 1, downBytes: 0 }, false],
     [{ type: 'ping' }, false], // the other direction

@@ -7,7 +7,7 @@ import { TunnelServer } from '../../src/library/tunnel_server.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { takeHandle } from '../../src/shared/handles.js';
-import type { Answer, BandwidthGrant, BandwidthWant, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
+import type { Answer, BandwidthGrant, BandwidthWant, CodeVerdict, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
 import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
@@ -53,6 +53,9 @@ export class FakePrimary implements Primary {
   }
   async bandwidth(want: BandwidthWant): Promise<BandwidthGrant> {
     return want;
+  }
+  async code(): Promise<CodeVerdict> {
+    return 'OK';
   }
   closed(id: ConnId): void {
     this.closedIds.push(id);

@@ -6,6 +6,21 @@ const id = (value: number): ConnId => value as ConnId;
 const peer = { address: '192.0.2.1', port: 1 };
 const tcp: LeaseTarget = { kind: 'tcp', host: '', port: 0, portRanges: [], except: [] };
 
+t.test('codes that were used: the last of each user and secret, and not too many', async (t) => {
+  const held = new Held();
+  const use = { user: 'alice', key: 'k', step: 1 };
+  held.used(use);
+  held.used({ ...use, step: 2 });
+  held.used({ ...use, key: 'other' });
+  t.same(held.codes(), [
+    { ...use, step: 2 },
+    { ...use, key: 'other' },
+  ]);
+  for (let i = 0; i < 10_000; i++) held.used({ ...use, user: `user${i}` });
+  t.equal(held.codes().length, 4096);
+  t.match(held.codes().at(-1), { user: 'user9999' });
+});
+
 t.test('connections, logins and leases, until they are given back', async (t) => {
   const held = new Held();
   held.accepted(id(1), peer);

@@ -291,6 +291,19 @@ t.test('the next primary is told what is held, and what happened since it was', 
   t.match(await unheard, { reason: 'TAKEN' });
 });
 
+t.test("codes: the verdict is the primary's, and those that were good are told to the next one", async (t) => {
+  const { channel, link } = room();
+  const use = { user: 'alice', key: 'k', step: 7 };
+  const asked = [link.code(use), link.code({ ...use, step: null }), link.code({ ...use, user: 'bob' })];
+  t.match(channel.said[0], { type: 'code', ask: 1, ...use });
+  for (const [at, verdict] of ['OK', 'WRONG', 'REPLAYED'].entries())
+    channel.receive({ type: 'judged', ask: at + 1, verdict });
+  t.same(await Promise.all(asked), ['OK', 'WRONG', 'REPLAYED']);
+  t.same(link.usedCodes(), [use]);
+  channel.disconnect();
+  t.equal(await link.code(use), null, 'nobody knows');
+});
+
 t.test('ping, probe, close, revoke, drain', async (t) => {
   const probes = [Promise.resolve(false), Promise.reject(new Error('no idea'))];
   const { channel, heard } = room({ probe: () => probes.shift() ?? Promise.resolve(true) });
@@ -477,7 +490,7 @@ t.test(
         findPrimary(path, introduce, listener) {
           searches++;
           t.equal(path, '/c');
-          t.same(introduce(), { type: 'adopt', pid: 77, connections: [] });
+          t.same(introduce(), { type: 'adopt', pid: 77, connections: [], codes: [] });
           found = listener;
           return () => {};
         },

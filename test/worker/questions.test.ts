@@ -31,6 +31,25 @@ t.test('each question has its number and its answer; a second answer changes not
   ]);
 });
 
+t.test('codes: each verdict to its question, and none where nobody knows', async (t) => {
+  const questions = new Questions();
+  const sent: ToPrimary[] = [];
+  const use = { user: 'alice', key: 'k', step: 1 };
+  const verdicts = [use, { ...use, step: null }].map((one) => questions.judge(one, (message) => sent.push(message)));
+  questions.judged(ask(2), 'WRONG');
+  questions.judged(ask(1), 'OK');
+  questions.judged(ask(1), 'LIMIT');
+  t.same(sent, [
+    { type: 'code', ask: 1, ...use },
+    { type: 'code', ask: 2, ...use, step: null },
+  ]);
+  t.same(await Promise.all(verdicts), ['OK', 'WRONG']);
+  const waiting = questions.judge(use, () => {});
+  questions.forget();
+  t.equal(await waiting, null);
+  t.equal(await questions.judge(use, null), null);
+});
+
 t.test('nobody waits for long for a primary that is gone', async (t) => {
   const clock = fakeTimers(t);
   const questions = new Questions();

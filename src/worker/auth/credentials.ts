@@ -85,12 +85,7 @@ export class Credentials {
   /** `password` null stands for what is refused unseen: a change request, text that is not UTF-8. So are an empty one
    *  (with some directories behind a hook it means anonymous, hence yes) and an overlong one. None of this depends on
    *  the user. `soFar` is for the hook. */
-  async password(
-    name: string | null,
-    password: string | null,
-    method: AuthMethod,
-    soFar: Identity | null,
-  ): Promise<Outcome> {
+  async password(name: string | null, password: string | null, soFar: Identity | null): Promise<Outcome> {
     if (name === null) return failure('UNKNOWN_USER');
     if (!password || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return failure('WRONG_PASSWORD');
     const { hooks, peer } = this.#options;
@@ -98,7 +93,7 @@ export class Credentials {
       hooks.checkAuthPassword(name, password, peer, signal, soFar),
     );
     const verdict = readLogin('checkAuthPassword', answer, 'WRONG_PASSWORD');
-    return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method };
+    return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method: 'password' };
   }
 
   /** RFC 4252 §7. First nothing may be revoked, then the hook knows the key, then it is parsed, then the signature is checked,
@@ -201,12 +196,13 @@ function namesOf(shown: PresentedKey): Pick<Failure, 'fingerprint' | 'certificat
   return { fingerprint: shown.fingerprint, ...(certificate === undefined ? {} : { certificate }) };
 }
 
-interface Login {
+export interface Login {
   /** Null: under the name that was given. */
   readonly identity: Identity | null;
 }
 
-function readLogin(hook: string, answer: HookAnswer, no: AuthFailure): Login | Failure {
+/** @param no what a plain no of this hook means */
+export function readLogin(hook: string, answer: HookAnswer, no: AuthFailure): Login | Failure {
   if (!answer.ok) return failure(answer.code, answer.detail);
   const value = readLoginAnswer(answer.value);
   if (value === null)

@@ -1,7 +1,6 @@
 /** DIRECTORY: the users of the config, as the login asks for them: is this their password, is this one of their keys?
  *  Owns the parsed keys of every user, built once. Promises that an unknown user, a user without a password and a wrong
  *  password take the same way and the same time. */
-import { randomBytes } from 'node:crypto';
 import type { UserConfig } from '../../shared/config.js';
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { type AuthFailure, TunnelError } from '../../shared/errors.js';
@@ -13,7 +12,9 @@ import type { CertificateAsk, CertificateLoginVerdict } from './certificate_logi
 import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
 import { narrowingBy, refusalBy } from './key_options.js';
+import { commonestCost, hashOfNothing } from './no_password.js';
 import { blobType, fingerprint as fingerprintOf } from './public_key.js';
+import { keyName } from './totp.js';
 
 export interface DirectoryOptions {
   readonly users: readonly UserConfig[];
@@ -48,7 +49,6 @@ interface User {
   readonly authorities: readonly StoredKey[];
 }
 
-const DEFAULT_COST = 'm=19456,t=2,p=1';
 const NO_KEYS: readonly StoredKey[] = [];
 
 export class Directory {
@@ -67,7 +67,7 @@ export class Directory {
     const lines = everybody.flatMap(({ authorities }) => authorities);
     this.#authorities = new Authorities(options.trustedCas ?? [], lines);
     this.#verifyPassword = options.verifyPassword;
-    this.#dummyPhc = dummyPhc(options.users);
+    this.#dummyPhc = hashOfNothing(commonestCost(options.users.map(({ password }) => password)));
   }
 
   /** Is this a user of the config? */
@@ -135,10 +135,11 @@ export class Directory {
   }
 
   /** What stands here behind a step of a login: the user's key, some way from the CA of his certificate to him, the hash of the
-   *  password, or the webhook's word; null where nothing does. */
-  behind({ username, method, fingerprint, key }: LoginStep): string | null {
+   *  password, the webhook's word, or a name of the second factor's secret; null where nothing does. */
+  behind({ username, method, fingerprint, key, isSecondFactor }: LoginStep): string | null {
     const user = this.#find(username);
     if (user === undefined) return null;
+    if (isSecondFactor) return user.config.totp === null ? null : keyName(user.config.totp);
     const isCertified = isCertificate(key);
     if (isCertified && this.#authorities.leads(key, user.authorities)) return CERTIFICATE;
     if (this.leavesOpen(username)) return WEBHOOK;
@@ -196,29 +197,4 @@ function byFingerprint(keys: readonly StoredKey[]): ReadonlyMap<string, readonly
     else same.push(key);
   }
   return found;
-}
-
-/** A PHC string with the commonest cost of the config and a random hash that nobody knows a password for. */
-function dummyPhc(users: readonly UserConfig[]): string {
-  const counts = new Map<string, number>();
-  let commonest = DEFAULT_COST;
-  for (const { password } of users) {
-    const cost = costOf(password ?? '');
-    if (cost === undefined) continue;
-    const count = (counts.get(cost) ?? 0) + 1;
-    counts.set(cost, count);
-    if (count > (counts.get(commonest) ?? 0)) commonest = cost;
-  }
-  return hashOfNothing(commonest);
-}
-
-/** `m=…,t=…,p=…` of a PHC string. */
-export function costOf(hash: string): string | undefined {
-  return /^\$argon2id\$v=19\$(m=\d+,t=\d+,p=\d+)\$/.exec(hash)?.[1];
-}
-
-/** A hash of this cost that no password fits. */
-export function hashOfNothing(cost: string = DEFAULT_COST): string {
-  const base64 = (length: number): string => randomBytes(length).toString('base64').replace(/=+$/, '');
-  return `$argon2id$v=19$${cost}$${base64(16)}$${base64(32)}`;
 }

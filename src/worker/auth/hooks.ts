@@ -5,6 +5,7 @@ import type { AuthChain, AuthMethod, Identity, Peer, PublicKeyInfo } from '../..
 import { safeText } from '../../shared/log.js';
 import { isUserName } from '../../shared/text.js';
 import type { After } from '../../shared/timer.js';
+import type { Conversation } from './conversation.js';
 
 /** Longest password that a hook is asked about, in bytes of UTF-8. */
 export const MAX_PASSWORD_BYTES = 1024;
@@ -15,8 +16,8 @@ export interface AuthHooks {
   /** The ways in that are offered to this user. The name is not proven, so the list must not tell whether the user exists.
    *  Asked once per connection, with '' for a name that nobody can have (empty, over 255 bytes, unprintable, not UTF-8). */
   getAllowedAuths(username: string, signal: AbortSignal): readonly AuthChain[] | Promise<readonly AuthChain[]>;
-  /** Also answers the one prompt of keyboard-interactive. Never called with an empty password or one over 1024 bytes.
-   *  `soFar`: what the methods before this one in its chain gave, or null for the first. */
+  /** Never called with an empty password or one over 1024 bytes. `soFar`: what the methods before this one in its chain gave,
+   *  or null for the first. */
   checkAuthPassword(
     username: string,
     password: string,
@@ -33,6 +34,22 @@ export interface AuthHooks {
     signal: AbortSignal,
     soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer>;
+  /** keyboard-interactive (RFC 4256): asks what it wants to know by `conversation`. */
+  checkAuthInteractive(
+    username: string,
+    conversation: Conversation,
+    peer: Peer,
+    signal: AbortSignal,
+    soFar: Identity | null,
+  ): LoginAnswer | Promise<LoginAnswer>;
+  /** Called when one of the ways in is complete, and again for each further try: is it this user still? A hook that asks makes a
+   *  second factor of it: the peer is asked by keyboard-interactive. One that does not ask is not noticed. */
+  checkSecondFactor(
+    identity: Identity,
+    conversation: Conversation,
+    peer: Peer,
+    signal: AbortSignal,
+  ): boolean | Promise<boolean>;
 }
 
 /** Yes under the name that was given, no, or yes under an identity of the hook's own. A server whose identities carry more
@@ -50,6 +67,8 @@ export interface LoginStep {
   readonly key?: Buffer;
   /** How often a security key says that it has signed. */
   readonly counter?: number;
+  /** The answer to `checkSecondFactor`. */
+  readonly isSecondFactor?: true;
 }
 
 /** A no that a login hook throws in place of answering it, for a reason that the log should tell: a key that is known and has

@@ -44,14 +44,15 @@ export function parseAuthRequest(payload: Buffer): AuthRequest | null {
   return { userBytes, username: acceptableName(userBytes), service, method, attempt };
 }
 
-/** The one answer to our one prompt, `wrong count` for any other number of answers, null when malformed. */
-export function parseInfoResponse(payload: Buffer): { readonly password: string | null } | 'wrong count' | null {
+/** As many answers as there were prompts, each null where it is not UTF-8; `wrong count` for any other number of them, null
+ *  when malformed. */
+export function parseInfoResponse(payload: Buffer, prompts: number): readonly (string | null)[] | 'wrong count' | null {
   const reader = new WireReader(payload, 1);
   const count = reader.uint32();
   if (!reader.ok) return null;
-  if (count !== 1) return 'wrong count';
-  const answer = reader.bytes();
-  return reader.atEnd ? { password: utf8(answer) } : null;
+  if (count !== prompts) return 'wrong count';
+  const answers = Array.from({ length: prompts }, () => utf8(reader.bytes()));
+  return reader.atEnd ? answers : null;
 }
 
 function parseAttempt(method: string, reader: WireReader, payload: Buffer): AuthAttempt | null {

@@ -1,5 +1,5 @@
 /** USERAUTH: the server's side of RFC 4252 for one connection, from the service request to the first success.
- *  Owns the user name under way, the count of tries, the queue of messages and the open prompt. Knows no socket.
+ *  Owns the user name under way and the count of tries. Knows no socket.
  *  Promises: answers in the order of the requests, one at a time; the same way for users that exist and users that do
  *  not; nothing sent once it is over. */
 import { Ending } from '../../shared/ending.js';
@@ -10,10 +10,12 @@ import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../
 import { type After, after } from '../../shared/timer.js';
 import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
 import type { AuthHooks, LoginStep } from './hooks.js';
+import { Inbox } from './inbox.js';
+import { Interactive } from './interactive.js';
 import type { RevocationList } from './krl.js';
-import type { MethodChains } from './methods.js';
 import { shownKey } from './presented_key.js';
-import { type AuthAttempt, type AuthRequest, parseAuthRequest, parseInfoResponse } from './request.js';
+import { Progress, secondFactorStep } from './progress.js';
+import { type AuthRequest, parseAuthRequest } from './request.js';
 import { NOTHING_REVOKED } from './revoked_keys.js';
 
 /** What authentication needs of the transport. */
@@ -77,50 +79,45 @@ interface Subject {
 
 const USERAUTH = 'ssh-userauth';
 const CONNECTION = 'ssh-connection';
-/** Messages that may wait behind the one being answered: clients pipeline two or three, a flood more. */
-const MAX_QUEUED = 8;
-/** A login with a dozen keys takes some 30 packets and 20 KiB; what goes far beyond is no login. */
-const MAX_PACKETS = 100;
-const MAX_BYTES = 64 * 1024;
+const INTERACTIVE = 'keyboard-interactive';
 
 export class UserAuth {
   readonly #options: UserAuthOptions;
   readonly #credentials: Credentials;
   /** Fires when this is over, and takes running hooks with it. */
   readonly #closing = new Ending();
-  readonly #queue: Buffer[] = [];
-  #working = false;
+  /** One message after the other: the next is looked at when the answer to the last has been sent. */
+  readonly #inbox = new Inbox({
+    handle: (payload) => this.#handle(payload),
+    // A bug of ours or a callback of the owner's that threw: nobody stays logged in on the strength of that.
+    faulty: (thrown) => {
+      if (!this.#detached) this.#end('INTERNAL_ERROR', DISCONNECT.BY_APPLICATION, 'internal error', reasonOf(thrown));
+    },
+  });
   #over = false;
   /** The owner has closed or been told to disconnect: not one more call to it. */
   #detached = false;
   #serviceAccepted = false;
-  #packets = 0;
-  #bytes = 0;
   /** Whom the first request named; no later one may name anybody else. */
   #subject: Subject | null = null;
-  /** What the hook allowed; asked once, so that nothing but a success changes it on one connection. */
-  #chains: MethodChains | null = null;
-  /** What the methods that have succeeded gave. */
-  #soFar: SoFar | null = null;
-  readonly #steps: LoginStep[] = [];
+  readonly #progress = new Progress();
+  readonly #interactive: Interactive;
   /** What the hooks are asked about just now. */
-  #asking: AuthAttempt | null = null;
+  #asking: LoginStep | null = null;
   #requests = 0;
   #failures = 0;
-  /** An INFO_REQUEST waits for its INFO_RESPONSE. */
-  #prompting = false;
 
   constructor(options: UserAuthOptions) {
     this.#options = options;
+    const { hooks, peer, hookTimeoutMs, transport } = options;
+    const asked = { hooks, peer, hookTimeoutMs, after: options.after ?? after };
     this.#credentials = new Credentials({
-      hooks: options.hooks,
+      ...asked,
+      sessionId: transport.sessionId,
       revoked: options.revoked ?? (() => NOTHING_REVOKED),
-      peer: options.peer,
-      sessionId: options.transport.sessionId,
-      hookTimeoutMs: options.hookTimeoutMs,
-      after: options.after ?? after,
       closing: this.#closing.signal,
     });
+    this.#interactive = new Interactive(asked);
   }
 
   /** Takes the payload of every message that comes before the login and is neither transport (1 to 4, 7) nor key exchange
@@ -129,28 +126,13 @@ export class UserAuth {
    *  USERAUTH_REQUESTs that come after success (RFC 4252 §5.1). */
   onMessage(payload: Buffer): void {
     if (this.#over) return;
-    this.#packets += 1;
-    this.#bytes += payload.length;
-    const type = payload[0];
-    if (this.#packets > MAX_PACKETS || this.#bytes > MAX_BYTES) {
-      this.#violation('too much before authentication');
-    } else if (type !== MSG.SERVICE_REQUEST && type !== MSG.USERAUTH_REQUEST && type !== MSG.USERAUTH_INFO_RESPONSE) {
-      this.#violation('unexpected message before authentication');
-    } else if (this.#queue.length >= MAX_QUEUED) {
-      this.#violation('too many authentication requests at once');
-    } else {
-      this.#queue.push(Buffer.from(payload));
-      if (!this.#working) void this.#work();
-    }
+    const wrong = this.#inbox.take(payload);
+    if (wrong !== null) this.#violation(wrong);
   }
 
   /** What this login stands on by now: the methods that have succeeded, and the one that is being checked. */
   get steps(): readonly LoginStep[] {
-    const asking = this.#asking;
-    const username = this.#subject?.name ?? null;
-    if (asking === null || username === null || asking.kind === 'none' || asking.kind === 'unknown') return this.#steps;
-    const step = { username, method: asking.kind };
-    return [...this.#steps, asking.kind === 'publickey' ? { ...step, ...shownKey(asking.blob) } : step];
+    return this.#asking === null ? this.#progress.steps : [...this.#progress.steps, this.#asking];
   }
 
   /** Ends it: running hooks are aborted, queued messages forgotten, nothing more is sent and no callback called. */
@@ -161,23 +143,9 @@ export class UserAuth {
 
   #stop(): void {
     this.#over = true;
-    this.#queue.length = 0;
+    this.#inbox.clear();
+    this.#interactive.close();
     this.#closing.end();
-  }
-
-  /** One message after the other: the next is looked at when the answer to the last has been sent. */
-  async #work(): Promise<void> {
-    this.#working = true;
-    try {
-      for (let payload = this.#queue.shift(); payload !== undefined; payload = this.#queue.shift()) {
-        await this.#handle(payload);
-      }
-    } catch (thrown) {
-      // A bug of ours or a callback of the owner's that threw: nobody stays logged in on the strength of that.
-      if (!this.#detached) this.#end('INTERNAL_ERROR', DISCONNECT.BY_APPLICATION, 'internal error', reasonOf(thrown));
-    } finally {
-      this.#working = false;
-    }
   }
 
   async #handle(payload: Buffer): Promise<void> {
@@ -217,88 +185,91 @@ export class UserAuth {
       this.#violation('Change of username or service not allowed');
     } else {
       this.#requests += 1;
-      this.#prompting = false; // RFC 4256 §3.1: a new request abandons the open prompt
-      this.#asking = request.attempt;
+      this.#interactive.newRequest();
+      this.#asking = this.#stepOf(request);
       const outcome = await this.#decide(request);
       this.#asking = null;
-      this.#answer(outcome, request.method);
+      await this.#answer(outcome, request.method);
     }
   }
 
+  /** The answers to our prompts, which may lead to more of them. */
   async #infoResponse(payload: Buffer): Promise<void> {
-    const response = parseInfoResponse(payload);
-    if (!this.#prompting || response === null) {
-      this.#violation('unexpected or malformed answer');
-      return;
-    }
-    this.#prompting = false;
-    const method = 'keyboard-interactive';
-    const name = this.#subject?.name ?? null;
-    this.#asking = { kind: method };
-    const outcome =
-      response === 'wrong count'
-        ? failure('MALFORMED')
-        : await this.#credentials.password(name, response.password, method, this.#identitySoFar());
+    const username = this.#subject?.name ?? '';
+    this.#asking = this.#progress.hasFirstFactor ? secondFactorStep(username) : { username, method: INTERACTIVE };
+    const outcome = await this.#interactive.answered(payload);
     this.#asking = null;
-    this.#answer(outcome, method);
+    if (this.#over) return; // by the next message, which was not worth waiting for
+    if (outcome === null) this.#violation('unexpected or malformed answer');
+    else await this.#answer(outcome, INTERACTIVE);
+  }
+
+  /** What a success of this request would be a step of; null: it proves nothing by itself. */
+  #stepOf({ username, attempt }: AuthRequest): LoginStep | null {
+    if (username === null) return null;
+    if (attempt.kind === 'password') return { username, method: attempt.kind };
+    if (attempt.kind !== 'publickey') return null;
+    return { username, method: attempt.kind, ...shownKey(attempt.blob) };
   }
 
   async #decide({ username, attempt }: AuthRequest): Promise<Outcome> {
-    if (this.#chains === null) {
+    const progress = this.#progress;
+    if (!progress.knowsMethods) {
       const chains = await this.#credentials.allowedMethods(username);
       if ('code' in chains) return chains;
-      this.#chains = chains;
+      progress.allow(chains);
     }
-    if (attempt.kind === 'none' || attempt.kind === 'unknown' || !this.#chains.open.includes(attempt.kind)) {
+    if (attempt.kind === 'none' || attempt.kind === 'unknown' || !progress.open.includes(attempt.kind)) {
       return failure('METHOD_NOT_ALLOWED');
     }
     switch (attempt.kind) {
       case 'publickey':
-        return this.#credentials.publicKey(username, attempt, this.#identitySoFar());
+        return this.#credentials.publicKey(username, attempt, progress.identity);
       case 'password':
-        return this.#credentials.password(username, attempt.password, 'password', this.#identitySoFar());
+        return this.#credentials.password(username, attempt.password, progress.identity);
       case 'keyboard-interactive':
-        this.#prompting = true;
-        // RFC 4256 §3.2: name, instruction, language tag, number of prompts, prompt, echo
-        return { kind: 'more', reply: message(MSG.USERAUTH_INFO_REQUEST, '', '', '', 1, 'Password: ', false) };
+        if (progress.hasFirstFactor && progress.identity !== null) return this.#interactive.second(progress.identity);
+        return this.#interactive.first(username, progress.identity);
     }
   }
 
-  #answer(outcome: Outcome, method: string): void {
+  async #answer(outcome: Outcome, method: string): Promise<void> {
     if (this.#over) return; // closed while a hook was asked
     if (outcome.kind === 'more') this.#options.transport.send(outcome.reply);
     else if (outcome.kind === 'failure') this.#refuse(outcome, method);
-    else this.#succeed(outcome);
+    else if (this.#progress.hasFirstFactor) this.#letInBySecondFactor();
+    else await this.#succeed(outcome);
   }
 
-  /** Identities in a row: the last one that a hook made holds, and all are of one user, so that no method lends its success
-   *  to another user's. */
-  #succeed({ identity, method, fingerprint, ...more }: Extract<Outcome, { kind: 'success' }>): void {
-    const before = this.#soFar;
-    const user = identity?.user ?? before?.user ?? this.#subject?.name ?? '';
-    if (before !== null && before.user !== user)
-      return this.#refuse(failure('HOOK_FAILED', 'two methods in a row gave two users'), method);
-    const soFar: SoFar = {
-      user,
-      identity: identity ?? before?.identity ?? null,
-      fingerprint: fingerprint ?? before?.fingerprint,
-    };
-    this.#soFar = soFar;
-    const username = this.#subject?.name ?? '';
-    const { kind: _, ...key } = more;
-    this.#steps.push({ username, method, ...key, ...(fingerprint === undefined ? {} : { fingerprint }) });
-    if (this.#chains?.passed(method) !== true) {
-      this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
-      if (!this.#over) this.#sendFailure(true);
-      return;
-    }
+  async #succeed(outcome: Extract<Outcome, { kind: 'success' }>): Promise<void> {
+    const progress = this.#progress;
+    const { method, fingerprint } = outcome;
+    const refused = progress.passed(this.#subject?.name ?? '', outcome);
+    const { identity } = progress;
+    if (refused !== null || identity === null) return this.#refuse(refused ?? failure('HOOK_FAILED'), method);
+    const second = progress.hasFirstFactor ? await this.#interactive.prepareSecond(identity) : null;
+    if (this.#over) return;
+    if (second?.kind === 'success') return this.#letIn(method);
+    if (second?.kind === 'failure') return this.#refuse(second, method);
+    const { user } = identity;
+    this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
+    if (this.#over) return;
+    // One conversation may have several rounds (RFC 4256 §3.1). Behind any other method the client has to ask for it first.
+    if (second !== null && method === INTERACTIVE) await this.#answer(await this.#interactive.second(identity), method);
+    else this.#sendFailure(true);
+  }
+
+  #letInBySecondFactor(): void {
+    this.#progress.passedSecondFactor(this.#subject?.name ?? '');
+    this.#letIn(INTERACTIVE);
+  }
+
+  #letIn(method: AuthMethod): void {
+    const { identity, fingerprint, steps } = this.#progress;
+    if (identity === null) return;
     this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
     this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
-    this.#options.onSuccess(identityOf(soFar), method, soFar.fingerprint, this.#steps);
-  }
-
-  #identitySoFar(): Identity | null {
-    return this.#soFar === null ? null : identityOf(this.#soFar);
+    this.#options.onSuccess(identity, method, fingerprint, steps);
   }
 
   #refuse({ kind: _, ...reason }: Failure, method: string): void {
@@ -318,8 +289,7 @@ export class UserAuth {
 
   /** RFC 4252 §5.1: what can go on, and whether the last method has succeeded. */
   #sendFailure(partialSuccess: boolean): void {
-    const methods = this.#chains?.open ?? [];
-    this.#options.transport.send(message(MSG.USERAUTH_FAILURE, methods.join(','), partialSuccess));
+    this.#options.transport.send(message(MSG.USERAUTH_FAILURE, this.#progress.open.join(','), partialSuccess));
   }
 
   #violation(text: string): void {
@@ -334,15 +304,4 @@ export class UserAuth {
     this.close();
     this.#options.transport.disconnect(reason, text, why, safeText(detail));
   }
-}
-
-interface SoFar {
-  readonly user: string;
-  /** Null where the hooks said yes to the name that was given. */
-  readonly identity: Identity | null;
-  readonly fingerprint: string | undefined;
-}
-
-function identityOf({ user, identity, fingerprint }: SoFar): Identity {
-  return identity ?? (fingerprint === undefined ? { user } : { user, fingerprint });
 }

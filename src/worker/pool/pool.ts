@@ -5,7 +5,7 @@ import { Piscina } from 'piscina';
 import { type PasswordVerdict, type PoolFailure, VERIFY_PASSWORD, type VerifyPasswordTask } from './task.js';
 
 export interface CryptoPoolOptions {
-  /** Threads at most; default 2. Each hash takes the memory of its PHC string (19 MiB by default) while it runs. */
+  /** Threads at most; default 2. Each hash takes the memory that it asks for (19 MiB by default, 1 GiB at most) while it runs. */
   readonly maxThreads?: number;
   /** Checks that may wait for a thread; default 64. One more is answered POOL_BUSY at once. */
   readonly maxQueue?: number;
@@ -13,7 +13,7 @@ export interface CryptoPoolOptions {
   readonly deadlineMs?: number;
   /** An idle thread ends after this; default 10000. 0 ends it after each task. */
   readonly idleTimeoutMs?: number;
-  /** The module that the threads run; for tests. Default argon2_task. */
+  /** The module that the threads run; for tests. Default password_task. */
   readonly taskModule?: URL;
   /** Told the number of threads whenever one is up or has ended. Only tests listen: it is how they see that an idle or
    *  hung thread has really gone. */
@@ -49,7 +49,7 @@ export class CryptoPool {
     this.#maxQueue = options.maxQueue ?? 64;
     this.#deadlineMs = options.deadlineMs ?? 5_000;
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 10_000;
-    this.#filename = fileURLToPath(options.taskModule ?? new URL('./argon2_task.js', import.meta.url));
+    this.#filename = fileURLToPath(options.taskModule ?? new URL('./password_task.js', import.meta.url));
     this.#onThreads = options.onThreads ?? (() => {});
   }
 
@@ -62,8 +62,8 @@ export class CryptoPool {
     return this.#running.size;
   }
 
-  /** Checks a password against a PHC string. Never rejects. `POOL_BUSY` when the queue is full, `HOOK_TIMEOUT` past the
-   *  deadline, `HOOK_FAILED` when the thread died, the PHC string is unreadable, `signal` fired or the pool is closed. */
+  /** Checks a password against a hash of one (shared/password_hash.ts). Never rejects. `POOL_BUSY` when the queue is full, `HOOK_TIMEOUT` past the
+   *  deadline, `HOOK_FAILED` when the thread died, the hash is unreadable or takes too much, `signal` fired or the pool is closed. */
   verifyPassword(phc: string, password: string, signal?: AbortSignal): Promise<PasswordVerdict> {
     if (this.#closed || signal?.aborted === true) return Promise.resolve(FAILED);
     if (this.#running.size >= this.#maxThreads && this.#waiting.size >= this.#maxQueue) {

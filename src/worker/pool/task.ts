@@ -5,7 +5,7 @@
 export const VERIFY_PASSWORD = 'verifyPassword';
 
 export interface VerifyPasswordTask {
-  /** argon2id PHC string: one of ours, never a peer's. */
+  /** argon2id, scrypt or bcrypt (shared/password_hash.ts): one of ours, never a peer's. */
   readonly phc: string;
   readonly password: string;
 }

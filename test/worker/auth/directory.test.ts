@@ -14,6 +14,7 @@ function user(name: string, options: { password?: string; keys?: readonly string
   return {
     name,
     password: options.password ?? null,
+    totp: null,
     authorizedKeys: (options.keys ?? []).map((text, index) => ({ text, file: `${name}.pub`, line: index + 1 })),
     permitOpen: ['*:*'],
     permitListen: [],

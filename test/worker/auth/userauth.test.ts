@@ -1,155 +1,26 @@
 import { EventEmitter, once } from 'node:events';
 import t from 'tap';
-import type { AuthChain, AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/identity.js';
-import { concatFields, DISCONNECT, MSG, message, type WireField, WireReader } from '../../../src/shared/protocol.js';
-import type { AuthHooks, LoginStep } from '../../../src/worker/auth/hooks.js';
+import type { AuthChain, AuthMethod, Identity } from '../../../src/shared/identity.js';
+import { concatFields, DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
+import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
-import { type AuthFailureEvent, type AuthStep, UserAuth } from '../../../src/worker/auth/userauth.js';
+import { UserAuth } from '../../../src/worker/auth/userauth.js';
+import {
+  ALL,
+  Client,
+  DENIED,
+  interactive,
+  KEY,
+  none,
+  password,
+  query,
+  request,
+  response,
+  SERVICE,
+  SESSION_ID,
+  signed,
+} from './client.js';
 import { ecdsa, ed25519, rsa, type TestKey } from './keys.js';
-
-const SESSION_ID = Buffer.from('the exchange hash of this very connection');
-const ALL: readonly AuthMethod[] = ['publickey', 'password', 'keyboard-interactive'];
-const LIST = ALL.join(',');
-const KEY = ed25519();
-
-type Offer = { readonly key: TestKey; readonly algorithm?: string };
-
-/** A connection before its login: the messages that the server sent are read one after the other as text. */
-class Client {
-  readonly sent: string[] = [];
-  readonly failures: AuthFailureEvent[] = [];
-  readonly offers: PublicKeyInfo[] = [];
-  readonly passwords: string[] = [];
-  /** What each call of a credential hook was told of the methods before. */
-  readonly soFars: (Identity | null)[] = [];
-  readonly steps: AuthStep[] = [];
-  login: { identity: Identity; method: string; fingerprint: string | undefined } | null = null;
-  loginSteps: readonly LoginStep[] = [];
-  readonly ends: string[] = [];
-  readonly auth: UserAuth;
-  readonly #events = new EventEmitter();
-
-  constructor(
-    hooks: Partial<AuthHooks> = {},
-    options: { maxTries?: number; sessionId?: Buffer; onPartial?: (client: Client) => void } = {},
-  ) {
-    this.auth = new UserAuth({
-      transport: {
-        sessionId: options.sessionId ?? SESSION_ID,
-        send: (payload) => this.#push(describe(payload)),
-        disconnect: (reason, text, why) => {
-          this.ends.push(why);
-          this.#push(`disconnect ${reason} ${text}`);
-        },
-      },
-      hooks: {
-        getAllowedAuths: hooks.getAllowedAuths ?? (() => ALL),
-        checkAuthPassword: (user, password, peer, signal, soFar) => {
-          this.passwords.push(`${user}:${password}`);
-          this.soFars.push(soFar);
-          const answer = hooks.checkAuthPassword?.(user, password, peer, signal, soFar);
-          return answer ?? (user === 'bob' && password === 'secret');
-        },
-        checkAuthPublicKey: (user, key, peer, signal, soFar) => {
-          this.offers.push(key);
-          this.soFars.push(soFar);
-          const answer = hooks.checkAuthPublicKey?.(user, key, peer, signal, soFar);
-          return answer ?? (user === 'bob' && key.blob.equals(KEY.blob));
-        },
-      },
-      peer: { address: '192.0.2.1', port: 4711 },
-      maxTries: options.maxTries ?? 6,
-      hookTimeoutMs: 10_000,
-      after: (_ms, callback) => {
-        this.#events.once('deadline', callback);
-        return () => this.#events.off('deadline', callback);
-      },
-      onSuccess: (identity, method, fingerprint, steps) => {
-        this.login = { identity, method, fingerprint };
-        this.loginSteps = steps;
-      },
-      onPartial: (step) => {
-        this.steps.push(step);
-        options.onPartial?.(this);
-      },
-      onFailure: (event) => this.failures.push(event),
-    });
-  }
-
-  #push(text: string): void {
-    this.sent.push(text);
-    this.#events.emit('sent');
-  }
-
-  strikeDeadline(): void {
-    this.#events.emit('deadline');
-  }
-
-  /** The next `count` answers, all that came when they are there. */
-  async answers(count: number): Promise<string[]> {
-    while (this.sent.length < count) await once(this.#events, 'sent', { signal: AbortSignal.timeout(20_000) });
-    return this.sent.splice(0);
-  }
-
-  /** Sends and waits for one answer. */
-  async ask(payload: Buffer): Promise<string> {
-    this.auth.onMessage(payload);
-    return (await this.answers(1)).join(' | ');
-  }
-
-  /** With the service already accepted. */
-  static async ready(...args: ConstructorParameters<typeof Client>): Promise<Client> {
-    const client = new Client(...args);
-    const answer = await client.ask(SERVICE);
-    if (answer !== 'accept ssh-userauth') throw new Error(answer);
-    return client;
-  }
-}
-
-function describe(payload: Buffer): string {
-  const reader = new WireReader(payload, 1);
-  switch (payload[0]) {
-    case MSG.SERVICE_ACCEPT:
-      return `accept ${reader.text()}`;
-    case MSG.USERAUTH_SUCCESS:
-      return 'success';
-    case MSG.USERAUTH_FAILURE:
-      return `failure ${reader.text()} ${reader.boolean()}${reader.atEnd ? '' : ' malformed'}`;
-    case MSG.USERAUTH_PK_OK: {
-      const first = reader.text();
-      if (first !== '') return `pk_ok ${first} ${reader.bytes().toString('base64')}${reader.atEnd ? '' : ' malformed'}`;
-      const rest = [reader.text(), reader.text(), reader.uint32(), reader.text(), reader.boolean()];
-      return `prompt ${rest.join(' ')}${reader.atEnd ? '' : ' malformed'}`;
-    }
-    default:
-      return `message ${payload[0]}`;
-  }
-}
-
-const SERVICE = message(MSG.SERVICE_REQUEST, 'ssh-userauth');
-const DENIED = `failure ${LIST} false`;
-
-function request(user: string | Buffer, method: string, ...fields: WireField[]): Buffer {
-  return message(MSG.USERAUTH_REQUEST, user, 'ssh-connection', method, ...fields);
-}
-const none = (user = 'bob'): Buffer => request(user, 'none');
-const password = (text: string | Buffer, user: string | Buffer = 'bob'): Buffer =>
-  request(user, 'password', false, text);
-const interactive = (user = 'bob'): Buffer => request(user, 'keyboard-interactive', '', '');
-const response = (...texts: string[]): Buffer => message(MSG.USERAUTH_INFO_RESPONSE, texts.length, ...texts);
-const query = ({ key, algorithm = key.type }: Offer, user = 'bob'): Buffer =>
-  request(user, 'publickey', false, algorithm, key.blob);
-
-/** RFC 4252 §7. `signer` and `sessionId` differ from the honest ones where a test cheats. */
-function signed(
-  { key, algorithm = key.type }: Offer,
-  cheat: { user?: string; signer?: TestKey; sessionId?: Buffer; signedAlgorithm?: string } = {},
-): Buffer {
-  const head = request(cheat.user ?? 'bob', 'publickey', true, algorithm, key.blob);
-  const data = concatFields([cheat.sessionId ?? SESSION_ID, { raw: head }]);
-  const signature = (cheat.signer ?? key).sign(data, cheat.signedAlgorithm ?? algorithm);
-  return Buffer.concat([head, concatFields([signature])]);
-}
 
 t.test('RFC 4252 §5: the service first, then the methods, then the login', async (t) => {
   const client = new Client();
@@ -199,6 +70,16 @@ t.test('what ends the connection', async (t) => {
     client.auth.onMessage(SERVICE);
     t.strictSame(client.sent, [], 'and nothing after it');
   }
+});
+
+t.test('two faults at once end the connection once', async (t) => {
+  const client = await Client.ready();
+  await client.ask(interactive());
+  client.auth.onMessage(response('secret').subarray(0, -1));
+  client.auth.onMessage(Buffer.from([MSG.CHANNEL_OPEN]));
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  t.strictSame(client.ends, ['PROTOCOL_ERROR']);
+  t.equal(client.sent.length, 1);
 });
 
 t.test('passwords: the right one and its twins', async (t) => {
@@ -414,7 +295,7 @@ t.test('a blob is parsed only after a hook has accepted it', async (t) => {
 });
 
 t.test('RFC 4256: keyboard-interactive is one hidden prompt', async (t) => {
-  const prompt = 'prompt   1 Password:  false';
+  const prompt = 'prompt Password: ';
   const client = await Client.ready();
   t.equal(await client.ask(interactive()), prompt);
   t.equal(await client.ask(response('wrong')), DENIED);
@@ -747,7 +628,13 @@ t.test("a fault in the owner's callback ends the connection", async (t) => {
           done.emit('done');
         },
       },
-      hooks: { getAllowedAuths: () => [chain], checkAuthPassword: () => true, checkAuthPublicKey: () => false },
+      hooks: {
+        getAllowedAuths: () => [chain],
+        checkAuthPassword: () => true,
+        checkAuthPublicKey: () => false,
+        checkAuthInteractive: () => false,
+        checkSecondFactor: () => true,
+      },
       peer: { address: '192.0.2.1', port: 1 },
       maxTries: 6,
       hookTimeoutMs: 10_000,

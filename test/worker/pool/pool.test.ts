@@ -12,6 +12,8 @@ const BUSY = { ok: false, code: 'POOL_BUSY' };
 
 /** For what is not about deadlines: a thread may take seconds to start on a busy machine. */
 const LONG_MS = 120_000;
+/** crypt_blowfish's own: bcrypt looks at the first 72 of them. */
+const ABOVE_72 = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored';
 
 /** A pool that is closed with the test, and the counts of threads that it tells. */
 function startPool(
@@ -42,6 +44,39 @@ t.test('argon2id in a real thread: the right password, a wrong one, an unreadabl
   t.strictSame(await pool.verifyPassword(phc, ''), NO_MATCH);
   t.strictSame(await pool.verifyPassword('$argon2id$junk', 'pässword'), FAILED);
   t.strictSame(await pool.verifyPassword(phc, 'pässword'), MATCH, 'and goes on after it');
+});
+
+t.test('scrypt and bcrypt in a real thread', { timeout: 120_000 }, async (t) => {
+  const pool = new CryptoPool({ deadlineMs: LONG_MS });
+  t.teardown(() => pool.close());
+  const base64 = (text: string, encoding: BufferEncoding = 'utf8'): string =>
+    Buffer.from(text, encoding).toString('base64').replace(/=+$/, '');
+  // RFC 7914 §12
+  const rfc =
+    '7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887';
+  const rows: readonly (readonly [hash: string, password: string])[] = [
+    [`$scrypt$ln=14,r=8,p=1$${base64('SodiumChloride')}$${base64(rfc, 'hex')}`, 'pleaseletmein'],
+    // passlib's documentation
+    ['$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E', 'password'],
+    // crypt_blowfish, wrapper.c
+    ['$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW', 'U*U'],
+    ['$2b$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK', 'U*U*'],
+    ['$2y$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui', ABOVE_72],
+  ];
+  for (const [hash, password] of rows) {
+    t.strictSame(await pool.verifyPassword(hash, password), MATCH, hash);
+    t.strictSame(await pool.verifyPassword(hash, `x${password}`), NO_MATCH, hash);
+    t.strictSame(await pool.verifyPassword(hash, ''), NO_MATCH, hash);
+  }
+  const [, , , bcrypt = ['', '']] = rows;
+  const twins = [`${bcrypt[1]}\0`, `${bcrypt[1]}\0${bcrypt[1]}`];
+  for (const twin of twins)
+    t.strictSame(await pool.verifyPassword(bcrypt[0], twin), NO_MATCH, 'a NUL ends no password');
+  for (const dear of [
+    '$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW',
+    rows[1]?.[0].replace('16', '30') ?? '',
+  ])
+    t.strictSame(await pool.verifyPassword(dear, 'x'), FAILED, 'refused, not tried');
 });
 
 t.test('no thread before the first password, none left when idle', async (t) => {

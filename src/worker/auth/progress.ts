@@ -1,0 +1,92 @@
+/** PROGRESS: how far one login has come: what has succeeded, as whom, and what may be tried next.
+ *  Owns the chains of methods, the identity so far and the steps it stands on. Decides only. Promises that what may be tried
+ *  depends, until a first factor has succeeded, on nothing but what the hook said of the name. */
+import type { AuthMethod, Identity } from '../../shared/identity.js';
+import { type Failure, failure, type Outcome } from './credentials.js';
+import type { LoginStep } from './hooks.js';
+import type { MethodChains } from './methods.js';
+
+/** What a method gave. */
+export type Passed = Omit<Extract<Outcome, { kind: 'success' }>, 'kind'>;
+
+interface SoFar {
+  readonly user: string;
+  /** Null where the hooks said yes to the name that was given. */
+  readonly identity: Identity | null;
+  readonly fingerprint: string | undefined;
+}
+
+/** The second factor is asked for by keyboard-interactive, whatever the first one may be. */
+const SECOND_FACTOR: readonly AuthMethod[] = ['keyboard-interactive'];
+
+export class Progress {
+  /** What the hook allowed; asked once, so that nothing but a success changes it on one connection. */
+  #chains: MethodChains | null = null;
+  /** What the methods that have succeeded gave. */
+  #soFar: SoFar | null = null;
+  readonly #steps: LoginStep[] = [];
+  #hasFirstFactor = false;
+
+  get knowsMethods(): boolean {
+    return this.#chains !== null;
+  }
+  allow(chains: MethodChains): void {
+    this.#chains = chains;
+  }
+
+  /** What can go on (RFC 4252 §5.1). */
+  get open(): readonly AuthMethod[] {
+    return this.#hasFirstFactor ? SECOND_FACTOR : (this.#chains?.open ?? []);
+  }
+
+  /** A way in is complete, and only the second factor may be wanted still. */
+  get hasFirstFactor(): boolean {
+    return this.#hasFirstFactor;
+  }
+
+  /** Methods that have succeeded. */
+  get steps(): readonly LoginStep[] {
+    return this.#steps;
+  }
+
+  /** For the hooks; null: nothing has succeeded. */
+  get identity(): Identity | null {
+    return this.#soFar === null ? null : identityOf(this.#soFar);
+  }
+  get fingerprint(): string | undefined {
+    return this.#soFar?.fingerprint;
+  }
+
+  /** A method has succeeded. Identities in a row: the last one that a hook made holds, and all are of one user, so that no
+   *  method lends its success to another user's. */
+  passed(username: string, { identity, method, fingerprint, key, counter }: Passed): Failure | null {
+    const before = this.#soFar;
+    const user = identity?.user ?? before?.user ?? username;
+    if (before !== null && before.user !== user) return failure('HOOK_FAILED', 'two methods in a row gave two users');
+    this.#soFar = {
+      user,
+      identity: identity ?? before?.identity ?? null,
+      fingerprint: fingerprint ?? before?.fingerprint,
+    };
+    this.#steps.push({
+      ...{ username, method },
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(key === undefined ? {} : { key }),
+      ...(counter === undefined ? {} : { counter }),
+    });
+    this.#hasFirstFactor = this.#chains?.passed(method) === true;
+    return null;
+  }
+
+  passedSecondFactor(username: string): void {
+    this.#steps.push(secondFactorStep(username));
+  }
+}
+
+export function secondFactorStep(username: string): LoginStep {
+  return { username, method: 'keyboard-interactive', isSecondFactor: true };
+}
+
+function identityOf({ user, identity, fingerprint }: SoFar): Identity {
+  return identity ?? (fingerprint === undefined ? { user } : { user, fingerprint });
+}
