@@ -12,6 +12,7 @@ import { errnoOf, reasonOf } from '../shared/errors.js';
 import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signature.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
+import { remarksOn } from '../worker/auth/key_options.js';
 import { readRevokedKeys } from '../worker/auth/revoked_keys.js';
 import { readTrustedCas } from '../worker/auth/trusted_cas.js';
 
@@ -172,7 +173,10 @@ function keyWarnings(config: Config): readonly string[] {
   const lines = config.users.flatMap(({ name, authorizedKeys, password }) => {
     const { keys, problems } = parseAuthorizedKeys(authorizedKeys);
     const key = `users.${name}.authorizedKeys`;
-    const warnings = problems.map(({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`);
+    const remarks = keys.flatMap(({ file, line, options }) => remarksOn(options).map((why) => ({ file, line, why })));
+    const warnings = [...problems, ...remarks].map(
+      ({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`,
+    );
     const first = authorizedKeys[0];
     // With a handler it is the handler that says who can.
     const byCertificate = config.auth.trustedUserCAKeys.length > 0;

@@ -64,20 +64,32 @@ export function checkPasswordHash(text: string): Parsed<string> {
 
 /** One line; whether it is a key is judged where keys are parsed, as for the lines of a file. */
 export function checkKeyLine(text: string): Parsed<string> {
-  const line = text.trim();
+  const line = trimmed(text);
   if (hasControl(line, '\t')) return wrong('has more than one line or control characters');
   return ok(line);
 }
 
 export function carriesKey(line: string): boolean {
-  return line.trim() !== '' && !line.trimStart().startsWith('#');
+  const bare = trimmed(line);
+  return bare !== '' && !bare.startsWith('#');
 }
+
+/** Blanks as sshd has them: other spaces of Unicode are part of the first word, and make it none that is known. A regular
+ *  expression would go back at each blank of a long row of them. */
+export function trimmed(line: string): string {
+  let [start, end] = [0, line.length];
+  while (start < end && BLANKS.includes(line.charAt(start))) start++;
+  while (end > start && BLANKS.includes(line.charAt(end - 1))) end--;
+  return line.slice(start, end);
+}
+
+const BLANKS = ' \t\r\n';
 
 /** The lines of an authorized_keys file that carry something, with their numbers. What they carry is judged where keys
  *  are parsed: one bad line hides no other. */
 export function authorizedKeyLines(file: string, text: string): readonly AuthorizedKeyLine[] {
   return text
     .split(/\r?\n/)
-    .map((line, index) => ({ text: line.trim(), file, line: index + 1 }))
+    .map((line, index) => ({ text: trimmed(line), file, line: index + 1 }))
     .filter((line) => carriesKey(line.text));
 }

@@ -74,7 +74,7 @@ t.test('authorized_keys: each line is a key, a problem or nothing', async () => 
       const told = [...read.keys, ...read.problems].map(({ line: at }) => at);
       if (new Set(told).size !== told.length) throw new Error('a line is told twice');
       for (const [at, text] of texts.entries()) {
-        const isEmpty = text.trim() === '' || text.trim().startsWith('#');
+        const isEmpty = /^[ \t\r\n]*(#|$)/.test(text);
         if (told.includes(at + 1) === isEmpty) throw new Error(`line ${JSON.stringify(text)}`);
       }
       for (const { type, blob, line: at } of read.keys) {

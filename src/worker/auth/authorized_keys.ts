@@ -1,6 +1,7 @@
 /** AUTHORIZED KEYS: from the lines of an authorized_keys file to keys that may log in (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
  *  Owns nothing; the primary has read the files. A line that we cannot honour to the letter opens nothing and is
  *  reported by its number; the lines around it count as if it were not there. */
+import { carriesKey, trimmed } from '../../shared/config_checks.js';
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { safeText } from '../../shared/log.js';
 import { type KeyOptions, NO_OPTIONS, parseKeyOptions } from './key_options.js';
@@ -45,9 +46,8 @@ export function parseAuthorizedKeys(lines: readonly AuthorizedKeyLine[]): Author
   const keys: StoredKey[] = [];
   const problems: KeyProblem[] = [];
   for (const { text, file, line } of lines) {
-    const trimmed = text.trim();
-    if (trimmed === '' || trimmed.startsWith('#')) continue;
-    const parsed = parseLine(trimmed);
+    if (!carriesKey(text)) continue;
+    const parsed = parseLine(trimmed(text));
     if (typeof parsed === 'string') problems.push({ file, line, why: parsed });
     else keys.push({ ...parsed, file, line });
   }

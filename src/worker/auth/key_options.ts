@@ -137,6 +137,17 @@ export function refusalBy(
   return null;
 }
 
+/** What in these options grants less than whoever wrote it may think; one line each, safe to log. The line holds all the same. */
+export function remarksOn({ from, permitOpen }: KeyOptions): readonly string[] {
+  const remarks = (permitOpen ?? [])
+    .filter(({ host }) => host !== '*' && /[*?]/.test(host))
+    .map(({ host }) => `permitopen: "${safeText(host)}" is no pattern, to sshd neither: only * alone means any host`);
+  const positive = (from ?? '').split(',').filter((entry) => !entry.startsWith('!'));
+  if (from !== null && positive.every((entry) => /[^\da-f.:*?/]/i.test(entry)))
+    remarks.push('from: has no address that may come, and names are not looked up (as in sshd with UseDNS no)');
+  return remarks;
+}
+
 /** What the options leave of a user's rights. */
 export function narrowingBy(options: KeyOptions, where: string, line?: KeyUse): KeyNarrowing {
   const { portForwarding, permitOpen, permitListen } = options;

@@ -6,6 +6,7 @@ import {
   narrowingBy,
   parseKeyOptions,
   refusalBy,
+  remarksOn,
 } from '../../../src/worker/auth/key_options.js';
 
 t.test('what each option says', async (t) => {
@@ -187,6 +188,23 @@ t.test('whom the options let in', async (t) => {
   t.same(refusalBy(near, '10.1.0.1', 0), { code: 'KEY_SOURCE', why: '10.1.0.1 is not in from=' });
   t.match(refusalBy(near, '192.0.2.1', 0), { code: 'KEY_SOURCE' });
   t.equal(refusalBy(NO_OPTIONS, '192.0.2.1', second), null);
+});
+
+t.test('what grants less than it seems to is remarked on', async (t) => {
+  for (const [options, remarks] of [
+    ['permitopen="*:80",permitopen="a.example:80",from="10.*,host.example"', []],
+    ['permitopen="*.example:80"', [/^permitopen: "\*\.example" is no pattern/]],
+    ['from="host.example,*.example.org"', [/^from: has no address that may come/]],
+    ['from="host.example,!10.0.0.1"', [/^from: has no address that may come/]],
+    ['from="!10.0.0.1"', [/^from: has no address that may come/]],
+    ['from="fd00::/8"', []],
+    ['from="?"', []],
+  ] as const) {
+    const parsed = parseKeyOptions(`${options} `);
+    const found = parsed.ok ? remarksOn(parsed.options) : [];
+    t.equal(found.length, remarks.length, options);
+    t.match(found, remarks, options);
+  }
 });
 
 t.test('command, pty and environment bear on no forward', async (t) => {
