@@ -8,6 +8,7 @@ import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
 import type { BenchOptions } from './bench.js';
 import type { CheckOptions } from './check.js';
+import type { ExplainOptions } from './explain.js';
 import type { ServeOptions } from './options.js';
 import type { SchemaOptions } from './schema.js';
 
@@ -54,6 +55,24 @@ async function main(args: readonly string[]): Promise<number> {
     .action(async (options: CheckOptions) => {
       const { check } = await import('./check.js');
       process.exit(await check(options)); // a handler that was loaded may hold this process open
+    });
+
+  program
+    .command('explain')
+    .description('say what the server of this config would decide about a user, and by which line of which file')
+    .argument('<user>', 'the name that the user logs in with')
+    .option('-c, --config <file>', 'config file; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml')
+    .option('-i, --key <file>', 'public key that the user logs in with; none: whatever the user has')
+    .option('--certificate <file>', 'certificate that the user logs in with; offered before the key')
+    .option('--from <ip>', 'address that the user comes from (default: 127.0.0.1)')
+    .option('--at <time>', 'when: 2027-12-31T23:59:00Z, or as expiry-time has it (default: now)')
+    .option('-o, --open <host:port|path>', 'destination of -L, -D, -W or -J; may stand many times', gather)
+    .option('-l, --listen <host:port|path>', 'address of -R; may stand many times', gather)
+    .option('--resolve', 'look names up, and decide about each address')
+    .option('--json', 'print one JSON object instead of lines')
+    .action(async (user: string, options: ExplainOptions) => {
+      const { explain } = await import('./explain.js');
+      exitCode = await explain(user, options);
     });
 
   program

@@ -7,21 +7,20 @@ import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identit
 import type { TotpKey } from '../shared/otpauth.js';
 import { weakness } from '../shared/password_hash.js';
 import type { Conversation } from '../worker/auth/conversation.js';
-import { Directory } from '../worker/auth/directory.js';
-import { earlier, grantOf, noteOn, withGrant } from '../worker/auth/grant.js';
+import { earlier, grantOf, noteOn } from '../worker/auth/grant.js';
 import { hookedOf } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
-import { keyLogin } from '../worker/auth/key_login.js';
 import { Webhook } from '../worker/auth/webhook.js';
 import { narrowerLimits } from '../worker/auth/webhook_answer.js';
 import type { Narrowing } from '../worker/policy.js';
 import type { IdentityLimits, Taken } from '../worker/server.js';
 import { CODE_PROMPT, requireCode } from './codes.js';
+import { grantedBy, keyWord, type OwnWord, unknownWord, yesWord } from './own_word.js';
 import { NARROWINGS, PatternServer } from './pattern_server.js';
-import { Rules } from './rules.js';
+import type { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
 import { type Granted, NOTHING_TAKEN, narrowingsIn, rulesIn, takenBetween } from './taken.js';
-import { askWebhook, type LoginTry, type OwnWord, WebhookClients, webhookCertificate } from './webhook_login.js';
+import { askWebhook, type LoginTry, WebhookClients, webhookCertificate } from './webhook_login.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 
@@ -65,17 +64,8 @@ export class ConfiguredServer extends PatternServer {
     const before = this.#granted;
     const { webhook } = config.auth;
     const client = this.#webhookClients.for(webhook);
-    const directory = new Directory({
-      users: config.users,
-      trustedCas: config.auth.trustedUserCAKeys,
-      others: client === null ? undefined : { ...config.defaults, name: '' }, // nobody's name
-      verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
-    });
-    const now: Granted = {
-      directory,
-      rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
-      othersRules: client === null ? undefined : new Rules(config.defaults),
-    };
+    const now = grantedBy(config, (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal));
+    const { directory } = now;
     const token = webhook.tokenFile?.secret ?? null;
     this.#webhook =
       client === null ? null : new Webhook({ client, token, isConfigured: (name) => directory.knows(name) });
@@ -116,7 +106,7 @@ export class ConfiguredServer extends PatternServer {
     const directory = this.#granted?.directory;
     const isRight = (await directory?.checkPassword(username, password, signal)) === true;
     if (webhook === null) return isRight;
-    const own = isRight ? yes(soFar ?? { user: username }) : noOf(directory, username);
+    const own = isRight ? yesWord(soFar ?? { user: username }) : unknownWord(directory, username);
     // What has been checked is nobody else's business.
     const credential = { method: 'password', password: own.kind === 'open' ? password : null } as const;
     return askWebhook(webhook, own, { username, peer, credential, soFar }, signal);
@@ -129,7 +119,9 @@ export class ConfiguredServer extends PatternServer {
     signal: AbortSignal,
     soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
-    const own = this.#ownWord(username, key, peer, soFar);
+    const directory = this.#granted?.directory;
+    const ask = { username, key, address: peer.address, atMs: Date.now(), soFar };
+    const own = directory === undefined ? unknownWord(directory, username) : keyWord(directory, ask);
     const webhook = this.#webhook;
     if (webhook !== null) return this.#askAboutKey(webhook, own, { username, key, peer, soFar }, signal);
     if (own.kind === 'yes') return noted(key, own.identity);
@@ -147,17 +139,6 @@ export class ConfiguredServer extends PatternServer {
     const certificate = own.kind === 'yes' ? webhookCertificate(key) : null;
     const credential = { method: 'publickey', key, certificate } as const;
     return noted(key, await askWebhook(webhook, own, { ...login, credential }, signal));
-  }
-
-  /** What the config says of a key or a certificate. */
-  #ownWord(username: string, key: PublicKeyInfo, { address }: Peer, soFar: Identity | null): OwnWord {
-    const directory = this.#granted?.directory;
-    if (directory === undefined) return { kind: 'no' };
-    const login = keyLogin(directory, { username, key, address, atMs: Date.now() });
-    if (login.kind === 'no') return login;
-    if (login.kind === 'unknown') return noOf(directory, username);
-    const { fingerprint, grant } = login;
-    return yes(withGrant({ ...(soFar ?? { user: username }), fingerprint }, grant));
   }
 
   /** @internal */
@@ -212,13 +193,4 @@ export class ConfiguredServer extends PatternServer {
 function noted(key: PublicKeyInfo, answer: LoginAnswer): LoginAnswer {
   if (key.certificate !== undefined && typeof answer === 'object') noteOn(key, answer);
   return answer;
-}
-
-function yes(identity: Identity): OwnWord {
-  return { kind: 'yes', identity };
-}
-
-/** The config does not know the credential. */
-function noOf(directory: Directory | undefined, username: string): OwnWord {
-  return { kind: directory?.leavesOpen(username) === true ? 'open' : 'no' };
 }

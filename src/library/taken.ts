@@ -43,7 +43,7 @@ export function takenBetween(before: Granted, now: Granted, nowMs: number): Take
 }
 
 /** What the config gives an identity, less what its login takes away; undefined for a user that it does not know. */
-function rightsIn(granted: Granted, identity: Identity): Rights | undefined {
+export function rightsIn(granted: Granted, identity: Identity): Rights | undefined {
   const own = rulesIn(granted, identity);
   return own === undefined ? undefined : { ...rightsOf(own), narrowings: narrowingsIn(granted.directory, identity) };
 }

@@ -5,17 +5,12 @@ import { TunnelError } from '../shared/errors.js';
 import type { Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
 import { parseWebhookUrl } from '../shared/webhook_url.js';
 import { hookedOf, withAnswer } from '../worker/auth/hooked.js';
-import type { LoginAnswer, LoginRefused } from '../worker/auth/hooks.js';
+import type { LoginAnswer } from '../worker/auth/hooks.js';
 import { factsOf, readPresentedKey } from '../worker/auth/presented_key.js';
 import type { Webhook } from '../worker/auth/webhook.js';
 import { WebhookClient } from '../worker/auth/webhook_client.js';
 import type { WebhookCertificate, WebhookCredential } from '../worker/auth/webhook_question.js';
-
-/** What the config says of a credential by itself. `open`: nothing, the webhook decides. */
-export type OwnWord =
-  | { readonly kind: 'yes'; readonly identity: Identity }
-  | { readonly kind: 'no'; readonly refusal?: LoginRefused }
-  | { readonly kind: 'open' };
+import type { OwnWord } from './own_word.js';
 
 export interface LoginTry {
   readonly username: string;

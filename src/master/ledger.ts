@@ -70,8 +70,7 @@ export class Ledger {
   readonly #usage = new Map<string, Usage>();
   readonly #perWorker = new Map<number, number>();
   /** Of the server itself. */
-  #ownPorts: ReadonlySet<number> = new Set();
-  #ownSockets: readonly string[] = [];
+  #own: readonly ListenerAddress[] = [];
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -139,8 +138,7 @@ export class Ledger {
    *  mean the server on 127.0.0.1:2222. Nor are the places of its own sockets, while nobody listens there: a tenant would
    *  receive the workers that look for their next primary. */
   reserve(own: readonly ListenerAddress[]): void {
-    this.#ownPorts = new Set(own.flatMap((one) => (one.kind === 'tcp' ? one.port : [])));
-    this.#ownSockets = own.flatMap((one) => (one.kind === 'unix' ? one.path : []));
+    this.#own = own;
   }
 
   /** May the connection bind this? The holder is looked at before the limit, since a stale holder counts for it. */
@@ -150,7 +148,7 @@ export class Ledger {
     const key = this.#keyFor(target);
     if (key === undefined) return answer(NO_FREE_PORT);
     const text = keyText(key);
-    if (this.#isOwn(key)) return answer(TAKEN);
+    if (isOwnPlace(this.#own, key)) return answer(TAKEN);
     const held = this.#leases.get(text);
     if (held !== undefined) {
       if (held.some((lease) => lease.user !== user || lease.holder === id)) return answer(TAKEN);
@@ -236,16 +234,13 @@ export class Ledger {
       ranges: target.portRanges,
       isFree: (candidate) => {
         const text = keyText({ kind: 'tcp', port: candidate });
-        return !except.has(candidate) && !this.#ownPorts.has(candidate) && !this.#leases.has(text);
+        return (
+          !except.has(candidate) && !isOwnPlace(this.#own, { kind: 'tcp', port: candidate }) && !this.#leases.has(text)
+        );
       },
       random: this.#options.random(),
     });
     return port === undefined ? undefined : { kind: 'tcp', port };
-  }
-
-  #isOwn(key: LeaseKey): boolean {
-    if (key.kind === 'tcp') return this.#ownPorts.has(key.port);
-    return this.#ownSockets.some((own) => isOwnSocketPath(own, key.path));
   }
 
   #drop(entry: Entry, lease: Lease): void {
@@ -287,4 +282,13 @@ const GONE: Answer = { ok: false, reason: 'DRAINING' };
 
 function answer(value: Answer): LeaseOutcome {
   return { kind: 'answer', answer: value };
+}
+
+/** Is it a port or a socket of the server's own? A port is, whatever the address. */
+export function isOwnPlace(own: readonly ListenerAddress[], key: LeaseKey): boolean {
+  return own.some((one) =>
+    key.kind === 'tcp'
+      ? one.kind === 'tcp' && one.port === key.port
+      : one.kind === 'unix' && isOwnSocketPath(one.path, key.path),
+  );
 }

@@ -17,6 +17,12 @@ import { MUSTER_TIMING, Muster, type MusterTiming } from './muster.js';
 import { Orphanage } from './orphanage.js';
 import { Predecessor } from './take_over.js';
 
+/** The places of a primary's own sockets. */
+export async function ownSocketsIn(stateDir: string): Promise<readonly ListenerAddress[]> {
+  const folder = await realpath(stateDir).catch(() => resolve(stateDir));
+  return [controlPath(folder), takeoverPath(folder)].map((path) => ({ kind: 'unix', path }));
+}
+
 export interface SuccessionOptions {
   readonly stateDir: string;
   /** As the config has it. */
@@ -89,10 +95,8 @@ export class Succession {
 
   /** Before anybody can ask for anything. Never rejects: whoever opens a socket there tells what is wrong with the folder. */
   async locate(): Promise<void> {
-    const stateDir = resolve(this.#options.stateDir);
-    await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch(nothing);
-    const folder = await realpath(stateDir).catch(() => stateDir);
-    this.#ownSockets = [controlPath(folder), takeoverPath(folder)].map((path) => ({ kind: 'unix', path }));
+    await mkdir(resolve(this.#options.stateDir), { recursive: true, mode: 0o700 }).catch(nothing);
+    this.#ownSockets = await ownSocketsIn(this.#options.stateDir);
   }
 
   /** Another server has asked for this one's place, and does not accept yet. */

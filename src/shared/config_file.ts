@@ -276,7 +276,7 @@ function join(path: string, name: string): string {
 }
 
 /** Quoted where it would not read as one word of a path. */
-function shownName(name: string): string {
+export function shownName(name: string): string {
   return /^[\w@-]+$/.test(name) ? name : show(name);
 }
 

@@ -66,10 +66,15 @@ export function isBindable(pattern: ListenPattern): boolean {
 /** Could any pattern match, whatever the name resolves to? Asked before the look-up, so that a name which can never be
  *  allowed costs no DNS query and tells nobody outside that it was asked for. For an address the answer is final. */
 export function mayOpenName(patterns: readonly OpenPattern[], host: string, port: number): boolean {
+  return patternForName(patterns, host, port) !== undefined;
+}
+
+/** The first pattern that says so. */
+export function patternForName(patterns: readonly OpenPattern[], host: string, port: number): OpenPattern | undefined {
   const parsed = parseHost(host);
-  if (parsed.kind === 'invalid') return false;
-  if (parsed.kind === 'address') return coversOpen(patterns, host, parsed.address, port);
-  return patterns.some(
+  if (parsed.kind === 'invalid') return undefined;
+  if (parsed.kind === 'address') return patternForOpen(patterns, host, parsed.address, port);
+  return patterns.find(
     (pattern) =>
       pattern.kind !== 'path' &&
       hasPort(pattern.ports, port) &&
@@ -79,10 +84,20 @@ export function mayOpenName(patterns: readonly OpenPattern[], host: string, port
 
 /** May `address`, which `host` led to, be dialled on `port`? A protected address needs a pattern that names it. */
 export function coversOpen(patterns: readonly OpenPattern[], host: string, address: Address, port: number): boolean {
+  return patternForOpen(patterns, host, address, port) !== undefined;
+}
+
+/** The first pattern that says so. */
+export function patternForOpen(
+  patterns: readonly OpenPattern[],
+  host: string,
+  address: Address,
+  port: number,
+): OpenPattern | undefined {
   const asked = parseHost(host);
-  if (asked.kind === 'invalid') return false;
+  if (asked.kind === 'invalid') return undefined;
   const range = protectedRange(address);
-  return patterns.some(
+  return patterns.find(
     (pattern) =>
       pattern.kind !== 'path' && hasPort(pattern.ports, port) && coversAddress(pattern, asked, address, range),
   );
@@ -134,8 +149,17 @@ export function parseBindHost(text: string): BindHost {
 /** Is the bind address covered exactly as it was asked for? Nothing is narrowed silently: who may have `localhost` and
  *  asks for all addresses is refused. Port 0 asks for any port of the range (RFC 4254 §7.1). */
 export function coversListen(patterns: readonly ListenPattern[], host: string, port: number): boolean {
+  return patternForListen(patterns, host, port) !== undefined;
+}
+
+/** The first pattern that says so. */
+export function patternForListen(
+  patterns: readonly ListenPattern[],
+  host: string,
+  port: number,
+): ListenPattern | undefined {
   const asked = parseBindHost(host);
-  return patterns.some(
+  return patterns.find(
     (pattern) => pattern.kind !== 'path' && (port === 0 || hasPort(pattern.ports, port)) && coversBind(pattern, asked),
   );
 }
@@ -180,9 +204,17 @@ const LOCALHOST: readonly string[] = ['127.0.0.1', '::1'];
 
 /** Is the socket path covered? A path that `socketPathError` refuses never is. */
 export function coversPath(patterns: ReadonlyArray<OpenPattern | ListenPattern>, path: string): boolean {
-  if (socketPathError(path) !== null) return false;
+  return patternForPath(patterns, path) !== undefined;
+}
+
+/** The first pattern that says so. */
+export function patternForPath<P extends OpenPattern | ListenPattern>(
+  patterns: readonly P[],
+  path: string,
+): P | undefined {
+  if (socketPathError(path) !== null) return undefined;
   const { folder, file } = splitPath(path);
-  return patterns.some(
+  return patterns.find(
     (pattern) => pattern.kind === 'path' && pattern.folder === folder && matchesGlob(pattern.file, file),
   );
 }

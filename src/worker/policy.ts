@@ -54,6 +54,15 @@ export interface KeyNarrowing {
   readonly line?: KeyUse;
 }
 
+/** What one of the conditions says to a request. */
+export interface Said {
+  /** Null: the user's own patterns. */
+  readonly by: Narrowing | null;
+  readonly verdict: Verdict;
+}
+/** For who wants to know why: told what every condition says, also those that come after a no. The verdict is the same. */
+export type Hear = (said: Said) => void;
+
 /** A login by a key of the config, as far as it says which of several lines with that key held. */
 export interface KeyUse {
   /** Whose key it is, by the name that the peer gave. */
@@ -70,10 +79,10 @@ export interface KeyUse {
 /** The check before any look-up. For a name, yes means "perhaps": mayDial decides on each address. For a path, yes is
  *  about the text, and mayDialPath decides on the real path.
  *  @returns codes BAD_ADDRESS, PROTECTED_DESTINATION, POLICY_DENIED */
-export function mayOpen(rights: Rights, destination: Destination): Verdict {
-  return both(openByPatterns(rights, destination), rights, (narrowing) =>
-    narrowing.kind === 'key' ? openByKey(narrowing, destination) : openByPatterns(narrowing, destination),
-  );
+export function mayOpen(rights: Rights, destination: Destination, hear?: Hear): Verdict {
+  const ask = (narrowing: Narrowing): Verdict =>
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : openByPatterns(narrowing, destination);
+  return all(openByPatterns(rights, destination), rights, ask, hear);
 }
 
 /** What may be opened, by patterns alone. */
@@ -101,17 +110,18 @@ export function mayDial(
   candidate: Address,
   ownListeners: readonly ListenerAddress[],
   interfaceAddresses: readonly string[],
+  hear?: Hear,
 ): Verdict {
   const { port } = destination;
   if (!isPort(port)) return refuse('BAD_ADDRESS');
   if (isOwnListener(candidate, port, ownListeners, interfaceAddresses)) return refuse('OWN_LISTENER');
-  return dialBy(rights, destination, candidate);
+  return dialBy(rights, destination, candidate, hear);
 }
 
-function dialBy(rights: Rights, destination: TcpDestination, candidate: Address): Verdict {
-  return both(dialByPatterns(rights, destination, candidate), rights, (narrowing) =>
-    narrowing.kind === 'key' ? openByKey(narrowing, destination) : dialByPatterns(narrowing, destination, candidate),
-  );
+function dialBy(rights: Rights, destination: TcpDestination, candidate: Address, hear?: Hear): Verdict {
+  const ask = (narrowing: Narrowing): Verdict =>
+    narrowing.kind === 'key' ? openByKey(narrowing, destination) : dialByPatterns(narrowing, destination, candidate);
+  return all(dialByPatterns(rights, destination, candidate), rights, ask, hear);
 }
 
 function dialByPatterns({ permitOpen }: OpenPatterns, { host, port }: TcpDestination, candidate: Address): Verdict {
@@ -122,10 +132,15 @@ function dialByPatterns({ permitOpen }: OpenPatterns, { host, port }: TcpDestina
 /** The check of a socket's real path, with every symbolic link resolved: a tenant may own the folder and put a link to
  *  another socket there. Price: patterns have to name real paths too (/run/…, not /var/run/…).
  *  @returns codes BAD_ADDRESS, OWN_LISTENER, POLICY_DENIED */
-export function mayDialPath(rights: Rights, realPath: string, ownListeners: readonly ListenerAddress[]): Verdict {
+export function mayDialPath(
+  rights: Rights,
+  realPath: string,
+  ownListeners: readonly ListenerAddress[],
+  hear?: Hear,
+): Verdict {
   if (socketPathError(realPath) !== null) return refuse('BAD_ADDRESS');
   const own = ownListeners.some((listener) => listener.kind === 'unix' && isOwnSocketPath(listener.path, realPath));
-  return own ? refuse('OWN_LISTENER') : mayOpen(rights, { kind: 'unix', path: realPath });
+  return own ? refuse('OWN_LISTENER') : mayOpen(rights, { kind: 'unix', path: realPath }, hear);
 }
 
 /** Would these rights still let it be opened? `address`: the one that was dialled; null where there is none, and then the
@@ -138,10 +153,10 @@ export function mayStayOpen(rights: Rights, destination: Destination, address: A
 
 /** May this be bound? Port 0 asks for a free one of `bindRanges` (RFC 4254 §7.1).
  *  @returns codes BAD_ADDRESS, POLICY_DENIED */
-export function mayListen(rights: Rights, bind: BindAddress): Verdict {
-  const verdict = both(listenByPatterns(rights, bind), rights, (narrowing) =>
-    narrowing.kind === 'key' ? listenByKey(narrowing, bind) : listenByPatterns(narrowing, bind),
-  );
+export function mayListen(rights: Rights, bind: BindAddress, hear?: Hear): Verdict {
+  const ask = (narrowing: Narrowing): Verdict =>
+    narrowing.kind === 'key' ? listenByKey(narrowing, bind) : listenByPatterns(narrowing, bind);
+  const verdict = all(listenByPatterns(rights, bind), rights, ask, hear);
   if (!verdict.allow || bind.kind === 'unix' || bind.port !== 0) return verdict;
   return bindRanges(rights, bind.host).length > 0
     ? verdict
@@ -172,13 +187,21 @@ function listenByPatterns({ permitListen }: ListenPatterns, bind: BindAddress): 
 }
 
 /** The verdict of the patterns, where it is no; else that of the first narrowing that says no. */
-function both(byPatterns: Verdict, { narrowings }: Rights, ask: (narrowing: Narrowing) => Verdict): Verdict {
-  if (!byPatterns.allow || narrowings === undefined) return byPatterns;
-  for (const narrowing of narrowings) {
-    const verdict = ask(narrowing);
-    if (!verdict.allow) return refuse(verdict.code, verdict.detail ?? narrowing.where);
+function all(
+  byPatterns: Verdict,
+  { narrowings }: Rights,
+  ask: (narrowing: Narrowing) => Verdict,
+  hear: Hear | undefined,
+): Verdict {
+  hear?.({ by: null, verdict: byPatterns });
+  let verdict = byPatterns;
+  for (const narrowing of narrowings ?? []) {
+    if (!verdict.allow && hear === undefined) return verdict;
+    const said = ask(narrowing);
+    hear?.({ by: narrowing, verdict: said });
+    if (verdict.allow && !said.allow) verdict = refuse(said.code, said.detail ?? narrowing.where);
   }
-  return byPatterns;
+  return verdict;
 }
 
 /** sshd leaves sockets open to a key with `permitopen`. Here they are closed to it: whoever lists what a key may open does not

@@ -12,6 +12,7 @@ import {
   mayStayOpen,
   type Narrowing,
   type Rights,
+  type Said,
 } from '../../src/worker/policy.js';
 
 function rights(open: readonly string[], listen: readonly string[], ...narrowings: readonly Narrowing[]): Rights {
@@ -189,4 +190,30 @@ t.test('all of them have to say yes', async (t) => {
   t.same(mayOpen(some, tcp('a.example', 80)), YES);
   t.same(mayOpen(some, tcp('b.example', 80)), { ...DENIED, detail: 'ca:2: permitopen' });
   t.same(mayOpen(some, tcp('a.example', 81)), { ...DENIED, detail: 'keys:1: permitopen' });
+});
+
+t.test('whoever wants to know why hears every condition, and the verdict stays the same', async (t) => {
+  const narrowings = [
+    key({ where: 'keys:1' }),
+    key({ portForwarding: false, where: 'keys:2' }),
+    key({ where: 'keys:3' }),
+  ];
+  const cases = [
+    { some: rights(...ALL, ...narrowings), heard: ['user yes', 'keys:1 yes', 'keys:2 no', 'keys:3 yes'] },
+    { some: rights([], [], ...narrowings), heard: ['user no', 'keys:1 yes', 'keys:2 no', 'keys:3 yes'] },
+  ];
+  for (const { some, heard } of cases) {
+    const asks = [
+      (hear?: (said: Said) => void) => mayOpen(some, tcp('db.internal', 22), hear),
+      (hear?: (said: Said) => void) => mayDial(some, tcp('db.internal', 22), at('10.0.0.1'), [], [], hear),
+      (hear?: (said: Said) => void) => mayDialPath(some, unix.path, [], hear),
+      (hear?: (said: Said) => void) => mayListen(some, tcp('localhost', 8080), hear),
+    ];
+    for (const ask of asks) {
+      const said: string[] = [];
+      const verdict = ask(({ by, verdict: { allow } }) => said.push(`${by?.where ?? 'user'} ${allow ? 'yes' : 'no'}`));
+      t.same(said, heard);
+      t.same(verdict, ask());
+    }
+  }
 });

@@ -35,7 +35,7 @@ export class Authorities {
     const certificate = readOrNull(blob);
     const ca = certificate === null ? undefined : this.#known.get(certificate.caBlob.toString('latin1'));
     if (certificate === null || ca === undefined) return UNKNOWN;
-    if (!isIssuedBy(certificate, ca)) return { kind: 'refused', code: 'CERT_INVALID', detail: 'not signed by its CA' };
+    if (!isIssuedBy(certificate, ca)) return FORGED;
     const verdict = admitCertificate(certificate, this.#ways(certificate, lines), ask);
     return isUser ? verdict : UNKNOWN;
   }
@@ -60,6 +60,12 @@ export class Authorities {
 }
 
 const UNKNOWN: CertificateLoginVerdict = { kind: 'unknown' };
+const FORGED: CertificateLoginVerdict = {
+  kind: 'refused',
+  code: 'CERT_INVALID',
+  detail: 'not signed by its CA',
+  closed: [],
+};
 
 function readOrNull(blob: Buffer): Certificate | null {
   const read = readCertificate(blob);

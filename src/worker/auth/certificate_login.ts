@@ -34,10 +34,21 @@ export interface CertificateLogin {
 }
 
 export type CertificateLoginVerdict =
-  | ({ readonly kind: 'accepted' } & CertificateLogin)
+  | ({ readonly kind: 'accepted' } & CertificateLogin & Closed)
   /** Its CA is one of this user's, or of all, and no way lets him in. `detail` is for the log alone. */
-  | { readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string }
+  | ({ readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string } & Closed)
   | { readonly kind: 'unknown' };
+
+/** The ways that were tried and do not let him in. */
+interface Closed {
+  readonly closed: readonly ClosedWay[];
+}
+export interface ClosedWay {
+  /** `FILE:LINE` of the CA. */
+  readonly where: string;
+  readonly code: AuthFailure;
+  readonly why: string;
+}
 
 /** The ways from its CA to the user. */
 export interface CertificateWays {
@@ -52,18 +63,21 @@ export function admitCertificate(
   { trusted, lines }: CertificateWays,
   ask: CertificateAsk,
 ): CertificateLoginVerdict {
-  const refusals: { readonly code: AuthFailure; readonly detail: string }[] = [];
+  const closed: ClosedWay[] = [];
   for (const way of trusted === null ? lines : [trusted, ...lines]) {
     const verdict = 'options' in way ? byLine(certificate, way, ask) : byTrustedCa(certificate, way, ask);
-    if (verdict.kind === 'accepted') return verdict;
-    refusals.push({ code: verdict.code, detail: `${whereIs(way)}: ${verdict.detail}` });
+    if (verdict.kind === 'accepted') return { ...verdict, closed };
+    closed.push({ where: whereIs(way), code: verdict.code, why: verdict.detail });
   }
-  const [first] = refusals;
+  const [first] = closed;
   if (first === undefined) return { kind: 'unknown' };
-  return { kind: 'refused', code: first.code, detail: refusals.map(({ detail }) => detail).join('; ') };
+  const detail = closed.map(({ where, why }) => `${where}: ${why}`).join('; ');
+  return { kind: 'refused', code: first.code, detail, closed };
 }
 
-type ByWay = Exclude<CertificateLoginVerdict, { readonly kind: 'unknown' }>;
+type ByWay =
+  | ({ readonly kind: 'accepted' } & CertificateLogin)
+  | { readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string };
 
 function byTrustedCa(certificate: Certificate, ca: TrustedCa, ask: CertificateAsk): ByWay {
   const verdict = judgeCertificate(certificate, { ...ask, user: ask.username, principals: null });

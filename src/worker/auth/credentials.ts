@@ -42,7 +42,7 @@ export type Outcome =
   | { readonly kind: 'more'; readonly reply: Buffer };
 
 export interface CredentialOptions {
-  readonly hooks: AuthHooks;
+  readonly hooks: Pick<AuthHooks, 'getAllowedAuths' | 'checkAuthPassword' | 'checkAuthPublicKey'>;
   /** What is revoked now: a reload may have changed it since the connection began. */
   readonly revoked: () => RevocationList;
   readonly peer: Peer;

@@ -11,7 +11,7 @@ import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.
 import type { CertificateAsk, CertificateLoginVerdict } from './certificate_login.js';
 import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
-import { narrowingBy, refusalBy } from './key_options.js';
+import { type KeyRefusal, narrowingBy, refusalBy } from './key_options.js';
 import { commonestCost, hashOfNothing } from './no_password.js';
 import { blobType, fingerprint as fingerprintOf } from './public_key.js';
 import { keyName } from './totp.js';
@@ -40,6 +40,13 @@ export type KeyVerdict =
   /** There are lines with this key, and none of them lets this peer in now. `detail` is for the log alone. */
   | { readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string }
   | { readonly kind: 'unknown' };
+
+/** What one line says to a key. */
+export interface KeyWord {
+  readonly key: StoredKey;
+  /** Null: it lets the peer in. */
+  readonly refusal: KeyRefusal | null;
+}
 
 interface User {
   readonly config: UserConfig;
@@ -100,14 +107,20 @@ export class Directory {
    *  blob is only hashed and compared, never parsed; verify with the key that comes back. Unknown users cost the same look-up
    *  in an empty map. */
   checkKey(username: string, blob: Buffer, { address, nowMs }: Asking): KeyVerdict {
-    const lines = this.#lines(username, fingerprintOf(blob)).filter((key) => key.blob.equals(blob));
-    const refusals = lines.map((key) => refusalBy(key.options, address, nowMs));
-    const key = lines.find((_, index) => refusals[index] === null);
-    if (key !== undefined) return { kind: 'accepted', key };
-    const [first] = refusals.filter((refusal) => refusal !== null);
-    if (first === undefined) return { kind: 'unknown' };
-    const details = lines.map((line, index) => `${whereIs(line)}: ${refusals[index]?.why ?? ''}`);
-    return { kind: 'refused', code: first.code, detail: details.join('; ') };
+    const lines = this.keyLines(username, blob, { address, nowMs });
+    const accepted = lines.find(({ refusal }) => refusal === null);
+    if (accepted !== undefined) return { kind: 'accepted', key: accepted.key };
+    const [first] = lines;
+    if (first === undefined || first.refusal === null) return { kind: 'unknown' };
+    const details = lines.map(({ key, refusal }) => `${whereIs(key)}: ${refusal?.why ?? ''}`);
+    return { kind: 'refused', code: first.refusal.code, detail: details.join('; ') };
+  }
+
+  /** Each line with exactly this key, in their order, and why it does not let the peer in. */
+  keyLines(username: string, blob: Buffer, { address, nowMs }: Asking): readonly KeyWord[] {
+    return this.#lines(username, fingerprintOf(blob))
+      .filter((key) => key.blob.equals(blob))
+      .map((key) => ({ key, refusal: refusalBy(key.options, address, nowMs) }));
   }
 
   /** May this certificate log the user in? Its CA's signature is checked too; that nothing is revoked has been asked before. */

@@ -122,15 +122,17 @@ export function parseKeyOptions(text: string): ParsedOptions {
 /** Every name is shorter; a longer word is none of them. */
 const LONGEST_NAME = 64;
 
+/** Why a line does not let somebody in. */
+export interface KeyRefusal {
+  readonly code: AuthFailure;
+  readonly why: string;
+}
+
 /** sshd's auth_authorise_keyopts.
  *  @param address the peer's, in canonical form
  *  @param nowMs wall clock
  *  @returns why these options do not let it in, or null */
-export function refusalBy(
-  { from, expiresAtMs }: KeyOptions,
-  address: string,
-  nowMs: number,
-): { readonly code: AuthFailure; readonly why: string } | null {
+export function refusalBy({ from, expiresAtMs }: KeyOptions, address: string, nowMs: number): KeyRefusal | null {
   if (expiresAtMs !== null && hasExpired(expiresAtMs, nowMs))
     return { code: 'KEY_EXPIRED', why: `expired at ${new Date(expiresAtMs).toISOString()}` };
   if (from !== null && !matchSource(address, from)) return { code: 'KEY_SOURCE', why: `${address} is not in from=` };

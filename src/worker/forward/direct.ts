@@ -73,28 +73,39 @@ async function openTcp(destination: TcpDestination, options: DirectOptions): Pro
 }
 
 async function openUnix(path: string, options: DirectOptions): Promise<DirectOutcome> {
-  let found: Pinned;
+  const found = await findSocket(path);
+  if (!found.ok) return found;
+  const { pinned } = found;
   try {
-    found = await pinFile(path);
+    const verdict = options.policy.checkDialPath(pinned.realPath);
+    if (!verdict.allow) return refused(verdict.code, verdict.detail);
+    const outcome = await dialUnix(pinned.path, {
+      timeoutMs: options.connectTimeoutMs,
+      createSocket: options.createSocket,
+      signal: options.signal,
+    });
+    return outcome.ok ? { ...outcome, realPath: pinned.realPath } : outcome;
+  } finally {
+    pinned.close();
+  }
+}
+
+type Refused = { readonly ok: false } & Refusal;
+
+/** The file to which the path leads, to be closed by the caller, or why there is none. Asks no policy. */
+export async function findSocket(path: string): Promise<{ readonly ok: true; readonly pinned: Pinned } | Refused> {
+  let pinned: Pinned;
+  try {
+    pinned = await pinFile(path);
   } catch (error) {
     // A link that leads nowhere is answered as one that leads where it must not: who may put links into his own folder is
     // not to learn by them which files there are elsewhere.
     if (await isLink(path)) return refused('POLICY_DENIED', 'a link that leads nowhere');
     return refused(errnoOf(error) === 'ENOENT' ? 'CONNECT_REFUSED' : 'CONNECT_FAILED');
   }
-  try {
-    if (socketPathError(found.realPath) !== null) return refused('BAD_ADDRESS');
-    const verdict = options.policy.checkDialPath(found.realPath);
-    if (!verdict.allow) return refused(verdict.code, verdict.detail);
-    const outcome = await dialUnix(found.path, {
-      timeoutMs: options.connectTimeoutMs,
-      createSocket: options.createSocket,
-      signal: options.signal,
-    });
-    return outcome.ok ? { ...outcome, realPath: found.realPath } : outcome;
-  } finally {
-    found.close();
-  }
+  if (socketPathError(pinned.realPath) === null) return { ok: true, pinned };
+  pinned.close();
+  return refused('BAD_ADDRESS');
 }
 
 async function isLink(path: string): Promise<boolean> {
@@ -111,6 +122,6 @@ function isDialable(destination: Destination): boolean {
   return isPort(destination.port);
 }
 
-function refused(code: RefusalCode, detail?: string): DirectOutcome {
+function refused(code: RefusalCode, detail?: string): Refused {
   return { ok: false, ...refusal(code, detail) };
 }
