@@ -119,6 +119,24 @@ t.test('a key that will open nothing is a warning with its own file and line', a
   t.notMatch((await sallyport(t, dir, ['check', '--config', 'handler.yaml'])).stderr, /cannot log in/);
 });
 
+t.test('CAs and revoked keys that cannot be read are errors, with their file and line', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'alice'));
+  write(dir, 'ca.pub', '# the CA\n\ncert-authority ssh-ed25519 AAAA\n');
+  write(dir, 'revoked', 'SSHKRL\n\0');
+  write(
+    dir,
+    'c.yaml',
+    'auth: {trustedUserCAKeys: ca.pub, revokedKeys: revoked}\nusers: {alice: {authorizedKeys: alice.pub}}\n',
+  );
+  const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+  t.equal(code, 2);
+  t.match(stdout, /\/ca\.pub:3:1: auth\.trustedUserCAKeys: no key, expected TYPE BASE64/);
+  t.match(stdout, /\/revoked:1:1: auth\.revokedKeys: is cut short in its header/);
+  write(dir, 'c.yaml', 'auth: {trustedUserCAKeys: alice.pub, revokedKeys: alice.pub}\nusers: {bob: }\n');
+  t.match(await sallyport(t, dir, ['check', '--config', 'c.yaml']), { code: 0, stderr: '' });
+});
+
 t.test('a bind address that grants nothing is a warning, of the check and of the start', async (t) => {
   const dir = tempDir(t);
   await newKey(t, join(dir, 'alice'));

@@ -5,9 +5,16 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { flow } from '../support/flow.js';
 import { loginBy } from '../support/key_login.js';
-import { mustRun } from '../support/process.js';
+import { mustRun, run } from '../support/process.js';
 import { directOpen, openDirectChannel, openRefusal, rawClient } from '../support/raw_client.js';
-import { type Login, replaceFile, type Sallyport, startSallyport, type WrittenConfig } from '../support/server.js';
+import {
+  hostKeyFingerprint,
+  type Login,
+  replaceFile,
+  type Sallyport,
+  startSallyport,
+  type WrittenConfig,
+} from '../support/server.js';
 import { sshRun, tunnel } from '../support/ssh.js';
 import { connect, freePort, startEcho } from '../support/targets.js';
 import { certify, type KeyFile, makeKeyFile, signByKeygen } from '../worker/auth/certificates.js';
@@ -191,6 +198,12 @@ flow(t, 'revoked keys and CAs', { needs: NEEDS }, async (t, workers) => {
   t.match(await refusal(t, server, byId), /^KEY_REVOKED: .*by its key id/);
   t.match(await sshRun(t, server, eight, []), { code: 1 });
 
+  // Without a signal: the file is looked at every two seconds.
+  from = server.events.mark();
+  await revoke('serial: 999', 'serial: 7', 'serial: 10', 'id: lost');
+  await server.events.wait('config.reloaded', {}, from);
+  t.match(await refusal(t, server, await certified(['-n', 'alice', '-z', '10'])), /^KEY_REVOKED: .*by its serial/);
+
   // A file that is broken changes nothing.
   replaceFile(krl, 'SSHKRL\n\0 and no more');
   from = server.events.mark();
@@ -274,4 +287,22 @@ flow(t, 'security keys', { needs: NEEDS }, async (t, workers) => {
   t.equal(await loginBy(client, 'alice', shown), true);
   client.send(directOpen(1));
   t.match(await openRefusal(client, 0), { reason: 2 }, 'allowed, and nobody listens there');
+});
+
+flow(t, 'certificates with plink', { needs: ['plink', 'puttygen', 'ssh-keyscan', ...NEEDS] }, async (t, workers) => {
+  const { server, ca, key } = await startWithCa(t, workers);
+  const hostKey = await hostKeyFingerprint(t, server);
+  for (const args of [
+    ['-t', 'ed25519'],
+    ['-t', 'rsa', '-b', '2048'],
+    ['-t', 'ecdsa', '-b', '384'],
+  ]) {
+    const made = await key(args);
+    await signByKeygen(t, ca, made, ['-I', 'plink', '-n', 'alice']);
+    const [ppk, from] = [`${made.file}.ppk`, server.events.mark()];
+    await mustRun(t, 'puttygen', [made.file, '-o', ppk]);
+    const way = ['-P', String(server.port), '-batch', '-noagent', '-hostkey', hostKey, '-l', 'alice', '-i', ppk];
+    await run(t, 'plink', [...way, '-cert', `${made.file}-cert.pub`, server.host], { env: { HOME: server.dir } });
+    t.match(await server.events.wait('auth.succeeded', {}, from), { keyId: 'plink' }, args.join(' '));
+  }
 });

@@ -158,6 +158,24 @@ t.test('limits and the text for those who want a shell', async (t) => {
   t.equal(server.noShell, 'no shell here');
 });
 
+t.test('the end of a key is that of its connections where the config says so', async (t) => {
+  const ends = (endExpired: boolean, options: string) => {
+    const ending = new ConfiguredServer();
+    const config = {
+      auth: { endExpired },
+      users: { alice: { authorizedKeys: [`${options} ${line(aliceKey.blob)}`] } },
+    };
+    ending[SERVED].configure(testConfig(config), [], config);
+    const [type, algorithm] = ['ssh-ed25519', 'ssh-ed25519'];
+    const key = { type, algorithm, fingerprint: fingerprint(aliceKey.blob), line: '', verified: true };
+    const answer = ending.checkAuthPublicKey('alice', { ...key, blob: aliceKey.blob }, peer, signal, null);
+    return typeof answer === 'object' && 'user' in answer ? ending.limits(answer).expiresAtMs : answer;
+  };
+  t.equal(ends(true, 'expiry-time="20991231Z"'), Date.UTC(2099, 11, 31));
+  t.equal(ends(false, 'expiry-time="20991231Z"'), Number.POSITIVE_INFINITY);
+  t.equal(ends(true, 'no-pty'), Number.POSITIVE_INFINITY);
+});
+
 t.test('before it is configured it lets nobody in, and nobody anywhere', async (t) => {
   const early = new ConfiguredServer();
   const key = { type: '', algorithm: '', fingerprint: '', blob: aliceKey.blob, line: '', verified: true };

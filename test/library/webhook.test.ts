@@ -12,12 +12,16 @@ import {
 } from '../../src/index.js';
 import type { Destination, Origin, Peer } from '../../src/shared/identity.js';
 import { MSG, OPEN_FAILURE } from '../../src/shared/protocol.js';
+import { fingerprint as fingerprintOf } from '../../src/worker/auth/public_key.js';
+import { loginBy } from '../support/key_login.js';
 import { handlerUrl, logins } from '../support/library.js';
 import { need } from '../support/programs.js';
 import { directOpen, openDirectChannel, openRefusal, passwordRequest, rawClient } from '../support/raw_client.js';
 import { startEcho } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
 import { type Service, startWebhook } from '../support/webhook_service.js';
+import { certify } from '../worker/auth/certificates.js';
+import { ed25519 } from '../worker/auth/keys.js';
 
 type Options = ConstructorParameters<typeof ConfiguredServer>[0];
 
@@ -102,6 +106,30 @@ t.test('several methods in a row: each is asked about, with those before it, and
   t.match(seen, [{ identity: { user: 'team', fingerprint }, channels: 5, forwards: 3 }]);
   const leftMs = (seen[0]?.expiresAtMs ?? 0) - startMs;
   t.ok(leftMs >= 3_600_000 && leftMs < 7_200_000, `${leftMs}`);
+});
+
+t.test('a certificate of a CA of the config: the service is told of it, and has to say yes too', async (t) => {
+  const [ca, stranger, key] = [ed25519(), ed25519(), ed25519()];
+  const line = `cert-authority ${ca.type} ${ca.blob.toString('base64')}`;
+  const users = { ann: { authorizedKeys: [line] } };
+  const { service, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true }), { users });
+  const enter = (blob: Buffer): Promise<boolean> =>
+    loginBy(rawClient(t, endpoint), 'ann', {
+      algorithm: 'ssh-ed25519-cert-v01@openssh.com',
+      blob,
+      sign: (data) => key.sign(data),
+    });
+  const blob = certify(key, ca, { principals: ['ann'], keyId: 'laptop', serial: 2n ** 63n });
+  t.equal(await enter(blob), true);
+  const asked = service.asked.map(({ body }) => body);
+  const certificate = { keyId: 'laptop', serial: '9223372036854775808', caFingerprint: fingerprintOf(ca.blob) };
+  t.match(asked, [{ method: 'publickey', checked: true, key: { fingerprint: fingerprintOf(key.blob) }, certificate }]);
+  t.equal(asked.length, 1);
+  t.equal(await enter(certify(key, ca, { principals: ['bob'] })), false);
+  t.equal(await enter(certify(key, stranger, { principals: ['ann'] })), false);
+  t.equal(service.asked.length, 1, 'what the config does not let in is not asked about');
+  service.answer = () => ({ allow: false });
+  t.equal(await enter(blob), false);
 });
 
 t.test('a subclass that hands on the identity keeps what the service said of it', async (t) => {

@@ -51,9 +51,9 @@ export class Serials {
     this.#lasts = BigUint64Array.from(merged, ([, last]) => last);
   }
 
-  /** Serial 0 is never revoked: it is what a CA writes that does not number. */
+  /** Never serial 0, which a CA writes that does not number: nothing that holds it is added. */
   has(serial: bigint): boolean {
-    return serial !== 0n && (this.#inRange(serial) || this.#bitmaps.some((bitmap) => inBitmap(bitmap, serial)));
+    return this.#inRange(serial) || this.#bitmaps.some((bitmap) => inBitmap(bitmap, serial));
   }
 
   #inRange(serial: bigint): boolean {

@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { concatFields, WireReader } from '../../../src/shared/protocol.js';
 import { type PublicKey, parsePublicKey } from '../../../src/worker/auth/public_key.js';
 import { algorithmOf, checkSignature, isSignedBy, SIGNATURE_ALGORITHMS } from '../../../src/worker/auth/signature.js';
+import { run } from '../../support/process.js';
+import { tempDir } from '../../support/temp.js';
 import { ecdsa, ed25519, mpint, rsa, skEcdsa, skEd25519, type TestKey, type TokenKey } from './keys.js';
 
 const DATA = Buffer.from('session id and request');
@@ -182,18 +187,39 @@ t.test('security keys: what the token says is part of what it signs', async (t) 
       forged[at] = value;
       t.same(checkSignature(parse(key), key.type, DATA, forged), { ok: false });
     }
+    const plain = key === SK_ECDSA ? 'ecdsa-sha2-nistp256' : 'ssh-ed25519';
+    const asPlain = key.signBy(DATA, { format: plain });
+    t.same(checkSignature(parse(key), plain, DATA, asPlain), { ok: false }, 'another scheme, and its name');
     const whole = key.sign(DATA);
     for (const [name, bytes] of [
       ['no flags and no counter', whole.subarray(0, -5)],
       ['no counter', whole.subarray(0, -4)],
       ['a byte more', Buffer.concat([whole, Buffer.of(0)])],
-      [
-        'the name of the plain scheme',
-        key.signBy(DATA, { format: key === SK_ECDSA ? 'ecdsa-sha2-nistp256' : 'ssh-ed25519' }),
-      ],
+      ['the name of the plain scheme', asPlain],
       ['the name of a browser', key.signBy(DATA, { format: 'webauthn-sk-ecdsa-sha2-nistp256@openssh.com' })],
     ] as const)
       t.same(checkSignature(parse(key), key.type, DATA, bytes), { ok: false }, name);
+  }
+});
+
+/** OpenSSH's PROTOCOL.sshsig: a file that `ssh-keygen -Y verify` checks by the code that sshd has. */
+function sshsig(key: TokenKey, message: string): string {
+  const hash = createHash('sha512').update(message).digest();
+  const magic = { raw: Buffer.from('SSHSIG') };
+  const signed = concatFields([magic, 'test', '', 'sha512', hash]);
+  const blob = concatFields([magic, 1, key.blob, 'test', '', 'sha512', key.sign(signed)]).toString('base64');
+  return `-----BEGIN SSH SIGNATURE-----\n${blob.replace(/(.{70})/g, '$1\n')}\n-----END SSH SIGNATURE-----\n`;
+}
+
+t.test('security keys: what the tests take for a signature of a token, OpenSSH does too', async (t) => {
+  const dir = tempDir(t);
+  for (const key of [SK_ED25519, SK_ECDSA]) {
+    const [signers, file] = [join(dir, 'signers'), join(dir, 'sig')];
+    writeFileSync(signers, `alice ${key.type} ${key.blob.toString('base64')}\n`);
+    writeFileSync(file, sshsig(key, 'message'));
+    const args = ['-Y', 'verify', '-f', signers, '-I', 'alice', '-n', 'test', '-s', file];
+    t.match(await run(t, 'ssh-keygen', args, { input: 'message' }), { code: 0, stdout: /Good "test" signature/ });
+    t.notSame((await run(t, 'ssh-keygen', args, { input: 'another message' })).code, 0);
   }
 });
 
