@@ -1,7 +1,7 @@
 /** RULES: the patterns of `permitOpen` and `permitListen`, parsed once, for programs that decide by them.
  *  Owns nothing but the parsed patterns, which are nobody else's business. */
 import { TunnelError } from '../shared/errors.js';
-import { parseListenPattern, parseOpenPattern } from '../shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../shared/pattern_text.js';
 import { kindOf } from '../worker/auth/hooks.js';
 import type { Rights } from '../worker/policy.js';
 

@@ -27,7 +27,8 @@ import {
 import type { Located, Place } from './config_source.js';
 import { assertNever } from './errors.js';
 import { otpauthIn } from './otpauth.js';
-import { isBindable, parseListenPattern, parseOpenPattern } from './patterns.js';
+import { parseListenPattern, parseOpenPattern } from './pattern_text.js';
+import { isBindable } from './patterns.js';
 import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
 import { goesInClear, parseWebhookUrl, WEBHOOK_URL_FORMS } from './webhook_url.js';
 

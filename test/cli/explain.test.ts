@@ -1,5 +1,5 @@
 /** EXPLAIN: what it says of logins and requests, case by case; and the command itself, its lines and its exit codes. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type ExplainOptions, explain } from '../../src/cli/explain.js';
@@ -9,8 +9,8 @@ import { cliEntry } from '../support/paths.js';
 import { run } from '../support/process.js';
 import { startTarget } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
-import { type CertificateFields, certify } from '../worker/auth/certificates.js';
-import { ed25519, type TestKey } from '../worker/auth/keys.js';
+import { type CertificateFields, certify, writeKeyFile } from '../worker/auth/certificates.js';
+import { ed25519, skEd25519, type TestKey } from '../worker/auth/keys.js';
 
 /** A folder with keys, key files and a config. `line` of authorized_keys, `file` of the key's public half. */
 interface House {
@@ -89,6 +89,9 @@ t.test('logins by a key', async (t) => {
       `frobnicate ${spoilt?.line}`,
     ].join('\n'),
   );
+  const { type, blob } = skEd25519();
+  write('keys', `${readFileSync(join(dir, 'keys'), 'utf8')}\nverify-required ${type} ${blob.toString('base64')}\n`);
+  writeKeyFile(dir, 'security', { ...skEd25519(), type, blob });
   const config = write('c.yaml', 'users:\n  alice:\n    authorizedKeys: keys\n  bob: {authorizedKeys: bob.pub}\n');
   key('bob');
   const cases: ReadonlyArray<{
@@ -145,6 +148,12 @@ t.test('logins by a key', async (t) => {
       outcome: 'refused',
       code: 'KEY_NOT_ACCEPTED',
       says: /refused keys:8 frobnicate: unknown option: the key is not accepted/,
+    },
+    {
+      name: 'a security key',
+      key: 'security',
+      outcome: 'allowed',
+      says: /allowed keys:9 the key SHA256:\S+, a security key has to check PIN or finger/,
     },
     {
       name: "another user's key",
@@ -639,6 +648,15 @@ t.test('the command: lines, exit codes, and what it cannot answer', async (t) =>
   t.match(await sallyport(), { code: 2, stderr: /missing required argument 'user'/ });
 
   const config = join(dir, 'sallyport.yaml');
+  const hooked = write('hooked.yaml', 'handler: ./handler.js\nusers: {alice: {authorizedKeys: alice.pub}}\n');
+  t.match(
+    await tell('alice', { config: hooked, key: key('alice').file }),
+    {
+      code: 0,
+      out: /^alice .*\n.*handler.js decides: what follows is what the config says without it\nlogin: allowed\n/,
+    },
+    'the module is not there, and is not asked for',
+  );
   write('bad.yaml', 'users: {alice: {permitOpen: ["x"]}}\n');
   write('junk.pub', '\nssh-ed25519 AAAA\n');
   write('lonely', newKeyPair('ed25519', 'lonely').privateKey);

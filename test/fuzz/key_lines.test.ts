@@ -2,7 +2,7 @@
  *  a second reader, written along sshd's own loops, takes them for. A failure prints fast-check's seed. */
 import fc from 'fast-check';
 import t from 'tap';
-import { parseListenPattern, parseOpenPattern } from '../../src/shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
 import { parseAuthorizedKeys } from '../../src/worker/auth/authorized_keys.js';
 import { narrowingBy, parseKeyOptions, refusalBy } from '../../src/worker/auth/key_options.js';
 import { mayListen, mayOpen, type Rights } from '../../src/worker/policy.js';

@@ -6,7 +6,8 @@ import t from 'tap';
 import { stringify } from 'yaml';
 import { parseHost } from '../../src/shared/address.js';
 import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../../src/shared/config_file.js';
-import { coversListen, mayOpenName, parseListenPattern, parseOpenPattern } from '../../src/shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
+import { coversListen, mayOpenName } from '../../src/shared/patterns.js';
 import { parseAuthorizedKeys } from '../../src/worker/auth/authorized_keys.js';
 import { ecdsa, ed25519, KNOWN } from '../worker/auth/keys.js';
 

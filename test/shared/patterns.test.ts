@@ -2,15 +2,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type Address, parseAddress, protectedRange } from '../../src/shared/address.js';
-import {
-  coversListen,
-  coversOpen,
-  coversPath,
-  mayOpenName,
-  type OpenPattern,
-  parseListenPattern,
-  parseOpenPattern,
-} from '../../src/shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
+import { coversListen, coversOpen, coversPath, mayOpenName, type OpenPattern } from '../../src/shared/patterns.js';
 
 function open(...texts: string[]): OpenPattern[] {
   return texts.map((text) => {

@@ -1,5 +1,6 @@
 /** Which bind addresses, ports and socket paths a pattern grants. */
 import t from 'tap';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
 import {
   coversListen,
   coversPath,
@@ -8,8 +9,6 @@ import {
   listenPortRanges,
   type OpenPattern,
   parseBindHost,
-  parseListenPattern,
-  parseOpenPattern,
 } from '../../src/shared/patterns.js';
 import { socketPathError } from '../../src/shared/socket_path.js';
 

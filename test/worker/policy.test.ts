@@ -2,7 +2,7 @@
 import t from 'tap';
 import { type Address, parseAddress } from '../../src/shared/address.js';
 import type { ListenerAddress } from '../../src/shared/ipc.js';
-import { parseListenPattern, parseOpenPattern } from '../../src/shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
 import { mayDial, mayDialPath, mayListen, mayOpen, type Rights } from '../../src/worker/policy.js';
 
 function rights(permitOpen: readonly string[], permitListen: readonly string[] = []): Rights {

@@ -1,7 +1,7 @@
 /** What the patterns permit is permitted as far as every narrowing says so too. */
 import t from 'tap';
 import { type Address, parseAddress } from '../../src/shared/address.js';
-import { parseListenPattern, parseOpenPattern } from '../../src/shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
 import {
   bindRanges,
   type KeyNarrowing,

@@ -6,7 +6,8 @@ import { nameOf } from '../../shared/config_keys.js';
 import { readObject } from '../../shared/config_source.js';
 import { type ConfigWorld, type Report, readValue } from '../../shared/config_value.js';
 import { nearest } from '../../shared/nearest.js';
-import { type ListenPattern, type OpenPattern, parseListenPattern, parseOpenPattern } from '../../shared/patterns.js';
+import { parseListenPattern, parseOpenPattern } from '../../shared/pattern_text.js';
+import type { ListenPattern, OpenPattern } from '../../shared/patterns.js';
 import { isUserName } from '../../shared/text.js';
 import { type Parsed, parseDuration } from '../../shared/units.js';
 
