@@ -100,7 +100,6 @@ export class Entrance {
   workerLost(worker: number): readonly Freed[] {
     const lost = this.#options.ledger.workerLost(worker);
     for (const { connection } of lost) this.door.ended(connection.id);
-    this.handoff.workerLost(worker);
     return lost;
   }
 

@@ -215,6 +215,14 @@ export class Ledger {
     return { connection: entry, leases };
   }
 
+  /** The sockets that connections of this worker have bound. */
+  pathsOf(worker: number): readonly string[] {
+    return [...this.#connections.values()]
+      .filter((entry) => entry.worker === worker)
+      .flatMap(({ leases }) => [...leases.values()])
+      .flatMap(({ key }) => (key.kind === 'unix' ? [key.path] : []));
+  }
+
   /** A worker died: its connections died with it, and the kernel has freed its ports. */
   workerLost(worker: number): Freed[] {
     const freed: Freed[] = [];

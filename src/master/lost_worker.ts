@@ -1,4 +1,4 @@
-/** LOST WORKER: what a dead worker cannot say any more: the end of its connections and of their forwards.
+/** LOST WORKER: what a dead worker cannot do any more: remove its sockets, and say the end of its connections and of their forwards.
  *  Owns nothing. */
 import { basename, dirname, join } from 'node:path';
 import { formatHostPort } from '../shared/address.js';
@@ -7,6 +7,7 @@ import { safeText } from '../shared/log.js';
 import { pinFolder } from '../shared/pinned.js';
 import { isSocketPathLength } from '../shared/socket_path.js';
 import { removeStaleSocket } from '../shared/stale_socket.js';
+import type { Clock } from './clock.js';
 import type { Freed } from './ledger.js';
 import { peerText } from './listener.js';
 
@@ -18,13 +19,23 @@ export function tellLost({ connection, leases }: Freed, nowMs: number, event: Ev
     ...(connection.user === null ? {} : { user: connection.user }),
     reason: 'WORKER_LOST' as const,
   };
-  for (const { key, target, user } of leases) {
-    if (key.kind === 'unix') removeLeft(key.path).catch(nothing);
+  for (const { target, user } of leases) {
     const destination = target.kind === 'unix' ? target.path : formatHostPort(target.host, target.port);
     const kind = target.kind === 'unix' ? 'streamlocal-forward@openssh.com' : 'tcpip-forward';
     event({ ...common, event: 'forward.released', kind, user, destination: safeText(destination) });
   }
   event({ ...common, event: 'connection.closed', durationMs: Math.round(nowMs - connection.sinceMs) });
+}
+
+/** A tenant's folder may hang: then its owner waits, and no other. */
+const REMOVAL_MS = 1_000;
+
+/** Before the paths may be granted again: whoever binds one of them meanwhile would lose the new socket to this, and look bound all
+ *  the same.
+ *  @returns when it is done, or has taken too long. Never rejects */
+export async function removeSockets(paths: readonly string[], clock: Clock): Promise<void> {
+  const late = new Promise<void>((resolve) => clock.after(REMOVAL_MS, resolve));
+  await Promise.race([Promise.allSettled(paths.map(removeLeft)), late]);
 }
 
 /** A dead process leaves the file of its socket. Its owner may have put something else there since, or be back already; or a
@@ -39,5 +50,3 @@ async function removeLeft(path: string): Promise<void> {
     folder.close();
   }
 }
-
-function nothing(): void {}

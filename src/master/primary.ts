@@ -16,7 +16,7 @@ import { Hints } from './hints.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
-import { tellLost } from './lost_worker.js';
+import { removeSockets, tellLost } from './lost_worker.js';
 import { MUSTER_TIMING, type MusterTiming } from './muster.js';
 import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
@@ -370,7 +370,16 @@ export class Primary {
     // One that drains ends with the last of its connections; if it has any, that was no end of its own.
     const reason = end === 'DRAINED' && this.#ledger.held(worker.id) > 0 ? 'CRASHED' : end;
     log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
-    for (const freed of this.#entrance.workerLost(worker.id)) {
+    this.#entrance.handoff.workerLost(worker.id);
+    const paths = this.#ledger.pathsOf(worker.id);
+    if (paths.length === 0) this.#forget(worker.id);
+    else void removeSockets(paths, clock).then(() => this.#forget(worker.id));
+  }
+
+  /** What a dead worker held may be had again. */
+  #forget(worker: number): void {
+    const { log, clock } = this.#options;
+    for (const freed of this.#entrance.workerLost(worker)) {
       tellLost(freed, clock.nowMs(), log.event);
       this.#desk.released(freed.connection.id);
     }
