@@ -8,7 +8,7 @@ import type { TotpKey } from '../shared/otpauth.js';
 import { weakness } from '../shared/password_hash.js';
 import type { Conversation } from '../worker/auth/conversation.js';
 import { earlier, grantOf, noteOn } from '../worker/auth/grant.js';
-import { hookedOf } from '../worker/auth/hooked.js';
+import { hookedOf, loginName } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
 import { Webhook } from '../worker/auth/webhook.js';
 import { narrowerLimits } from '../worker/auth/webhook_answer.js';
@@ -154,7 +154,7 @@ export class ConfiguredServer extends PatternServer {
     _peer: Peer,
     _signal: AbortSignal,
   ): Promise<boolean> {
-    const name = hookedOf(identity)?.username ?? identity.user; // the config's, whatever name a webhook gives
+    const name = loginName(identity);
     if (this.#totpOf(name) === null) return true;
     const [code = ''] = await conversation.ask([{ prompt: CODE_PROMPT }]);
     const key = this.#totpOf(name); // of the config that is in force by now
@@ -172,7 +172,7 @@ export class ConfiguredServer extends PatternServer {
   override limits(identity: Identity): IdentityLimits {
     const directory = this.#granted?.directory;
     const hooked = hookedOf(identity);
-    const name = hooked?.username ?? identity.user;
+    const name = loginName(identity);
     // Whom the config does not know, and no webhook has let in, has nothing.
     const own = hooked !== null || directory?.knows(name) ? directory?.user(name)?.limits : undefined;
     if (own === undefined) return NO_LIMITS;

@@ -117,6 +117,14 @@ class Walk {
     const { minMs, maxMs } = server.penalties;
     const place = entries.find(({ name }) => name === 'penalties')?.at ?? null;
     if (minMs > maxMs) this.#findings.at('penalties.min').error(place, 'is above penalties.max', 'at most that');
+    const { webhook } = server.auth;
+    if (webhook.url !== null && webhook.timeoutMs > server.timeouts.hookMs)
+      this.#findings
+        .at('auth.webhook.timeout')
+        .warning(
+          entries.find(({ name }) => name === 'auth')?.at ?? null,
+          'is longer than timeouts.hook, which holds then',
+        );
     if (!isComplete(USER_KEYS, defaults)) return undefined;
     return { ...server, defaults: { ...defaults, ...(unnamed ? { unnamed } : {}) }, users };
   }

@@ -92,6 +92,14 @@ t.test('what goes over a network in clear is a warning', async (t) => {
   t.same(read('auth: {webhook: {url: "https://login.example/"}}').warnings, []);
 });
 
+t.test('a time that will never be waited for is a warning', async (t) => {
+  const at = (timeouts: string) => read(`auth: {webhook: {${URL_IS}, timeout: 30s}}\ntimeouts: {${timeouts}}`).warnings;
+  t.same(at('hook: 10s').map(formatIssue), [
+    'c.yaml:1:1: auth.webhook.timeout: is longer than timeouts.hook, which holds then',
+  ]);
+  t.same(at('hook: 30s'), []);
+});
+
 t.test('nobody is missing where a webhook may let in anybody', async (t) => {
   t.same(read(`auth: {webhook: {${URL_IS}}}\nusers: {a: {}}`).warnings, []);
   t.same(read(`auth: {webhook: {${URL_IS}}}`).warnings, []);

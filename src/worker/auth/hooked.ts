@@ -28,6 +28,12 @@ export function hookedOf(identity: HookedIdentity | null): Hooked | null {
   return identity?.[HOOKED] ?? null;
 }
 
+/** The name that the peer gave at the login, as far as is known: a webhook may have given the identity another one. The config's
+ *  rights, limits and second factor are that name's. */
+export function loginName(identity: HookedIdentity): string {
+  return hookedOf(identity)?.username ?? identity.user;
+}
+
 export interface AnsweredStep {
   readonly username: string;
   readonly step: WebhookStep;
