@@ -135,9 +135,7 @@ export class ConfiguredServer extends PatternServer {
     { key, ...login }: Omit<LoginTry, 'credential'> & { readonly key: PublicKeyInfo },
     signal: AbortSignal,
   ): Promise<LoginAnswer> {
-    // The word of a certificate that none of our CAs has signed is nothing to pass on.
-    const certificate = own.kind === 'yes' ? webhookCertificate(key) : null;
-    const credential = { method: 'publickey', key, certificate } as const;
+    const credential = { method: 'publickey', key, certificate: webhookCertificate(key) } as const;
     return noted(key, await askWebhook(webhook, own, { ...login, credential }, signal));
   }
 

@@ -38,7 +38,9 @@ export function grantedBy(config: Config, verifyPassword: DirectoryOptions['veri
 export function keyWord(directory: Directory, { soFar, ...ask }: KeyAsk): OwnWord {
   const login = keyLogin(directory, ask);
   if (login.kind === 'no') return login;
-  if (login.kind === 'unknown') return unknownWord(directory, ask.username);
+  // A certificate whose CA nobody trusts is refused here: a service that looks at its key alone would let it in past its end.
+  if (login.kind === 'unknown')
+    return ask.key.certificate === undefined ? unknownWord(directory, ask.username) : { kind: 'no' };
   const { fingerprint, grant } = login;
   return yesWord(withGrant({ ...(soFar ?? { user: ask.username }), fingerprint }, grant));
 }

@@ -32,6 +32,12 @@ function questionSchema(): JsonSchema {
         properties: { type: TEXT, algorithm: TEXT, fingerprint: TEXT, line: TEXT },
         required: ['type', 'algorithm', 'fingerprint', 'line'],
       },
+      certificate: {
+        type: 'object',
+        description: 'Of the key, where it came in one; its CA is trusted and the user among its principals',
+        properties: { keyId: TEXT, serial: { ...TEXT, pattern: '^[0-9]+$' }, caFingerprint: TEXT },
+        required: ['keyId', 'serial', 'caFingerprint'],
+      },
       before: {
         type: 'array',
         description: 'Methods of this login that have succeeded',

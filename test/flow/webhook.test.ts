@@ -1,6 +1,6 @@
 /** WEBHOOK: a login service decides, seen through OpenSSH and raw clients: whom it lets in, what is left of their rights, what
  *  it is told, and that whatever is no plain yes lets nobody in and tells the peer nothing. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { DISCONNECT, OPEN_FAILURE } from '../../src/shared/protocol.js';
@@ -20,6 +20,7 @@ import {
   startWebhook,
   type WebhookService,
 } from '../support/webhook_service.js';
+import { type KeyFile, makeKeyFile, signByKeygen } from '../worker/auth/certificates.js';
 
 const PASSWORD = 'Tr0ub4dor "&" 3';
 const TOKEN = 'token-of-the-test';
@@ -371,4 +372,59 @@ flow(t, 'webhook by https and by a socket', { needs: [...NEEDS, 'openssl'] }, as
           detail: /^auth\.webhook: cannot be reached: self-signed certificate/,
         });
     });
+});
+
+flow(t, "webhook: certificates and revoked keys are the config's to judge", { needs: NEEDS }, async (t, workers) => {
+  const dir = tempDir(t);
+  const service = await startWebhook(t, ({ body }) => ({ allow: Object.hasOwn(body, 'certificate') }));
+  const [ca, stranger] = [
+    await makeKeyFile(t, dir, 'ca', ['-t', 'ed25519']),
+    await makeKeyFile(t, dir, 'other', ['-t', 'ed25519']),
+  ];
+  const revoked = await makeLogin(t, dir, 'revoked');
+  writeFileSync(join(dir, 'revoked_keys'), readFileSync(`${revoked.keyFile}.pub`));
+  const server = await startSallyport(t, {
+    workers,
+    config: {
+      auth: {
+        webhook: { url: service.url },
+        trustedUserCAKeys: `${ca.file}.pub`,
+        revokedKeys: join(dir, 'revoked_keys'),
+      },
+      penalties: false,
+    },
+  });
+  let count = 0;
+  /** What was asked about a certificate, or about whatever else. */
+  const asked = async (by: KeyFile, args: readonly string[], code: number) => {
+    const key = await makeKeyFile(t, dir, `zoe${count++}`, ['-t', 'ed25519']);
+    await signByKeygen(t, by, key, ['-I', 'zoe@laptop', ...args]);
+    const from = service.asked.length;
+    t.equal((await sshRun(t, server, { name: 'zoe', keyFile: key.file }, [])).code, code);
+    return service.asked.slice(from).map(({ body }) => body);
+  };
+
+  // The client offers the key in it as well, and first; that is the service's to judge.
+  const [plain, question, ...more] = await asked(ca, ['-n', 'zoe', '-z', '18446744073709551615'], IN);
+  t.match(question, {
+    checked: true,
+    verified: true,
+    key: { fingerprint: /^SHA256:/ },
+    certificate: { keyId: 'zoe@laptop', serial: '18446744073709551615', caFingerprint: /^SHA256:/ },
+  });
+  t.match(plain, { checked: false, verified: false, key: { type: 'ssh-ed25519' } });
+  t.same(more, []);
+  for (const [by, args] of [
+    [stranger, ['-n', 'zoe']],
+    [ca, ['-n', 'alice']],
+    [ca, ['-n', 'zoe', '-V', '-2h:-1h']],
+  ] as const) {
+    const [plain, ...others] = await asked(by, args, REFUSED);
+    t.match(plain, { checked: false, verified: false, key: { type: 'ssh-ed25519' } });
+    t.same(others, []);
+  }
+  const from = service.asked.length;
+  t.equal((await sshRun(t, server, { ...revoked, name: 'zoe' }, [])).code, REFUSED);
+  t.equal(service.asked.length, from);
+  t.ok(await server.events.wait('auth.failed', { reason: 'KEY_REVOKED' }));
 });

@@ -17,6 +17,7 @@ t.test('questions', async (t) => {
   const key = { type: 'a', algorithm: 'b', fingerprint: 'c', blob, line: 'd', verified: true };
   const credentials: readonly WebhookCredential[] = [
     { method: 'publickey', key, certificate: null },
+    { method: 'publickey', key, certificate: { keyId: 'e', serial: 2n ** 64n - 1n, caFingerprint: 'f' } },
     { method: 'password', password: 'x' },
     { method: 'password', password: null },
   ];
@@ -31,6 +32,8 @@ t.test('questions', async (t) => {
       [],
     );
     t.same(asked.peer, { address: '192.0.2.7', port: 4711 });
+    if (asked.certificate)
+      t.same(asked.certificate, { keyId: 'e', serial: '18446744073709551615', caFingerprint: 'f' });
     if (asked.key) t.same(Object.keys(asked.key), Object.keys($defs.question.properties.key?.properties ?? {}));
   }
   t.same([...seen].sort(), Object.keys($defs.question.properties).sort());
