@@ -19,6 +19,7 @@ import { need } from '../support/programs.js';
 import { directOpen, openDirectChannel, openRefusal, passwordRequest, rawClient } from '../support/raw_client.js';
 import { startEcho } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
+import { writeTotp } from '../support/totp.js';
 import { type Service, startWebhook } from '../support/webhook_service.js';
 import { certify } from '../worker/auth/certificates.js';
 import { ed25519 } from '../worker/auth/keys.js';
@@ -215,6 +216,18 @@ t.test('a reload: tunnels of whom the service let in go by the defaults of now',
   t.match(await openRefusal(client, 3), { reason: OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED });
   await openDirectChannel(client, two.port, { id: 4 });
   t.notOk(client.untaken.includes(MSG.CHANNEL_CLOSE));
+});
+
+t.test('another name does not spare the second factor', async (t) => {
+  if (!need(t, ['ssh-keygen'])) return;
+  const { alice } = await logins(t, 'alice');
+  const authorizedKeys = [readFileSync(`${alice.keyFile}.pub`, 'utf8').trim()];
+  const users = { alice: { authorizedKeys, totp: writeTotp(join(tempDir(t), 'alice.totp')) } };
+  const { server, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true, user: 'team' }), { users });
+  const told: string[] = [];
+  server.on('auth', ({ event, user }) => told.push(`${event} ${user}`));
+  await rawClient(t, endpoint).refusedLogin('alice', alice);
+  t.same(told, ['auth.partial team']);
 });
 
 t.test('a server that is closed asks nobody, keeps no connection, and may listen again', async (t) => {
