@@ -17,8 +17,12 @@ export interface Sshd extends SshEndpoint {
 /** Root's sshd wants this folder, which a package's boot script makes and a container does not run. */
 const PRIVILEGE_SEPARATION_DIR = '/run/sshd';
 
-/** @param options.authorizedKeysFile who may log in besides the key made here */
-export async function startSshd(t: Test, options: { readonly authorizedKeysFile?: string } = {}): Promise<Sshd> {
+/** @param options.authorizedKeysFile who may log in besides the key made here
+ *  @param options.lines more of its config */
+export async function startSshd(
+  t: Test,
+  options: { readonly authorizedKeysFile?: string; readonly lines?: readonly string[] } = {},
+): Promise<Sshd> {
   const dir = tempDir(t);
   const { keyFile: hostKey } = await makeLogin(t, dir, 'host', 'host_key');
   const { keyFile } = await makeLogin(t, dir, 'login');
@@ -39,6 +43,7 @@ export async function startSshd(t: Test, options: { readonly authorizedKeysFile?
       'PermitRootLogin prohibit-password',
       'MaxStartups 100',
       'Subsystem sftp internal-sftp',
+      ...(options.lines ?? []),
     ];
     const file = join(dir, 'sshd_config');
     writeFileSync(file, `${config.join('\n')}\n`);
