@@ -8,6 +8,7 @@ import type { ConnId, HostKeyFile } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import type { RevocationList } from './auth/krl.js';
 import { revokedBy } from './auth/revoked_keys.js';
+import { RefusalDelay } from './auth/refusal_delay.js';
 import { SIGNATURE_ALGORITHMS } from './auth/signature.js';
 import { Bandwidth } from './bandwidth.js';
 import { OpenRates } from './forward/open_rates.js';
@@ -190,7 +191,7 @@ function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): Li
     bandwidth,
     now,
     hookTimeoutMs: timeouts.hookMs,
-    auth: config.auth,
+    auth: { ...config.auth, refusalDelay: RefusalDelay.of(hostKeys) },
     transport: {
       ssh2,
       offer: makeOffer(ssh2, keys.algorithms),

@@ -14,6 +14,7 @@ import type { LoginStep } from './auth/hooks.js';
 import type { RevocationList } from './auth/krl.js';
 import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
 import { auditOf, isRevoked } from './auth/presented_key.js';
+import type { RefusalDelay } from './auth/refusal_delay.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
@@ -41,7 +42,11 @@ export interface LifeContext {
   readonly bandwidth: Bandwidth;
   readonly openRates: OpenRates;
   readonly limits: ConnectionLimits;
-  readonly auth: { readonly maxTries: number; readonly loginGraceTimeMs: number };
+  readonly auth: {
+    readonly maxTries: number;
+    readonly loginGraceTimeMs: number;
+    readonly refusalDelay: RefusalDelay;
+  };
   /** What is revoked now: other than the rest it changes under a connection. */
   revoked(): RevocationList;
   readonly hookTimeoutMs: number;
@@ -205,6 +210,8 @@ export class Life {
       revoked: () => this.#context.revoked(),
       peer: this.#peer,
       maxTries: auth.maxTries,
+      refusalDelay: auth.refusalDelay,
+      now: this.#context.now,
       hookTimeoutMs,
       onSuccess: (...login) => this.#startConnection(transport, ...login),
       onPartial: (step) => this.#onAuthPartial(step),

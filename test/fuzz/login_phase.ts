@@ -33,6 +33,8 @@ export class LoginPhase implements Phase {
     const packets = random.chance(0.95) ? [service, ...said] : said;
     const model = new LoginModel(this.#yes);
     const auth = new UserAuth({
+      refusalDelay: { leftMs: () => 0 },
+      now: () => 0,
       transport: {
         sessionId: this.#sessionId,
         send: (payload) => model.hears(payload),

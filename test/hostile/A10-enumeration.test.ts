@@ -2,8 +2,8 @@
  *  are the same bytes for a user with a key, one with a password, and names that nobody has. What a peer can learn by
  *  RFC 4252 §7 is whether a key that it knows is this very user's.
  *  Time: a password of an unknown user is hashed against a dummy of the commonest cost, and a key is looked up by its digest
- *  in an empty table (worker/auth/directory.ts); `node build/bench/hostile/enumeration.js` measures how well the two can be
- *  told apart. It is not measured here: on a busy machine a bound on it would be an accident. */
+ *  in an empty table (worker/auth/directory.ts), and a refusal is sent after a time of the name's own
+ *  (worker/auth/refusal_delay.ts). test/access/no_oracle.test.ts shows that the two cannot be told apart. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { MSG, message, type WireField } from '../../src/shared/protocol.js';

@@ -15,6 +15,7 @@ import { Interactive } from './interactive.js';
 import type { RevocationList } from './krl.js';
 import { shownKey } from './presented_key.js';
 import { Progress, secondFactorStep } from './progress.js';
+import type { RefusalDelay } from './refusal_delay.js';
 import { type AuthRequest, parseAuthRequest } from './request.js';
 import { NOTHING_REVOKED } from './revoked_keys.js';
 
@@ -45,6 +46,9 @@ export interface UserAuthOptions {
   readonly peer: Peer;
   /** Refused tries after which the connection ends (OpenSSH's MaxAuthTries). */
   readonly maxTries: number;
+  readonly refusalDelay: Pick<RefusalDelay, 'leftMs'>;
+  /** Monotonic milliseconds. */
+  now(): number;
   /** For each call of a hook. */
   readonly hookTimeoutMs: number;
   /** Default: the real clock. */
@@ -80,6 +84,7 @@ interface Subject {
 const USERAUTH = 'ssh-userauth';
 const CONNECTION = 'ssh-connection';
 const INTERACTIVE = 'keyboard-interactive';
+const NOBODY = Buffer.alloc(0);
 
 export class UserAuth {
   readonly #options: UserAuthOptions;
@@ -105,6 +110,8 @@ export class UserAuth {
   /** What the hooks are asked about just now. */
   #asking: LoginStep | null = null;
   #requests = 0;
+  /** When the message came that is being answered. */
+  #cameMs = 0;
   #failures = 0;
 
   constructor(options: UserAuthOptions) {
@@ -185,6 +192,7 @@ export class UserAuth {
       this.#violation('Change of username or service not allowed');
     } else {
       this.#requests += 1;
+      this.#cameMs = this.#options.now();
       this.#interactive.newRequest();
       this.#asking = this.#stepOf(request);
       const outcome = await this.#decide(request);
@@ -196,6 +204,7 @@ export class UserAuth {
   /** The answers to our prompts, which may lead to more of them. */
   async #infoResponse(payload: Buffer): Promise<void> {
     const username = this.#subject?.name ?? '';
+    this.#cameMs = this.#options.now();
     this.#asking = this.#progress.hasFirstFactor ? secondFactorStep(username) : { username, method: INTERACTIVE };
     const outcome = await this.#interactive.answered(payload);
     this.#asking = null;
@@ -236,7 +245,7 @@ export class UserAuth {
   async #answer(outcome: Outcome, method: string): Promise<void> {
     if (this.#over) return; // closed while a hook was asked
     if (outcome.kind === 'more') this.#options.transport.send(outcome.reply);
-    else if (outcome.kind === 'failure') this.#refuse(outcome, method);
+    else if (outcome.kind === 'failure') await this.#refuse(outcome, method);
     else if (this.#progress.hasFirstFactor) this.#letInBySecondFactor();
     else await this.#succeed(outcome);
   }
@@ -246,11 +255,11 @@ export class UserAuth {
     const { method, fingerprint } = outcome;
     const refused = progress.passed(this.#subject?.name ?? '', outcome);
     const { identity } = progress;
-    if (refused !== null || identity === null) return this.#refuse(refused ?? failure('HOOK_FAILED'), method);
+    if (refused !== null || identity === null) return await this.#refuse(refused ?? failure('HOOK_FAILED'), method);
     const second = progress.hasFirstFactor ? await this.#interactive.prepareSecond(identity) : null;
     if (this.#over) return;
     if (second?.kind === 'success') return this.#letIn(method);
-    if (second?.kind === 'failure') return this.#refuse(second, method);
+    if (second?.kind === 'failure') return await this.#refuse(second, method);
     const { user } = identity;
     this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
     if (this.#over) return;
@@ -272,7 +281,10 @@ export class UserAuth {
     this.#options.onSuccess(identity, method, fingerprint, steps);
   }
 
-  #refuse({ kind: _, ...reason }: Failure, method: string): void {
+  /** A first `none` alone is answered at once: it asks about nothing that would take time to find out. */
+  async #refuse({ kind: _, ...reason }: Failure, method: string): Promise<void> {
+    if (method !== 'none') await this.#delay();
+    if (this.#over) return;
     // A first `none` only asks for the methods (RFC 4252 §5.2): no try, as with OpenSSH.
     if (this.#requests > 1 || method !== 'none') {
       this.#failures += 1;
@@ -285,6 +297,24 @@ export class UserAuth {
     } else {
       this.#sendFailure(false);
     }
+  }
+
+  async #delay(): Promise<void> {
+    const { refusalDelay, now, after: later = after } = this.#options;
+    const leftMs = refusalDelay.leftMs(this.#subject?.bytes ?? NOBODY, now() - this.#cameMs);
+    if (leftMs === 0) return;
+    const { signal } = this.#closing;
+    await new Promise<void>((resolve) => {
+      const cancel = later(leftMs, () => {
+        signal.removeEventListener('abort', end);
+        resolve();
+      });
+      const end = (): void => {
+        cancel();
+        resolve();
+      };
+      signal.addEventListener('abort', end, { once: true });
+    });
   }
 
   /** RFC 4252 §5.1: what can go on, and whether the last method has succeeded. */

@@ -42,6 +42,8 @@ export class Client {
       return answer ?? (user === 'bob' && password === 'secret');
     };
     this.auth = new UserAuth({
+      refusalDelay: { leftMs: () => 0 },
+      now: () => 0,
       transport: {
         sessionId: options.sessionId ?? SESSION_ID,
         send: (payload) => this.#push(describe(payload)),

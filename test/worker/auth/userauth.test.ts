@@ -619,6 +619,8 @@ t.test("a fault in the owner's callback ends the connection", async (t) => {
       throw new Error('no room');
     };
     const auth = new UserAuth({
+      refusalDelay: { leftMs: () => 0 },
+      now: () => 0,
       transport: {
         sessionId: SESSION_ID,
         send: () => {},
