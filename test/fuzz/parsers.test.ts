@@ -6,9 +6,12 @@ import t from 'tap';
 import { stringify } from 'yaml';
 import { parseHost } from '../../src/shared/address.js';
 import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../../src/shared/config_file.js';
+import { parseOtpauth } from '../../src/shared/otpauth.js';
+import { costOf, parsePasswordHash, tooDear } from '../../src/shared/password_hash.js';
 import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_text.js';
 import { coversListen, mayOpenName } from '../../src/shared/patterns.js';
 import { parseAuthorizedKeys } from '../../src/worker/auth/authorized_keys.js';
+import { hashOfNothing } from '../../src/worker/auth/no_password.js';
 import { ecdsa, ed25519, KNOWN } from '../worker/auth/keys.js';
 
 const RUNS = { numRuns: 1_000 };
@@ -85,6 +88,53 @@ t.test('authorized_keys: each line is a key, a problem or nothing', async () => 
         if (again.keys[0]?.blob.equals(blob) !== true) throw new Error('another key when it is written back');
       }
       for (const { why } of read.problems) if (/\p{Cc}/u.test(why)) throw new Error(JSON.stringify(why));
+    }),
+    RUNS,
+  );
+});
+
+/** A text with a piece of it exchanged. */
+function changedFrom(sound: readonly string[]): fc.Arbitrary<string> {
+  return fc
+    .tuple(fc.constantFrom(...sound), fc.nat(130), fc.nat(3), fc.string({ maxLength: 3 }))
+    .map(([text, at, length, put]) => text.slice(0, at) + put + text.slice(at + length));
+}
+
+t.test('otpauth: what a changed URI means, a reader of URLs has as well', async () => {
+  const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
+  const sound = ['', '&period=60&digits=8', '&algorithm=SHA512&issuer=A%20B'].map(
+    (more) => `otpauth://totp/A%20B:alice?secret=${secret}${more}`,
+  );
+  fc.assert(
+    fc.property(changedFrom(sound), (text) => {
+      const read = parseOtpauth(text);
+      if (!read.ok) {
+        if (/\p{Cc}/u.test(read.error)) throw new Error(JSON.stringify(read.error));
+        return;
+      }
+      const { searchParams } = new URL(text);
+      const value = (name: string, otherwise: string): string => searchParams.get(name) ?? otherwise;
+      if (new Set(searchParams.keys()).size !== searchParams.size) throw new Error(`twice: ${text}`);
+      const { algorithm, digits, periodSeconds } = read.value;
+      const theirs = [value('algorithm', 'SHA1'), value('digits', '6'), value('period', '30')];
+      if ([algorithm, digits, periodSeconds].join() !== theirs.join()) throw new Error(text);
+      const isSame = read.value.secret === Buffer.from('12345678901234567890').toString('base64');
+      if (isSame !== (value('secret', '') === secret)) throw new Error(`another secret: ${text}`);
+    }),
+    RUNS,
+  );
+});
+
+t.test('hashes of passwords: a changed one is refused, or is a whole one of the cost that it says', async () => {
+  const sound = ['$argon2id$v=19$m=19456,t=2,p=1$', '$scrypt$ln=15,r=8,p=3$', '$2b$12$'].map(hashOfNothing);
+  fc.assert(
+    fc.property(fc.oneof(changedFrom(sound), fc.string({ unit: 'binary' })), (text) => {
+      const read = parsePasswordHash(text);
+      const cost = costOf(text);
+      if (!read.ok) {
+        if (/\p{Cc}/u.test(read.error)) throw new Error(JSON.stringify(read.error));
+      } else if (cost === undefined || !parsePasswordHash(hashOfNothing(cost)).ok) throw new Error(text);
+      else tooDear(read.value);
     }),
     RUNS,
   );

@@ -172,6 +172,13 @@ t.test('a hook that asks nothing is not noticed, and one that fails denies', asy
 });
 
 t.test('the deadline stands still while the peer types, and runs for what the hook does with it', async (t) => {
+  const slow = await Client.ready(withCode);
+  await slow.ask(signed({ key: KEY }));
+  slow.strikeDeadline();
+  t.equal(await slow.ask(interactive()), ASKED);
+  slow.strikeDeadline();
+  t.equal(await slow.ask(response(CODE)), 'success', 'however long he typed');
+
   const reached = new EventEmitter();
   const client = await Client.ready({
     async checkSecondFactor(_identity, conversation) {
