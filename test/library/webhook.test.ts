@@ -218,6 +218,29 @@ t.test('a reload: tunnels of whom the service let in go by the defaults of now',
   t.notOk(client.untaken.includes(MSG.CHANNEL_CLOSE));
 });
 
+t.test('another name brings no other rights: those of the name that was given hold', async (t) => {
+  if (!need(t, ['ssh-keygen'])) return;
+  const { alice } = await logins(t, 'alice');
+  const [hers, others] = [await startEcho(t), await startEcho(t)];
+  const authorizedKeys = [readFileSync(`${alice.keyFile}.pub`, 'utf8').trim()];
+  const users = { alice: { authorizedKeys, permitOpen: [`localhost:${hers.port}`], limits: { channels: 1 } } };
+  const defaults = { permitOpen: [`localhost:${others.port}`] };
+  const answer = () => ({ allow: true, user: 'team', limits: { channels: 1000 } });
+  const { endpoint } = await serve(t, ConfiguredServer, answer, { users, defaults });
+  const client = rawClient(t, endpoint);
+  await client.login('alice', alice);
+  client.send(directOpen(others.port, { id: 1 }));
+  t.match(await openRefusal(client, 1), { reason: OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED });
+  await openDirectChannel(client, hers.port, { id: 2 });
+  client.send(directOpen(hers.port, { id: 3 }));
+  t.match(await openRefusal(client, 3), { reason: OPEN_FAILURE.RESOURCE_SHORTAGE });
+  const stranger = rawClient(t, endpoint);
+  await stranger.login('zoe', { password: 'x' });
+  stranger.send(directOpen(hers.port, { id: 1 }));
+  t.match(await openRefusal(stranger, 1), { reason: OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED });
+  await openDirectChannel(stranger, others.port, { id: 2 });
+});
+
 t.test('another name does not spare the second factor', async (t) => {
   if (!need(t, ['ssh-keygen'])) return;
   const { alice } = await logins(t, 'alice');
