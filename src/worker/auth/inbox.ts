@@ -2,8 +2,9 @@
  *  Owns the queue and the counts. Knows no meaning but which messages may come before a login. */
 import { MSG } from '../../shared/protocol.js';
 
-/** Messages that may wait behind the one being answered: clients pipeline two or three, a flood more. */
-const MAX_QUEUED = 8;
+/** Messages that may wait behind the one being answered. Some clients offer all keys of an agent ahead of the first answer, and each
+ *  refusal takes its time (refusal_delay.ts); a flood says more. */
+const MAX_QUEUED = 32;
 /** A login with a dozen keys takes some 30 packets and 20 KiB; what goes far beyond is no login. */
 const MAX_PACKETS = 100;
 const MAX_BYTES = 64 * 1024;

@@ -3,6 +3,7 @@
  *  depends, until a first factor has succeeded, on nothing but what the hook said of the name. */
 import type { AuthMethod, Identity } from '../../shared/identity.js';
 import { type Failure, failure, type Outcome } from './credentials.js';
+import { isAsNarrow } from './grant.js';
 import type { LoginStep } from './hooks.js';
 import type { MethodChains } from './methods.js';
 
@@ -58,11 +59,13 @@ export class Progress {
   }
 
   /** A method has succeeded. Identities in a row: the last one that a hook made holds, and all are of one user, so that no
-   *  method lends its success to another user's. */
+   *  method lends its success to another user's, and none takes away what another one withholds. */
   passed(username: string, { identity, method, fingerprint, key, counter }: Passed): Failure | null {
     const before = this.#soFar;
     const user = identity?.user ?? before?.user ?? username;
     if (before !== null && before.user !== user) return failure('HOOK_FAILED', 'two methods in a row gave two users');
+    if (identity !== null && !isAsNarrow(identity, before?.identity ?? identity))
+      return failure('HOOK_FAILED', `${method}: lost what the method before permits: answer { ...soFar, … }`);
     this.#soFar = {
       user,
       identity: identity ?? before?.identity ?? null,

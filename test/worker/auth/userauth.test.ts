@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import t from 'tap';
 import type { AuthChain, AuthMethod, Identity } from '../../../src/shared/identity.js';
 import { concatFields, DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
+import { grantOf, type KeyNarrowing, withGrant } from '../../../src/worker/auth/grant.js';
 import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import { UserAuth } from '../../../src/worker/auth/userauth.js';
@@ -323,6 +324,15 @@ t.test('RFC 4256 §3.1: a new request abandons the open prompt', async (t) => {
   t.equal(await huge.ask(message(MSG.USERAUTH_INFO_RESPONSE, 0xffffffff)), DENIED, 'a huge count costs nothing');
 });
 
+/** Of a key with `restrict`. */
+const RESTRICTED: KeyNarrowing = {
+  kind: 'key',
+  portForwarding: false,
+  permitOpen: null,
+  permitListen: null,
+  where: 'keys:1',
+};
+
 /** A way in of several methods in a row. */
 const inRow = (...chains: AuthChain[]): Partial<AuthHooks> => ({ getAllowedAuths: () => chains });
 const fingerprintOf = async (key: TestKey): Promise<string | undefined> => {
@@ -462,6 +472,26 @@ t.test('identities in a row: a method lends its success to no other user', async
   }
 });
 
+t.test('identities in a row: none takes away what another one withholds', async (t) => {
+  const narrowed = withGrant({ user: 'bob' }, { narrowings: [RESTRICTED], expiresAtMs: null });
+  const rows: ReadonlyArray<readonly [string, (soFar: Identity | null) => boolean | Identity, boolean]> = [
+    ['a plain yes', () => true, true],
+    ['one made of what there was', (soFar) => ({ ...soFar, user: 'bob', team: 'x' }), true],
+    ['one of its own', () => ({ user: 'bob' }), false],
+  ];
+  for (const [name, passwordAnswer, isLogin] of rows) {
+    const client = await Client.ready({
+      ...inRow('publickey,password'),
+      checkAuthPublicKey: () => narrowed,
+      checkAuthPassword: (_user, _text, _peer, _signal, soFar) => passwordAnswer(soFar),
+    });
+    await client.ask(signed({ key: KEY }));
+    t.equal(await client.ask(password('x')), isLogin ? 'success' : 'failure password false', name);
+    if (client.login === null) t.match(client.failures, [{ code: 'HOOK_FAILED', detail: /lost what/ }], name);
+    else t.strictSame(grantOf(client.login.identity).narrowings, [RESTRICTED], name);
+  }
+});
+
 t.test('a row sent ahead is answered in order', async (t) => {
   const client = await Client.ready(inRow('publickey,password'));
   client.auth.onMessage(signed({ key: KEY }));
@@ -532,7 +562,7 @@ t.test('pipelined requests are answered in order, each before the next is looked
 
 t.test('the queue is bounded', async (t) => {
   const client = await Client.ready({ checkAuthPassword: () => new Promise(() => {}) });
-  for (let i = 0; i < 9; i += 1) client.auth.onMessage(password('x')); // one is looked at, eight wait
+  for (let i = 0; i < 33; i += 1) client.auth.onMessage(password('x')); // one is looked at, the others wait
   t.strictSame(client.sent, []);
   t.match(await client.ask(password('x')), `disconnect ${DISCONNECT.PROTOCOL_ERROR}`);
 });
