@@ -1,8 +1,8 @@
 /** CERTIFICATE RIGHTS: may this user come in by this certificate, from here and now, and what does it leave of his rights?
  *  Owns what each critical option and extension means (PROTOCOL.certkeys, and sshd's auth-options.c where that is silent).
  *  Pure: the clock and the peer are arguments. That the CA is trusted and has signed is asked elsewhere, and before. */
-import { inCidr, parseAddress, parseCidr } from '../../shared/address.js';
 import { safeText } from '../../shared/log.js';
+import { matchCidrList } from '../../shared/match.js';
 import { WireReader } from '../../shared/protocol.js';
 import type { Certificate } from './certificate.js';
 
@@ -57,7 +57,7 @@ export function judgeCertificate(certificate: Certificate, use: CertificateUse):
   const corrupt = EXTENSIONS.find((name) => (extensions.get(name)?.length ?? 0) > 0);
   if (corrupt !== undefined) return invalid(`the extension ${corrupt} has data`);
   if (options.sourceAddress !== null) {
-    const from = matchesSource(options.sourceAddress, use.address);
+    const from = matchCidrList(use.address, options.sourceAddress);
     if (from === null) return invalid('source-address is no list of CIDR blocks');
     if (!from) return { ok: false, code: 'KEY_SOURCE', detail: `source-address has not ${use.address}` };
   }
@@ -117,21 +117,6 @@ function textIn(data: Buffer): string | null {
   const reader = new WireReader(data);
   const text = reader.bytes();
   return reader.atEnd && !text.includes(0) ? text.toString('utf8') : null;
-}
-
-/** sshd's addr_match_cidr_list: no patterns, no negation, and every entry is looked at before any counts. Null where one is
- *  none. */
-function matchesSource(list: string, address: string): boolean | null {
-  const peer = parseAddress(address);
-  let found = false;
-  for (const entry of list.split(',')) {
-    const cidr = /^[\da-f.:/]+$/i.test(entry) ? parseCidr(entry) : null;
-    if (cidr === null) return null;
-    // `::ffff:10.0.0.0/104` is a block of IPv6 for sshd, and covers no IPv4 peer.
-    const mapped = entry.includes(':') && cidr.base.family !== 6;
-    if (peer !== null && !mapped && inCidr(peer, cidr)) found = true;
-  }
-  return found;
 }
 
 function expiryMs(validBeforeS: bigint): number | null {
