@@ -32,8 +32,7 @@ export class ConfiguredServer extends PatternServer {
   /** Asked about every login; null where the config names none. */
   #webhook: Webhook | null = null;
   readonly #webhookClients = new WebhookClients();
-
-  /** Users whose weak hash was told of. */
+  /** Users whose weak hash this worker has told of: spares the primary a message a login. Whether it is news decides hints.ts. */
   readonly #hinted = new Set<string>();
   readonly #inside: Inside;
 

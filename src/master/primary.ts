@@ -85,7 +85,7 @@ export class Primary {
   readonly #rooms: RouterRooms;
   /** Null where no other process can follow this one. */
   readonly #succession: Succession | null;
-  /** Another server has this one's place; null while none has. */
+  /** Keeps this process alive while another server has its place; null while none has. */
   #holding: NodeJS.Timeout | null = null;
   #superseded: () => void = nothing;
   /** Resolves when another server has taken this one's place, and all workers of this one have ended. */
@@ -169,6 +169,7 @@ export class Primary {
         if (this.#hints.isNews(event)) options.log.event(event);
       },
       code: (use) => this.#usedCodes.judge(use, clock.nowMs()),
+      complete: () => this.#succession?.complete ?? null,
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
       tell: (worker, message) => this.#supervisor.tell(worker, message),
       lost: (worker, count) => options.log.lost(worker, count),

@@ -26,6 +26,8 @@ export interface RouterRooms {
   readonly event: EventSink;
   bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
   code(use: CodeUse): CodeVerdict;
+  /** Resolves when all workers of an earlier primary have said what they know; null: they have. */
+  complete(): Promise<void> | null;
   tell(worker: number, message: ToWorker): void;
   /** So many events of this worker came too fast to be told. */
   lost(worker: number, count: number): void;
@@ -61,7 +63,7 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       rooms.tell(worker, { type: 'grant', ask: message.ask, ...rooms.bandwidth(worker, message) });
       return;
     case 'code':
-      rooms.tell(worker, { type: 'judged', ask: message.ask, verdict: rooms.code(message) });
+      void judge(rooms, worker, message);
       return;
     case 'probed':
       desk.probed(worker, message.probe, message.alive);
@@ -80,6 +82,17 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
     default:
       assertNever(message);
   }
+}
+
+/** A code that an earlier primary has said yes to is known once its workers have reported. */
+async function judge(
+  { complete, code, tell }: RouterRooms,
+  worker: number,
+  message: Extract<ToPrimary, { type: 'code' }>,
+): Promise<void> {
+  const reports = complete();
+  if (reports !== null) await reports;
+  tell(worker, { type: 'judged', ask: message.ask, verdict: code(message) });
 }
 
 /** Every question is answered, also that of a worker which lost the connection meanwhile. One that cannot be read

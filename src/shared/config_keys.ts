@@ -40,8 +40,8 @@ export type Key =
   | (About & { readonly kind: 'totpFile'; readonly default: null })
   | Later;
 
-/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `revokedKeys`
- *  and gets a server that starts believes that revoked keys are refused. */
+/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `log.audit`
+ *  and gets a server that starts believes that there is an audit. */
 export interface Later {
   readonly kind: 'later';
   readonly does: string;

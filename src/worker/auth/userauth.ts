@@ -281,7 +281,7 @@ export class UserAuth {
     this.#options.onSuccess(identity, method, fingerprint, steps);
   }
 
-  /** A first `none` alone is answered at once: it asks about nothing that would take time to find out. */
+  /** A `none` is answered at once, as by sshd: it asks about nothing that would take time to find out. */
   async #refuse({ kind: _, ...reason }: Failure, method: string): Promise<void> {
     if (method !== 'none') await this.#delay();
     if (this.#over) return;
