@@ -79,6 +79,23 @@ t.test('a worker that asks about a code is answered', async (t) => {
   ]);
 });
 
+t.test('a code waits until the workers of an earlier primary have said which are used', async (t) => {
+  const made = rooms();
+  let report = (): void => {};
+  const complete = new Promise<void>((resolve) => {
+    report = resolve;
+  });
+  let isUsed = false;
+  const waiting: RouterRooms = { ...made.rooms, complete: () => complete, code: () => (isUsed ? 'REPLAYED' : 'OK') };
+  route(waiting, 2, { type: 'code', ask: ASK, user: 'alice', key: 'k', step: 7 });
+  await new Promise(setImmediate);
+  t.same(made.told, []);
+  isUsed = true;
+  report();
+  await new Promise(setImmediate);
+  t.same(made.told, [[2, { type: 'judged', ask: ASK, verdict: 'REPLAYED' }]]);
+});
+
 t.test('the holder of a connection is answered, another worker is refused', async (t) => {
   const made = rooms();
   route(made.rooms, 2, login);
