@@ -72,6 +72,7 @@ export class FakePrimary implements Primary {
   async wait<Name extends EventName>(
     name: Name,
     fits: (event: EventOf<Name>) => boolean = () => true,
+    deadlineMs = DEADLINE_MS,
   ): Promise<EventOf<Name>> {
     const { promise, resolve } = deferred<EventOf<Name>>();
     const look = (event: AuditEvent): void => {
@@ -80,7 +81,7 @@ export class FakePrimary implements Primary {
     this.#waiters.add(look);
     this.events.forEach(look);
     try {
-      return await within(promise, name, DEADLINE_MS, () => JSON.stringify(this.events.slice(-20), null, 1));
+      return await within(promise, name, deadlineMs, () => JSON.stringify(this.events.slice(-20), null, 1));
     } finally {
       this.#waiters.delete(look);
     }

@@ -20,6 +20,9 @@ export class SocketReader {
   #lease: ReadLease | null = null;
   #mayBorrow = false;
   #wantLarge = false;
+  #wantSmall = false;
+  /** The read under way is a small one in a loan. */
+  #isSmall = false;
   /** What the consumer was given last. */
   #read: Buffer = EMPTY;
   /** So many bytes at its end are to stand before the next read. */
@@ -51,9 +54,9 @@ export class SocketReader {
   }
 
   /** The next read is a small one, however much waits: what came costs by the number of its packets and not by their bytes. To
-   *  be said within the consumer's call. */
+   *  be said within the consumer's call. A loan is kept: without one the read behind a packet in part is no longer than that packet. */
   readSmall(): void {
-    this.#wantLarge = false;
+    this.#wantSmall = true;
   }
 
   /** The last `bytes` of what the consumer has been given begin a packet of `wantedBytes` (0 = not known yet): it gets them
@@ -69,10 +72,11 @@ export class SocketReader {
     this.#carriedBytes = 0;
     this.#read = Buffer.from(buffer.buffer, buffer.byteOffset - carried, carried + bytes);
     // Full reads tell of more to come; a read below a quarter tells that the flow has become small again.
+    const isFull = bytes === buffer.length;
     this.#wantLarge =
       lease === null
-        ? bytes === buffer.length && this.#read.length >= SMALL_READ_BYTES
-        : this.#read.length >= lease.buffer.length / 4;
+        ? isFull && this.#read.length >= SMALL_READ_BYTES
+        : this.#read.length >= lease.buffer.length / 4 || (this.#isSmall && isFull);
     const goOn = this.#consumer(this.#read, lease);
     // libuv reads one socket up to 32 times in a row: a hundred thousand small messages before anybody else is heard.
     if (!goOn) setImmediate(this.#resume);
@@ -92,7 +96,9 @@ export class SocketReader {
     this.#lease = lease;
     // Small again, or a write still refers to it: then it goes back when that write is done.
     if (!staysLent) before?.release();
-    return buffer;
+    this.#isSmall = this.#wantSmall && lease !== null;
+    this.#wantSmall = false;
+    return this.#isSmall ? buffer.subarray(0, SMALL_READ_BYTES) : buffer;
   }
 
   /** The room for the next read, with what is carried before it. */
