@@ -114,6 +114,7 @@ t.test('the defaults', async (t) => {
     rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
     log: { level: 'info', format: 'auto' },
     defaults: {
+      totp: null,
       ...{ authorizedKeys: [], password: null, permitOpen: ['*:*'], permitListen: ['localhost:1024-65535'] },
       limits: {
         ...{ connections: 10, channels: 1024, forwards: 16, opensPerSecond: 1_000, failedOpensPerMinute: 1_000 },
