@@ -188,6 +188,6 @@ export class ConfiguredServer extends PatternServer {
 
 /** For where an override makes something else of the answer. */
 function noted(key: PublicKeyInfo, answer: LoginAnswer): LoginAnswer {
-  if (key.certificate !== undefined && typeof answer === 'object') noteOn(key, answer);
+  if (typeof answer === 'object') noteOn(key, answer);
   return answer;
 }

@@ -8,7 +8,7 @@ import { SERVED } from '../../src/library/served.js';
 import { type Address, parseAddress } from '../../src/shared/address.js';
 import { Refused, type Verdict } from '../../src/shared/errors.js';
 import type { Identity, PublicKeyInfo } from '../../src/shared/identity.js';
-import { grantOf } from '../../src/worker/auth/grant.js';
+import { grantOf, notedOn } from '../../src/worker/auth/grant.js';
 import { LoginRefused } from '../../src/worker/auth/hooks.js';
 import { fingerprint } from '../../src/worker/auth/public_key.js';
 import { testConfig } from '../support/test_config.js';
@@ -304,6 +304,15 @@ t.test('what a key leaves goes with its login, through methods before it and sub
     verdictOf(() => server.checkDirect(origin, tcp('a.example', 80), own, signal)),
     { detail: /gone/ },
   );
+});
+
+t.test('what a key leaves is noted with it, for where an override loses it', async (t) => {
+  const { blob } = ed25519();
+  const server = configured([`restrict ${line(blob)}`]);
+  const info = { type: 'ssh-ed25519', algorithm: '', fingerprint: fingerprint(blob), blob, line: '', verified: true };
+  const identity = await server.checkAuthPublicKey('alice', info, peer, signal, null);
+  t.equal(notedOn(info), identity);
+  t.match(identity, { user: 'alice' });
 });
 
 t.test('an override of rules cannot widen what the key leaves', async (t) => {

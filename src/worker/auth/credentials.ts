@@ -7,6 +7,7 @@ import type { AuthMethod, Identity, Peer, Presence, PublicKeyInfo } from '../../
 import { concatFields, MSG, message } from '../../shared/protocol.js';
 import type { After } from '../../shared/timer.js';
 import { isAsNarrow, mayBeUntouched, notedOn } from './grant.js';
+import { hookedOf } from './hooked.js';
 import { type AuthHooks, callHook, type HookAnswer, kindOf, MAX_PASSWORD_BYTES, readLoginAnswer } from './hooks.js';
 import type { RevocationList } from './krl.js';
 import { type MethodChains, readChains } from './methods.js';
@@ -149,7 +150,7 @@ export class Credentials {
       hooks.checkAuthPublicKey(name, key, peer, signal, soFar),
     );
     const login = readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED');
-    return 'code' in login ? login : withCertificate(login, key);
+    return 'code' in login ? login : asNoted(login, key);
   }
 
   async #ask(hook: string, call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
@@ -174,14 +175,16 @@ function infoOf(shown: PresentedKey, algorithm: string, presence: Presence | nul
   };
 }
 
-/** A `ConfiguredServer` notes its yes to a certificate with the key. An override that makes a plain yes of it gets that one; one
- *  that makes an identity of its own has lost what the certificate leaves of the user's rights, and lets nobody in. */
-function withCertificate(login: Login, key: PublicKeyInfo): Login | Failure {
+/** A `ConfiguredServer` notes its yes with the key. An override that makes a plain yes of it gets that one; one that makes an identity of
+ *  its own has lost what the key's line, its certificate or a webhook leaves of the user's rights, and lets nobody in. */
+function asNoted(login: Login, key: PublicKeyInfo): Login | Failure {
   const noted = notedOn(key);
   if (noted === undefined) return login;
-  if (login.identity === null) return { identity: noted };
-  if (isAsNarrow(login.identity, noted)) return login;
-  return failure('HOOK_FAILED', 'checkAuthPublicKey: lost what the certificate permits: answer { ...what super says }');
+  const { identity } = login;
+  if (identity === null) return { identity: noted };
+  const isWhole = isAsNarrow(identity, noted) && (hookedOf(noted) === null || hookedOf(identity) !== null);
+  if (isWhole) return login;
+  return failure('HOOK_FAILED', 'checkAuthPublicKey: lost what the key permits: answer { ...what super says }');
 }
 
 /** Not a view of a request or of a pool: it is kept for as long as the connection lives. */

@@ -53,10 +53,10 @@ export function isAsNarrow(identity: GrantedIdentity, asThis: GrantedIdentity): 
   return grantOf(asThis).narrowings.every((narrowing) => narrowings.includes(narrowing));
 }
 
-/** On a key that a hook was asked about: the identity by which its certificate lets in. Registered, as `GRANT` is. */
+/** On a key that a hook was asked about: the identity that it lets in as. Registered, as `GRANT` is. */
 const NOTED: unique symbol = Symbol.for('sallyport.noted');
 
-/** Notes with a key what its certificate gives, for where an override loses it. */
+/** Notes with a key whom it lets in and what it leaves him, for where an override loses it. */
 export function noteOn(key: object, identity: GrantedIdentity): void {
   Object.assign(key, { [NOTED]: identity });
 }

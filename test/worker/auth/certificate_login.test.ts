@@ -176,7 +176,7 @@ function hooksOf(directory: Directory): (username: string, key: PublicKeyInfo) =
     if (login.kind === 'no') throw login.refusal;
     if (login.kind === 'unknown') return false;
     const identity = withGrant({ user: username, fingerprint: login.fingerprint }, login.grant);
-    if (key.certificate !== undefined) noteOn(key, identity);
+    noteOn(key, identity);
     return identity;
   };
 }
@@ -331,29 +331,30 @@ t.test('what is revoked never reaches a hook', async (t) => {
   t.match(await ask(everybody, plain, revoked(CA)), { kind: 'success' });
 });
 
-t.test('an override cannot lose what a certificate leaves', async (t) => {
-  const directory = directoryOf({ alice: [line(OWN_CA, 'cert-authority,restrict')] });
+t.test('an override cannot lose what a key or a certificate leaves', async (t) => {
+  const directory = directoryOf({ alice: [line(OWN_CA, 'cert-authority,restrict'), line(KEY, 'restrict')] });
   const inner = hooksOf(directory);
-  const enter = (hook: (username: string, key: PublicKeyInfo) => LoginAnswer) =>
-    ask(hook, {
-      algorithm: certName(KEY.type),
-      blob: certify(KEY, OWN_CA),
-      sign: (data) => KEY.sign(data),
-    });
+  const sign = (data: Buffer): Buffer => KEY.sign(data);
   const narrowings = (outcome: Outcome): number => {
     const identity: GrantedIdentity | null = outcome.kind === 'success' ? outcome.identity : null;
     return identity?.[GRANT]?.narrowings.length ?? 0;
   };
-  t.equal(narrowings(await enter(inner)), 2);
-  t.equal(narrowings(await enter((username, key) => inner(username, key) !== false)), 2, 'a plain yes');
-  const kept = await enter((username, key) => ({ ...Object(inner(username, key)), user: 'ops' }));
-  t.match(kept, { kind: 'success', identity: { user: 'ops' } });
-  t.equal(narrowings(kept), 2);
-  t.match(await enter((username, key) => inner(username, key) && { user: 'ops' }), {
-    kind: 'failure',
-    code: 'HOOK_FAILED',
-    detail: /lost what the certificate permits/,
-  });
+  for (const [what, shown, count] of [
+    ['a certificate', { algorithm: certName(KEY.type), blob: certify(KEY, OWN_CA), sign }, 2],
+    ['a key', { algorithm: KEY.type, blob: KEY.blob, sign }, 1],
+  ] as const) {
+    const enter = (hook: (username: string, key: PublicKeyInfo) => LoginAnswer) => ask(hook, shown);
+    t.equal(narrowings(await enter(inner)), count, what);
+    t.equal(narrowings(await enter((username, key) => inner(username, key) !== false)), count, 'a plain yes');
+    const kept = await enter((username, key) => ({ ...Object(inner(username, key)), user: 'ops' }));
+    t.match(kept, { kind: 'success', identity: { user: 'ops' } });
+    t.equal(narrowings(kept), count);
+    t.match(await enter((username, key) => inner(username, key) && { user: 'ops' }), {
+      kind: 'failure',
+      code: 'HOOK_FAILED',
+      detail: /lost what the key permits/,
+    });
+  }
 });
 
 t.test('a changed certificate never logs in, whatever its holder signs', async (t) => {
