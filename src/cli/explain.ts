@@ -5,12 +5,13 @@ import { ConfigPlaces } from '../library/config_places.js';
 import { type AskedFor, explain as explainConfig } from '../library/explain.js';
 import { readTextFile } from '../library/load_config.js';
 import { parseAddress, parseHost } from '../shared/address.js';
+import { authorizedKeyLines } from '../shared/config_checks.js';
 import { reasonOf } from '../shared/errors.js';
 import { parseBindHost } from '../shared/patterns.js';
 import { MAX_PORT } from '../shared/port.js';
 import { socketPathError } from '../shared/socket_path.js';
 import { parseExpiryTime } from '../worker/auth/expiry_time.js';
-import { keyLinesOf, readKeyLine } from '../worker/auth/key_line.js';
+import { readKeyLine } from '../worker/auth/key_line.js';
 import { explainText } from './explain_text.js';
 import { CONFIG_PLACES, findConfig, loadWith } from './options.js';
 
@@ -88,7 +89,7 @@ function publicKeyIn(file: string): Buffer {
     if (existsSync(beside)) return publicKeyIn(beside);
     throw new Mistake(`${file} is a private key: make the public one by \`ssh-keygen -y -f ${file} > ${beside}\``);
   }
-  const [line] = keyLinesOf(file, read.value);
+  const [line] = authorizedKeyLines(file, read.value);
   const parsed = line === undefined ? 'no key, expected TYPE BASE64 [comment]' : readKeyLine(line.text);
   if (typeof parsed === 'string') throw new Mistake(`${file}:${line?.line ?? 1}: ${parsed}`);
   return parsed.blob;

@@ -1,29 +1,13 @@
 /** MATCH: OpenSSH's own rules for patterns, as authorized_keys and certificates use them (ssh_config(5), PATTERNS).
  *  Owns nothing. Pure, and total. Not the patterns of the config: those are patterns.ts. */
 import { isIPv6 } from 'node:net';
+import { matchesGlob } from './glob.js';
 import { ipv4Bytes, ipv6Bytes } from './ip_text.js';
 
 /** Does `text` match a pattern of `*` (any text, also none) and `?` (one character)? Compares as it stands, so the caller has
- *  both in one case. Goes back to the last star only: hostile text costs length times length at most. */
+ *  both in one case. */
 export function matchPattern(text: string, pattern: string): boolean {
-  let at = 0;
-  let star = -1;
-  let resume = 0;
-  let index = 0;
-  while (index < text.length) {
-    if (pattern[at] === '*') {
-      star = at++;
-      resume = index;
-    } else if (pattern[at] === '?' || pattern[at] === text[index]) {
-      at++;
-      index++;
-    } else if (star !== -1) {
-      at = star + 1;
-      index = ++resume;
-    } else return false;
-  }
-  while (pattern[at] === '*') at++;
-  return at === pattern.length;
+  return matchesGlob(pattern, text, { questionMark: true });
 }
 
 /** A list of patterns with commas between them: `no` where one with a `!` before it matches, whatever else does. */

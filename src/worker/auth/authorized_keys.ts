@@ -4,6 +4,7 @@
 import { carriesKey, trimmed } from '../../shared/config_checks.js';
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { safeText } from '../../shared/log.js';
+import { readKeyLine } from './key_line.js';
 import { type KeyOptions, NO_OPTIONS, parseKeyOptions } from './key_options.js';
 import { fingerprint, type PublicKey, parsePublicKey } from './public_key.js';
 
@@ -76,14 +77,9 @@ function parseLine(text: string): Line | string {
 
 /** `TYPE BASE64 [comment]` */
 function parseKey(text: string, options: KeyOptions): Line | string {
-  const type = firstWord(text);
-  const [, base64 = '', comment = ''] = /^[^ \t]+[ \t]+([^ \t]+)(?:[ \t]+(.*))?$/s.exec(text) ?? [];
-  if (base64 === '') return `no key after ${type}`;
-  const blob = Buffer.from(base64, 'base64');
-  // Buffer skips what is not base64: only a text that comes out again as it went in was base64.
-  if (blob.toString('base64') !== base64) return 'the key is not valid base64';
-  const inner = Buffer.concat([Buffer.from([0, 0, 0, type.length]), Buffer.from(type, 'latin1')]);
-  if (!blob.subarray(0, inner.length).equals(inner)) return `the key inside is not of type ${type}`;
+  const read = readKeyLine(text);
+  if (typeof read === 'string') return read;
+  const { type, blob, comment } = read;
   const parsed = parsePublicKey(blob);
   if (!parsed.ok) return `${type}: ${parsed.why}: the key is not accepted`;
   return { ...parsed.key, blob, fingerprint: fingerprint(blob), comment: safeText(comment), options };

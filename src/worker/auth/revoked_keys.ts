@@ -2,11 +2,12 @@
  *  Owns nothing. A file with anything in it that is not understood revokes nothing that could be trusted, so it is an error and never an
  *  empty list: the config is refused. */
 import { isUtf8 } from 'node:buffer';
+import { authorizedKeyLines } from '../../shared/config_checks.js';
 import type { RevokedKeysFile } from '../../shared/config_keys.js';
 import { TunnelError } from '../../shared/errors.js';
 import { type Certificate, readCertificate } from './certificate.js';
 import { isCertificateType } from './certificate_type.js';
-import { keyLinesOf, readKeyLine } from './key_line.js';
+import { readKeyLine } from './key_line.js';
 import { isKrl, parseKrl, type RevocationList, type RevokedBy } from './krl.js';
 import { parsePublicKey } from './public_key.js';
 
@@ -35,7 +36,7 @@ export function readRevokedKeys(bytes: Buffer): ReadRevokedKeys {
     return { ok: false, line: 1, why: 'is an empty file; leave the key out where nothing is revoked' };
   if (!isUtf8(bytes)) return { ok: false, line: 1, why: 'is neither an OpenSSH KRL nor a list of public keys' };
   const keys = new Set<string>();
-  for (const { text, line } of keyLinesOf('', bytes.toString('utf8'))) {
+  for (const { text, line } of authorizedKeyLines('', bytes.toString('utf8'))) {
     const key = revokedKey(text);
     if (typeof key === 'string') return { ok: false, line, why: `has a line that is no public key: ${key}` };
     keys.add(key.toString('latin1'));
