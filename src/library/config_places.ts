@@ -1,7 +1,8 @@
 /** CONFIG PLACES: where a value of the config stands: FILE:LINE and the name of its key.
  *  Owns the config's text as a tree. The Config itself has no places, and a server needs none. */
 import { shownName } from '../shared/config_file.js';
-import { type Located, type Place, readYaml } from '../shared/config_source.js';
+import type { Located, Place } from '../shared/config_source.js';
+import { readYaml } from '../shared/config_yaml.js';
 
 /** `FILE:LINE`, or null for a default that is written down nowhere. */
 export interface Named {

@@ -3,8 +3,9 @@
 
 import { type Config, SERVER_KEYS, USER_KEYS, type UserConfig } from './config.js';
 import { hasSwitch, isKey, type Key, type LiveKey, nameOf, SWITCH, type Table, type Values } from './config_keys.js';
-import { type Entry, type Located, type Place, readObject, readYaml, type Source } from './config_source.js';
+import { type Entry, type Located, type Place, readObject } from './config_source.js';
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
+import { readYaml, type Source } from './config_yaml.js';
 import { nearest } from './nearest.js';
 import { escapeUnprintable, isUserName } from './text.js';
 import { WEBHOOK_URL_FORMS } from './webhook_url.js';

@@ -28,7 +28,7 @@ export interface IdentityLimits {
    *  cannot be reached; at least 1. Left out: no limit. */
   readonly opensPerSecond?: number;
   readonly failedOpensPerMinute?: number;
-  /** The connection is ended then (`EXPIRED`): milliseconds since 1970, as `Date.now()` gives them. Left out, or Infinity:
+  /** The connection is ended then (`EXPIRED`): milliseconds since 1970, as JavaScript's dates have them. Left out, or Infinity:
    *  never. A clock that is set back does not prolong it. */
   readonly expiresAtMs?: number;
 }

@@ -1,7 +1,8 @@
 /** CONFIG SOURCE: places of values, odd YAML, and that no text brings the process down. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type Located, MAX_CONFIG_BYTES, readObject, readYaml, type Source } from '../../src/shared/config_source.js';
+import { type Located, readObject } from '../../src/shared/config_source.js';
+import { MAX_CONFIG_BYTES, readYaml, type Source } from '../../src/shared/config_yaml.js';
 
 function rootOf(source: Source): Located {
   if (!source.ok) throw new Error(JSON.stringify(source.problems));
