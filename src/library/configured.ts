@@ -7,9 +7,10 @@ import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identit
 import type { TotpKey } from '../shared/otpauth.js';
 import { weakness } from '../shared/password_hash.js';
 import type { Conversation } from '../worker/auth/conversation.js';
-import { earlier, grantOf, noteOn } from '../worker/auth/grant.js';
+import { earlier, grantOf } from '../worker/auth/grant.js';
 import { hookedOf, loginName } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
+import { notesOn, noteYes } from '../worker/auth/notes.js';
 import { Webhook } from '../worker/auth/webhook.js';
 import { narrowerLimits } from '../worker/auth/webhook_answer.js';
 import type { Narrowing } from '../worker/policy.js';
@@ -104,11 +105,11 @@ export class ConfiguredServer extends PatternServer {
     const webhook = this.#webhook;
     const directory = this.#granted?.directory;
     const isRight = (await directory?.checkPassword(username, password, signal)) === true;
-    if (webhook === null) return isRight;
+    if (webhook === null) return noted(peer, username, isRight);
     const own = isRight ? yesWord(soFar ?? { user: username }) : unknownWord(directory, username);
     // What has been checked is nobody else's business.
     const credential = { method: 'password', password: own.kind === 'open' ? password : null } as const;
-    return askWebhook(webhook, own, { username, peer, credential, soFar }, signal);
+    return noted(peer, username, await askWebhook(webhook, own, { username, peer, credential, soFar }, signal));
   }
 
   override checkAuthPublicKey(
@@ -123,7 +124,7 @@ export class ConfiguredServer extends PatternServer {
     const own = directory === undefined ? unknownWord(directory, username) : keyWord(directory, ask);
     const webhook = this.#webhook;
     if (webhook !== null) return this.#askAboutKey(webhook, own, { username, key, peer, soFar }, signal);
-    if (own.kind === 'yes') return noted(key, own.identity);
+    if (own.kind === 'yes') return noted(peer, username, own.identity);
     if (own.kind === 'no' && own.refusal !== undefined) throw own.refusal;
     return false;
   }
@@ -135,7 +136,7 @@ export class ConfiguredServer extends PatternServer {
     signal: AbortSignal,
   ): Promise<LoginAnswer> {
     const credential = { method: 'publickey', key, certificate: webhookCertificate(key) } as const;
-    return noted(key, await askWebhook(webhook, own, { ...login, credential }, signal));
+    return noted(login.peer, login.username, await askWebhook(webhook, own, { ...login, credential }, signal));
   }
 
   /** @internal */
@@ -144,14 +145,20 @@ export class ConfiguredServer extends PatternServer {
     return granted === null ? super[NARROWINGS](identity) : narrowingsIn(granted.directory, identity);
   }
 
-  /** The code of the user's authenticator, where the config names one. */
+  /** The code of the user's authenticator, where the config names one: of whoever's credential was right, and of the user under whose
+   *  name an override lets him in. */
   override async checkSecondFactor(
     identity: Identity,
     conversation: Conversation,
-    _peer: Peer,
+    peer: Peer,
     _signal: AbortSignal,
   ): Promise<boolean> {
-    const name = loginName(identity);
+    const names = new Set([...(notesOn(peer)?.checked ?? []), loginName(identity)]);
+    for (const name of names) if (!(await this.#checkCode(name, conversation))) return false;
+    return true;
+  }
+
+  async #checkCode(name: string, conversation: Conversation): Promise<boolean> {
     if (this.#totpOf(name) === null) return true;
     const [code = ''] = await conversation.ask([{ prompt: CODE_PROMPT }]);
     const key = this.#totpOf(name); // of the config that is in force by now
@@ -187,7 +194,7 @@ export class ConfiguredServer extends PatternServer {
 }
 
 /** For where an override makes something else of the answer. */
-function noted(key: PublicKeyInfo, answer: LoginAnswer): LoginAnswer {
-  if (typeof answer === 'object') noteOn(key, answer);
+function noted(peer: Peer, username: string, answer: LoginAnswer): LoginAnswer {
+  if (answer !== false) noteYes(peer, username, typeof answer === 'object' ? answer : null);
   return answer;
 }

@@ -8,8 +8,9 @@ import { SERVED } from '../../src/library/served.js';
 import { type Address, parseAddress } from '../../src/shared/address.js';
 import { Refused, type Verdict } from '../../src/shared/errors.js';
 import type { Identity, PublicKeyInfo } from '../../src/shared/identity.js';
-import { grantOf, notedOn } from '../../src/worker/auth/grant.js';
+import { grantOf } from '../../src/worker/auth/grant.js';
 import { LoginRefused } from '../../src/worker/auth/hooks.js';
+import { withNotes } from '../../src/worker/auth/notes.js';
 import { fingerprint } from '../../src/worker/auth/public_key.js';
 import { testConfig } from '../support/test_config.js';
 import { ed25519 } from '../worker/auth/keys.js';
@@ -306,13 +307,17 @@ t.test('what a key leaves goes with its login, through methods before it and sub
   );
 });
 
-t.test('what a key leaves is noted with it, for where an override loses it', async (t) => {
+t.test('what a key leaves is noted with the call, for where an override loses it', async (t) => {
   const { blob } = ed25519();
   const server = configured([`restrict ${line(blob)}`]);
   const info = { type: 'ssh-ed25519', algorithm: '', fingerprint: fingerprint(blob), blob, line: '', verified: true };
-  const identity = await server.checkAuthPublicKey('alice', info, peer, signal, null);
-  t.equal(notedOn(info), identity);
+  const { peer: asked, notes } = withNotes(peer);
+  const identity = await server.checkAuthPublicKey('alice', info, { ...asked, port: 1 }, signal, null);
+  t.equal(notes.identity, identity);
   t.match(identity, { user: 'alice' });
+  t.strictSame([...notes.checked], ['alice']);
+  await server.checkAuthPublicKey('bob', info, asked, signal, null);
+  t.strictSame([...notes.checked], ['alice'], 'a no is none of it');
 });
 
 t.test('an override of rules cannot widen what the key leaves', async (t) => {

@@ -1,7 +1,7 @@
 /** WEBHOOK in the library: a ConfiguredServer and what is made of it, in this process, with a real service and raw clients. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   type AuthChain,
   ConfiguredServer,
@@ -13,6 +13,7 @@ import {
 import type { Destination, Origin, Peer } from '../../src/shared/identity.js';
 import { MSG, OPEN_FAILURE } from '../../src/shared/protocol.js';
 import { fingerprint as fingerprintOf } from '../../src/worker/auth/public_key.js';
+import { serveAsking } from '../support/asking_server.js';
 import { loginBy } from '../support/key_login.js';
 import { handlerUrl, logins } from '../support/library.js';
 import { need } from '../support/programs.js';
@@ -20,34 +21,8 @@ import { directOpen, openDirectChannel, openRefusal, passwordRequest, rawClient 
 import { startEcho } from '../support/targets.js';
 import { tempDir } from '../support/temp.js';
 import { writeTotp } from '../support/totp.js';
-import { type Service, startWebhook } from '../support/webhook_service.js';
 import { certify } from '../worker/auth/certificates.js';
 import { ed25519 } from '../worker/auth/keys.js';
-
-type Options = ConstructorParameters<typeof ConfiguredServer>[0];
-
-async function serve<S extends ConfiguredServer>(
-  t: Test,
-  make: new (options: Options) => S,
-  answer: Service,
-  options: Options = {},
-) {
-  const service = await startWebhook(t, answer);
-  const whole = {
-    listen: ['127.0.0.1:0'],
-    stateDir: join(tempDir(t), 'state'),
-    log: { level: 'silent' },
-    penalties: false,
-    defaults: { permitOpen: ['localhost:*'] },
-    ...options,
-    auth: { webhook: { url: service.url } },
-  } as const satisfies Options;
-  const server = new make(whole);
-  const [address] = await server.listen();
-  t.teardown(() => server.close({ now: true }));
-  const port = address?.kind === 'tcp' ? address.port : 0;
-  return { server, service, options: whole, endpoint: { host: '127.0.0.1', port } };
-}
 
 t.test('several methods in a row: each is asked about, with those before it, and the answers add up', async (t) => {
   if (!need(t, ['ssh-keygen'])) return;
@@ -57,7 +32,7 @@ t.test('several methods in a row: each is asked about, with those before it, and
     }
   }
   const { zoe } = await logins(t, 'zoe');
-  const { server, service, endpoint } = await serve(t, InARow, () => ({ allow: true }));
+  const { server, service, endpoint } = await serveAsking(t, InARow, () => ({ allow: true }));
   const [one, two, three] = [await startEcho(t), await startEcho(t), await startEcho(t)];
   service.answer = ({ body }) =>
     body.method === 'publickey'
@@ -113,7 +88,7 @@ t.test('a certificate of a CA of the config: the service is told of it, and has 
   const [ca, stranger, key] = [ed25519(), ed25519(), ed25519()];
   const line = `cert-authority ${ca.type} ${ca.blob.toString('base64')}`;
   const users = { ann: { authorizedKeys: [line] } };
-  const { service, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true }), { users });
+  const { service, endpoint } = await serveAsking(t, ConfiguredServer, () => ({ allow: true }), { users });
   const enter = (blob: Buffer): Promise<boolean> =>
     loginBy(rawClient(t, endpoint), 'ann', {
       algorithm: 'ssh-ed25519-cert-v01@openssh.com',
@@ -154,7 +129,7 @@ t.test('a subclass that hands on the identity keeps what the service said of it'
   }
   const [mine, other] = [await startEcho(t), await startEcho(t)];
   const answer = () => ({ allow: true, permitOpen: [`localhost:${mine.port}`] });
-  const { server, endpoint } = await serve(t, Teams, answer);
+  const { server, endpoint } = await serveAsking(t, Teams, answer);
   const client = rawClient(t, endpoint);
   await client.login('zoe', { password: 'x' });
   await openDirectChannel(client, mine.port, { id: 1 });
@@ -181,9 +156,14 @@ t.test('a reload: sessions that the service alone let in end with its say in the
     ['no webhook', { auth: {} }, false, false],
   ] as const)
     await t.test(name, async (t) => {
-      const { server, options, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true, user: 'team' }), {
-        users,
-      });
+      const { server, options, endpoint } = await serveAsking(
+        t,
+        ConfiguredServer,
+        () => ({ allow: true, user: 'team' }),
+        {
+          users,
+        },
+      );
       const [known, byKey, byPassword] = [rawClient(t, endpoint), rawClient(t, endpoint), rawClient(t, endpoint)];
       await known.login('alice', alice);
       await byKey.login('zoe', zoe);
@@ -202,7 +182,7 @@ t.test('a reload: sessions that the service alone let in end with its say in the
 
 t.test('a reload: tunnels of whom the service let in go by the defaults of now', async (t) => {
   const [one, two] = [await startEcho(t), await startEcho(t)];
-  const { server, options, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true, user: 'team' }));
+  const { server, options, endpoint } = await serveAsking(t, ConfiguredServer, () => ({ allow: true, user: 'team' }));
   const client = rawClient(t, endpoint);
   await client.login('zoe', { password: 'x' });
   const [first, second] = [
@@ -226,7 +206,7 @@ t.test('another name brings no other rights: those of the name that was given ho
   const users = { alice: { authorizedKeys, permitOpen: [`localhost:${hers.port}`], limits: { channels: 1 } } };
   const defaults = { permitOpen: [`localhost:${others.port}`] };
   const answer = () => ({ allow: true, user: 'team', limits: { channels: 1000 } });
-  const { endpoint } = await serve(t, ConfiguredServer, answer, { users, defaults });
+  const { endpoint } = await serveAsking(t, ConfiguredServer, answer, { users, defaults });
   const client = rawClient(t, endpoint);
   await client.login('alice', alice);
   client.send(directOpen(others.port, { id: 1 }));
@@ -246,7 +226,7 @@ t.test('another name does not spare the second factor', async (t) => {
   const { alice } = await logins(t, 'alice');
   const authorizedKeys = [readFileSync(`${alice.keyFile}.pub`, 'utf8').trim()];
   const users = { alice: { authorizedKeys, totp: writeTotp(join(tempDir(t), 'alice.totp')) } };
-  const { server, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true, user: 'team' }), { users });
+  const { server, endpoint } = await serveAsking(t, ConfiguredServer, () => ({ allow: true, user: 'team' }), { users });
   const told: string[] = [];
   server.on('auth', ({ event, user }) => told.push(`${event} ${user}`));
   await rawClient(t, endpoint).refusedLogin('alice', alice);
@@ -254,7 +234,7 @@ t.test('another name does not spare the second factor', async (t) => {
 });
 
 t.test('a server that is closed asks nobody, keeps no connection, and may listen again', async (t) => {
-  const { server, service, endpoint } = await serve(t, ConfiguredServer, () => ({ allow: true }));
+  const { server, service, endpoint } = await serveAsking(t, ConfiguredServer, () => ({ allow: true }));
   await rawClient(t, endpoint).login('zoe', { password: 'x' });
   const [kept] = service.open;
   t.ok(kept);

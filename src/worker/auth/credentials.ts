@@ -6,11 +6,12 @@ import type { OfCertificate } from '../../shared/events.js';
 import type { AuthMethod, Identity, Peer, Presence, PublicKeyInfo } from '../../shared/identity.js';
 import { concatFields, MSG, message } from '../../shared/protocol.js';
 import type { After } from '../../shared/timer.js';
-import { isAsNarrow, mayBeUntouched, notedOn } from './grant.js';
-import { hookedOf } from './hooked.js';
+import { mayBeUntouched } from './grant.js';
+import { holdsAllOf } from './hooked.js';
 import { type AuthHooks, callHook, type HookAnswer, kindOf, MAX_PASSWORD_BYTES, readLoginAnswer } from './hooks.js';
 import type { RevocationList } from './krl.js';
 import { type MethodChains, readChains } from './methods.js';
+import { type Notes, withNotes } from './notes.js';
 import { factsOf, type PresentedKey, readPresentedKey, revocationOf } from './presented_key.js';
 import { blobType, line, parsePublicKey } from './public_key.js';
 import type { AuthAttempt } from './request.js';
@@ -32,6 +33,8 @@ export type Outcome =
       readonly kind: 'success';
       /** Null: the hook said yes to the name that was given. */
       readonly identity: Identity | null;
+      /** Names of the config whose credentials were found right. */
+      readonly checked: readonly string[];
       readonly method: AuthMethod;
       readonly fingerprint?: string;
       /** What was shown for publickey, in memory of its own, and how often a security key says that it has signed. */
@@ -89,12 +92,12 @@ export class Credentials {
   async password(name: string | null, password: string | null, soFar: Identity | null): Promise<Outcome> {
     if (name === null) return failure('UNKNOWN_USER');
     if (!password || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return failure('WRONG_PASSWORD');
-    const { hooks, peer } = this.#options;
+    const { peer, notes } = withNotes(this.#options.peer);
     const answer = await this.#ask('checkAuthPassword', (signal) =>
-      hooks.checkAuthPassword(name, password, peer, signal, soFar),
+      this.#options.hooks.checkAuthPassword(name, password, peer, signal, soFar),
     );
-    const verdict = readLogin('checkAuthPassword', answer, 'WRONG_PASSWORD');
-    return 'code' in verdict ? verdict : { kind: 'success', identity: verdict.identity, method: 'password' };
+    const login = readLogin('checkAuthPassword', answer, 'WRONG_PASSWORD', notes);
+    return 'code' in login ? login : { kind: 'success', ...login, method: 'password' };
   }
 
   /** RFC 4252 §7. First nothing may be revoked, then the hook knows the key, then it is parsed, then the signature is checked,
@@ -136,7 +139,7 @@ export class Credentials {
       return no(failure('KEY_OPTION', 'the security key was not touched'));
     return {
       kind: 'success',
-      identity: proven.identity,
+      ...proven,
       method: 'publickey',
       fingerprint: shown.fingerprint,
       key: keptAlone(blob),
@@ -145,12 +148,11 @@ export class Credentials {
   }
 
   async #checkKey(name: string, key: PublicKeyInfo, soFar: Identity | null): Promise<Login | Failure> {
-    const { hooks, peer } = this.#options;
+    const { peer, notes } = withNotes(this.#options.peer);
     const answer = await this.#ask('checkAuthPublicKey', (signal) =>
-      hooks.checkAuthPublicKey(name, key, peer, signal, soFar),
+      this.#options.hooks.checkAuthPublicKey(name, key, peer, signal, soFar),
     );
-    const login = readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED');
-    return 'code' in login ? login : asNoted(login, key);
+    return readLogin('checkAuthPublicKey', answer, 'KEY_NOT_ACCEPTED', notes);
   }
 
   async #ask(hook: string, call: (signal: AbortSignal) => unknown): Promise<HookAnswer> {
@@ -175,18 +177,6 @@ function infoOf(shown: PresentedKey, algorithm: string, presence: Presence | nul
   };
 }
 
-/** A `ConfiguredServer` notes its yes with the key. An override that makes a plain yes of it gets that one; one that makes an identity of
- *  its own has lost what the key's line, its certificate or a webhook leaves of the user's rights, and lets nobody in. */
-function asNoted(login: Login, key: PublicKeyInfo): Login | Failure {
-  const noted = notedOn(key);
-  if (noted === undefined) return login;
-  const { identity } = login;
-  if (identity === null) return { identity: noted };
-  const isWhole = isAsNarrow(identity, noted) && (hookedOf(noted) === null || hookedOf(identity) !== null);
-  if (isWhole) return login;
-  return failure('HOOK_FAILED', 'checkAuthPublicKey: lost what the key permits: answer { ...what super says }');
-}
-
 /** Not a view of a request or of a pool: it is kept for as long as the connection lives. */
 function keptAlone(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
@@ -202,10 +192,14 @@ function namesOf(shown: PresentedKey): Pick<Failure, 'fingerprint' | 'certificat
 export interface Login {
   /** Null: under the name that was given. */
   readonly identity: Identity | null;
+  /** Names of the config whose credentials were found right. */
+  readonly checked: readonly string[];
 }
 
-/** @param no what a plain no of this hook means */
-export function readLogin(hook: string, answer: HookAnswer, no: AuthFailure): Login | Failure {
+/** @param no what a plain no of this hook means
+ *  @param notes of the very call. An override that makes a plain yes of what is noted gets that; one that makes an identity of its own has
+ *  lost what the key's line, its certificate or a webhook leaves of the user's rights, and lets nobody in */
+export function readLogin(hook: string, answer: HookAnswer, no: AuthFailure, notes: Notes): Login | Failure {
   if (!answer.ok) return failure(answer.code, answer.detail);
   const value = readLoginAnswer(answer.value);
   if (value === null)
@@ -213,5 +207,9 @@ export function readLogin(hook: string, answer: HookAnswer, no: AuthFailure): Lo
       'HOOK_FAILED',
       `${hook}: answered ${kindOf(answer.value)}; wanted true, false or an identity with a printable user`,
     );
-  return value === false ? failure(no) : { identity: value === true ? null : value };
+  if (value === false) return failure(no);
+  const identity = value === true ? notes.identity : value;
+  if (identity !== null && notes.identity !== null && !holdsAllOf(identity, notes.identity))
+    return failure('HOOK_FAILED', `${hook}: lost what the credential permits: answer { ...what super says }`);
+  return { identity, checked: [...notes.checked] };
 }

@@ -53,19 +53,6 @@ export function isAsNarrow(identity: GrantedIdentity, asThis: GrantedIdentity): 
   return grantOf(asThis).narrowings.every((narrowing) => narrowings.includes(narrowing));
 }
 
-/** On a key that a hook was asked about: the identity that it lets in as. Registered, as `GRANT` is. */
-const NOTED: unique symbol = Symbol.for('sallyport.noted');
-
-/** Notes with a key whom it lets in and what it leaves him, for where an override loses it. */
-export function noteOn(key: object, identity: GrantedIdentity): void {
-  Object.assign(key, { [NOTED]: identity });
-}
-
-export function notedOn(key: object): GrantedIdentity | undefined {
-  const noted: { readonly [NOTED]?: GrantedIdentity } = key;
-  return noted[NOTED];
-}
-
 /** Of two moments, of which null is never. */
 export function earlier(one: number | null, other: number | null): number | null {
   if (one === null || other === null) return one ?? other;

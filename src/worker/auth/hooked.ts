@@ -1,7 +1,7 @@
 /** HOOKED: what a webhook has said of a login, as the identity carries it from there to the decisions.
  *  Owns the symbol. What is said only ever adds up: nothing here can widen. */
 import type { Identity } from '../../shared/identity.js';
-import { earlier, withGrant } from './grant.js';
+import { earlier, isAsNarrow, withGrant } from './grant.js';
 import type { UserLimits, WebhookAnswer } from './webhook_answer.js';
 import type { WebhookStep } from './webhook_question.js';
 
@@ -32,6 +32,13 @@ export function hookedOf(identity: HookedIdentity | null): Hooked | null {
  *  rights, limits and second factor are that name's. */
 export function loginName(identity: HookedIdentity): string {
   return hookedOf(identity)?.username ?? identity.user;
+}
+
+/** Does the one carry all that the credentials of the other leave of its rights: what keys and certificates narrow, and the limits and
+ *  the end that a webhook has given with each of its answers? */
+export function holdsAllOf(identity: HookedIdentity, other: HookedIdentity): boolean {
+  const steps = hookedOf(identity)?.steps ?? [];
+  return isAsNarrow(identity, other) && (hookedOf(other)?.steps ?? []).every((step) => steps.includes(step));
 }
 
 export interface AnsweredStep {

@@ -6,6 +6,7 @@ import type { After } from '../../shared/timer.js';
 import { failure, type Outcome, readLogin } from './credentials.js';
 import { askPassword, Dialogue, type Questions, type Turn } from './dialogue.js';
 import { type AuthHooks, MAX_PASSWORD_BYTES } from './hooks.js';
+import { type Notes, withNotes } from './notes.js';
 import { parseInfoResponse } from './request.js';
 
 export interface InteractiveOptions {
@@ -18,11 +19,20 @@ export interface InteractiveOptions {
 interface UnderWay {
   readonly factor: 'first' | 'second';
   readonly dialogue: Dialogue;
+  /** Of the hook that leads it. */
+  readonly notes: Notes;
   /** False for a name that nobody can have: its conversation looks the same and leads nowhere. */
   readonly isReal: boolean;
   questions: Questions | null;
   /** The peer has the questions. */
   areSent: boolean;
+}
+
+/** Whom the first factor let in. */
+export interface FirstFactor {
+  readonly identity: Identity;
+  /** Users of the config whose credentials were found right. */
+  readonly checked: ReadonlySet<string>;
 }
 
 const METHOD = 'keyboard-interactive';
@@ -47,30 +57,32 @@ export class Interactive {
 
   /** The first factor. @param name null: one that nobody can have */
   async first(name: string | null, soFar: Identity | null): Promise<Outcome> {
-    const { hooks, peer } = this.#options;
+    const { hooks } = this.#options;
+    const { peer, notes } = withNotes(this.#options.peer);
     const dialogue = this.#start((conversation, signal) =>
       name === null
         ? askPassword(() => false, '', conversation, peer, signal, null)
         : hooks.checkAuthInteractive(name, conversation, peer, signal, soFar),
     );
-    return this.#sent(await this.#take({ factor: 'first', dialogue, isReal: name !== null }));
+    return this.#sent(await this.#take({ factor: 'first', dialogue, notes, isReal: name !== null }));
   }
 
   /** Is there a second factor for whom the first one let in? `success`: there is none, or it wants no answer. `more`: its
    *  questions are ready, and `second` has them; nothing is sent yet. */
-  async prepareSecond(identity: Identity): Promise<Outcome> {
-    const { hooks, peer } = this.#options;
+  async prepareSecond({ identity, checked }: FirstFactor): Promise<Outcome> {
+    const { hooks } = this.#options;
+    const { peer, notes } = withNotes(this.#options.peer, checked);
     const dialogue = this.#start((conversation, signal) =>
       hooks.checkSecondFactor(identity, conversation, peer, signal),
     );
-    return this.#take({ factor: 'second', dialogue, isReal: true });
+    return this.#take({ factor: 'second', dialogue, notes, isReal: true });
   }
 
-  async second(identity: Identity): Promise<Outcome> {
+  async second(first: FirstFactor): Promise<Outcome> {
     const ready = this.#underWay;
     if (ready !== null && ready.questions !== null && !ready.areSent)
       return this.#sent({ kind: 'more', reply: infoRequest(ready.questions) });
-    return this.#sent(await this.prepareSecond(identity));
+    return this.#sent(await this.prepareSecond(first));
   }
 
   /** An INFO_RESPONSE. @returns null where nobody asked, or it is malformed */
@@ -126,11 +138,11 @@ function outcomeOf(underWay: UnderWay, { answer }: Extract<Turn, { kind: 'done' 
   if (!underWay.isReal) return failure('UNKNOWN_USER');
   const hook = underWay.factor === 'first' ? 'checkAuthInteractive' : 'checkSecondFactor';
   const named = answer.ok || answer.refused ? answer : { ...answer, detail: `${hook}: ${answer.detail}` };
-  const verdict = readLogin(hook, named, wrongAnswer(underWay).code);
+  const verdict = readLogin(hook, named, wrongAnswer(underWay).code, underWay.notes);
   if ('code' in verdict) return verdict;
   if (underWay.factor === 'second' && verdict.identity !== null)
     return failure('HOOK_FAILED', `${hook}: answered an object; wanted true or false`);
-  return { kind: 'success', identity: verdict.identity, method: METHOD };
+  return { kind: 'success', ...verdict, method: METHOD };
 }
 
 function wrongAnswer({ factor, isReal }: UnderWay): ReturnType<typeof failure> {

@@ -3,8 +3,9 @@
  *  depends, until a first factor has succeeded, on nothing but what the hook said of the name. */
 import type { AuthMethod, Identity } from '../../shared/identity.js';
 import { type Failure, failure, type Outcome } from './credentials.js';
-import { isAsNarrow } from './grant.js';
+import { holdsAllOf } from './hooked.js';
 import type { LoginStep } from './hooks.js';
+import type { FirstFactor } from './interactive.js';
 import type { MethodChains } from './methods.js';
 
 /** What a method gave. */
@@ -26,6 +27,8 @@ export class Progress {
   /** What the methods that have succeeded gave. */
   #soFar: SoFar | null = null;
   readonly #steps: LoginStep[] = [];
+  /** Users of the config whose credentials were found right, whatever name the hooks gave. */
+  readonly #checked = new Set<string>();
   #hasFirstFactor = false;
 
   get knowsMethods(): boolean {
@@ -54,23 +57,29 @@ export class Progress {
   get identity(): Identity | null {
     return this.#soFar === null ? null : identityOf(this.#soFar);
   }
+  /** Whom a way in that is complete has let in; null before. */
+  get firstFactor(): FirstFactor | null {
+    const { identity } = this;
+    return this.#hasFirstFactor && identity !== null ? { identity, checked: this.#checked } : null;
+  }
   get fingerprint(): string | undefined {
     return this.#soFar?.fingerprint;
   }
 
   /** A method has succeeded. Identities in a row: the last one that a hook made holds, and all are of one user, so that no
    *  method lends its success to another user's, and none takes away what another one withholds. */
-  passed(username: string, { identity, method, fingerprint, key, counter }: Passed): Failure | null {
+  passed(username: string, { identity, checked, method, fingerprint, key, counter }: Passed): Failure | null {
     const before = this.#soFar;
     const user = identity?.user ?? before?.user ?? username;
     if (before !== null && before.user !== user) return failure('HOOK_FAILED', 'two methods in a row gave two users');
-    if (identity !== null && !isAsNarrow(identity, before?.identity ?? identity))
+    if (identity !== null && !holdsAllOf(identity, before?.identity ?? identity))
       return failure('HOOK_FAILED', `${method}: lost what the method before permits: answer { ...soFar, … }`);
     this.#soFar = {
       user,
       identity: identity ?? before?.identity ?? null,
       fingerprint: fingerprint ?? before?.fingerprint,
     };
+    for (const name of checked) this.#checked.add(name);
     this.#steps.push({
       ...{ username, method },
       ...(fingerprint === undefined ? {} : { fingerprint }),

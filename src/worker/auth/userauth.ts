@@ -237,7 +237,7 @@ export class UserAuth {
       case 'password':
         return this.#credentials.password(username, attempt.password, progress.identity);
       case 'keyboard-interactive':
-        if (progress.hasFirstFactor && progress.identity !== null) return this.#interactive.second(progress.identity);
+        if (progress.firstFactor !== null) return this.#interactive.second(progress.firstFactor);
         return this.#interactive.first(username, progress.identity);
     }
   }
@@ -254,9 +254,9 @@ export class UserAuth {
     const progress = this.#progress;
     const { method, fingerprint } = outcome;
     const refused = progress.passed(this.#subject?.name ?? '', outcome);
-    const { identity } = progress;
+    const { identity, firstFactor } = progress;
     if (refused !== null || identity === null) return await this.#refuse(refused ?? failure('HOOK_FAILED'), method);
-    const second = progress.hasFirstFactor ? await this.#interactive.prepareSecond(identity) : null;
+    const second = firstFactor === null ? null : await this.#interactive.prepareSecond(firstFactor);
     if (this.#over) return;
     if (second?.kind === 'success') return this.#letIn(method);
     if (second?.kind === 'failure') return await this.#refuse(second, method);
@@ -264,7 +264,8 @@ export class UserAuth {
     this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
     if (this.#over) return;
     // One conversation may have several rounds (RFC 4256 §3.1). Behind any other method the client has to ask for it first.
-    if (second !== null && method === INTERACTIVE) await this.#answer(await this.#interactive.second(identity), method);
+    if (firstFactor !== null && method === INTERACTIVE)
+      await this.#answer(await this.#interactive.second(firstFactor), method);
     else this.#sendFailure(true);
   }
 

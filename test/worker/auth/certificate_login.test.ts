@@ -1,13 +1,14 @@
 /** CERTIFICATE LOGIN: from the lines of a config to a yes or a no, through the directory; and through Credentials, with a signature. */
 import fc from 'fast-check';
 import t from 'tap';
-import type { PublicKeyInfo } from '../../../src/shared/identity.js';
+import type { Peer, PublicKeyInfo } from '../../../src/shared/identity.js';
 import { concatFields, MSG, message } from '../../../src/shared/protocol.js';
 import { Credentials, type Outcome } from '../../../src/worker/auth/credentials.js';
 import { Directory } from '../../../src/worker/auth/directory.js';
-import { GRANT, type GrantedIdentity, noteOn, withGrant } from '../../../src/worker/auth/grant.js';
+import { GRANT, type GrantedIdentity, withGrant } from '../../../src/worker/auth/grant.js';
 import type { AuthHooks, LoginAnswer } from '../../../src/worker/auth/hooks.js';
 import { keyLogin } from '../../../src/worker/auth/key_login.js';
+import { noteYes } from '../../../src/worker/auth/notes.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import { NOTHING_REVOKED, readRevokedKeys } from '../../../src/worker/auth/revoked_keys.js';
 import { testConfig } from '../../support/test_config.js';
@@ -169,14 +170,16 @@ t.test('what it leaves is looked up in the lines of the day', async (t) => {
 
 const SESSION = Buffer.alloc(32, 5);
 
+type KeyHook = (username: string, key: PublicKeyInfo, peer: Peer) => LoginAnswer;
+
 /** Logs in as the config has it. */
-function hooksOf(directory: Directory): (username: string, key: PublicKeyInfo) => LoginAnswer {
-  return (username, key) => {
+function hooksOf(directory: Directory): KeyHook {
+  return (username, key, peer) => {
     const login = keyLogin(directory, { username, key, address: HERE.address, atMs: NOW_MS });
     if (login.kind === 'no') throw login.refusal;
     if (login.kind === 'unknown') return false;
     const identity = withGrant({ user: username, fingerprint: login.fingerprint }, login.grant);
-    noteOn(key, identity);
+    noteYes(peer, username, identity);
     return identity;
   };
 }
@@ -189,7 +192,7 @@ interface Ask {
 }
 
 function ask(
-  checkAuthPublicKey: (username: string, key: PublicKeyInfo) => LoginAnswer,
+  checkAuthPublicKey: KeyHook,
   { user = 'alice', algorithm, blob, sign }: Ask,
   revoked = NOTHING_REVOKED,
 ): Promise<Outcome> {
@@ -343,16 +346,16 @@ t.test('an override cannot lose what a key or a certificate leaves', async (t) =
     ['a certificate', { algorithm: certName(KEY.type), blob: certify(KEY, OWN_CA), sign }, 2],
     ['a key', { algorithm: KEY.type, blob: KEY.blob, sign }, 1],
   ] as const) {
-    const enter = (hook: (username: string, key: PublicKeyInfo) => LoginAnswer) => ask(hook, shown);
+    const enter = (hook: KeyHook) => ask(hook, shown);
     t.equal(narrowings(await enter(inner)), count, what);
-    t.equal(narrowings(await enter((username, key) => inner(username, key) !== false)), count, 'a plain yes');
-    const kept = await enter((username, key) => ({ ...Object(inner(username, key)), user: 'ops' }));
+    t.equal(narrowings(await enter((...asked) => inner(...asked) !== false)), count, 'a plain yes');
+    const kept = await enter((...asked) => ({ ...Object(inner(...asked)), user: 'ops' }));
     t.match(kept, { kind: 'success', identity: { user: 'ops' } });
     t.equal(narrowings(kept), count);
-    t.match(await enter((username, key) => inner(username, key) && { user: 'ops' }), {
+    t.match(await enter((...asked) => inner(...asked) && { user: 'ops' }), {
       kind: 'failure',
       code: 'HOOK_FAILED',
-      detail: /lost what the key permits/,
+      detail: /lost what the credential permits/,
     });
   }
 });

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { AuthChain, AuthMethod, Identity } from '../../../src/shared/identity.js';
 import { concatFields, DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
 import { grantOf, type KeyNarrowing, withGrant } from '../../../src/worker/auth/grant.js';
+import { withAnswer } from '../../../src/worker/auth/hooked.js';
 import type { AuthHooks } from '../../../src/worker/auth/hooks.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import { UserAuth } from '../../../src/worker/auth/userauth.js';
@@ -489,6 +490,24 @@ t.test('identities in a row: none takes away what another one withholds', async 
     t.equal(await client.ask(password('x')), isLogin ? 'success' : 'failure password false', name);
     if (client.login === null) t.match(client.failures, [{ code: 'HOOK_FAILED', detail: /lost what/ }], name);
     else t.strictSame(grantOf(client.login.identity).narrowings, [RESTRICTED], name);
+  }
+});
+
+t.test('identities in a row: none takes away the limits and the end that a webhook gave', async (t) => {
+  const said = { allow: true, user: null, permitOpen: null, permitListen: null, reason: null } as const;
+  const answer = { ...said, limits: { channels: 1 }, ttlMs: 60_000 };
+  const about = { username: 'bob', step: { method: 'publickey' }, nowMs: 0 } as const;
+  for (const [name, passwordAnswer, isLogin] of [
+    ['one made of what there was', (soFar: Identity | null) => ({ ...soFar, user: 'bob' }), true],
+    ['one of its own', () => ({ user: 'bob' }), false],
+  ] as const) {
+    const client = await Client.ready({
+      ...inRow('publickey,password'),
+      checkAuthPublicKey: () => withAnswer({ user: 'bob' }, answer, about),
+      checkAuthPassword: (_user, _text, _peer, _signal, soFar) => passwordAnswer(soFar),
+    });
+    await client.ask(signed({ key: KEY }));
+    t.equal(await client.ask(password('x')), isLogin ? 'success' : 'failure password false', name);
   }
 });
 
