@@ -59,6 +59,7 @@ export class Peer {
       },
       identity: { user },
       peer: { address: '127.0.0.1', port: 1 },
+      ...{ onRefusal: ignore, onOpened: ignore },
       policy: {
         checkDirect: () => late(ALLOW),
         checkDial: () => ALLOW,

@@ -2,10 +2,10 @@
 /** CLI: the commands and options of `sallyport`, and its exit codes: 0 good, 1 a failure at run time, 2 bad usage or
  *  config. Owns argv; each command has its file and is loaded only when it is asked for. */
 
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
+import { ownVersion } from '../shared/version.js';
 import type { BenchOptions } from './bench.js';
 import type { CheckOptions } from './check.js';
 import type { ExplainOptions } from './explain.js';
@@ -139,13 +139,6 @@ function unknownCommand(word: string, known: readonly string[]): number {
 
 function gather(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), value];
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  const described: unknown = JSON.parse(text);
-  if (typeof described === 'object' && described !== null && 'version' in described) return String(described.version);
-  return 'unknown';
 }
 
 try {

@@ -7,7 +7,7 @@ import type { StartMessage } from '../shared/ipc.js';
 import type { LogLevel } from '../shared/log.js';
 import type { LoginStep } from '../worker/auth/hooks.js';
 import { Endpoint } from '../worker/endpoint.js';
-import type { Primary, WorkerServer } from '../worker/primary_link.js';
+import { type Primary, type WorkerServer, withEvents } from '../worker/primary_link.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
 import { hookMistakes, unheardKeys } from './hook_names.js';
 import { HEARING, SERVED, type Served } from './served.js';
@@ -45,6 +45,10 @@ export async function serve(
     },
     look: () => endpoint.look(),
     load: () => endpoint.load(),
+    counts() {
+      const { waiting, running } = server[SERVED].pool();
+      return endpoint.counts({ waiting, running });
+    },
   };
 }
 
@@ -83,16 +87,8 @@ export async function serveAndTell(server: Served, start: StartMessage, primary:
 
 /** Events go to the server's listeners, all of them, and to the primary where it tells them on. */
 export function tellBoth(server: Pick<Served, typeof HEARING>, level: () => LogLevel, primary: Primary): Primary {
-  return {
-    login: (...login) => primary.login(...login),
-    lease: (...lease) => primary.lease(...lease),
-    release: (...lease) => primary.release(...lease),
-    bandwidth: (want) => primary.bandwidth(want),
-    code: (use) => primary.code(use),
-    closed: (...closed) => primary.closed(...closed),
-    event(event) {
-      if (isEnabled(event, level())) primary.event(event);
-      server[HEARING].event(event);
-    },
-  };
+  return withEvents(primary, (event) => {
+    if (isEnabled(event, level())) primary.event(event);
+    server[HEARING].event(event);
+  });
 }

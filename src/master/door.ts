@@ -37,6 +37,8 @@ export interface DoorStatus {
   readonly refused: RefusalLog['counts'];
   /** Sources that have earned penalties lately, whether or not they are refused for them. */
   readonly suspects: number;
+  /** Of these, the ones that are refused now. */
+  readonly penalised: number;
   /** Sources that have logged in. */
   readonly known: number;
   /** Connections that have not logged in yet, of all standings. */
@@ -128,6 +130,7 @@ export class Door {
     return {
       refused: this.#refusals.counts,
       suspects: this.#penalties.size,
+      penalised: this.#penalties.refused(this.#options.clock.nowMs()),
       known: this.#startups.known,
       unauthenticated: this.#startups.size,
     };

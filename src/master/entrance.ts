@@ -29,6 +29,8 @@ export interface EntranceOptions {
   /** Sockets that may wait for a worker. */
   readonly maxWaiting: number;
   readonly event: EventSink;
+  /** A worker has a connection, so long after it came. */
+  handedOver(tookMs: number): void;
   readonly clock: Clock;
   /** From 0 up to but not including 1. */
   readonly random: () => number;
@@ -125,11 +127,12 @@ export class Entrance {
   }
 
   #handedOver(id: ConnId, worker: number): void {
-    const { ledger, event } = this.#options;
+    const { ledger, event, clock, handedOver } = this.#options;
     ledger.assign(id, worker);
     const connection = ledger.connection(id);
-    if (connection !== undefined)
-      event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
+    if (connection === undefined) return;
+    handedOver(clock.nowMs() - connection.sinceMs);
+    event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
   }
 
   #turnedAway(id: ConnId, reason: RefuseReason): void {

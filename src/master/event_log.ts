@@ -17,11 +17,18 @@ export interface Log {
   /** From the next line on. */
   configure(settings: LogSettings): void;
   readonly event: EventSink;
+  /** Lines that were not written, since the start. */
+  readonly linesLost: LinesLost;
   /** Events that came too fast to be told. */
   lost(worker: number, count: number): void;
   info(text: string): void;
   warn(text: string): void;
   error(text: string): void;
+}
+
+export interface LinesLost {
+  readonly log: number;
+  readonly audit: number;
 }
 
 export interface LogSettings {
@@ -94,9 +101,8 @@ export class EventLog implements Log {
     return pretty ? prettyFactory(prettyOptions(this.#terminal)) : undefined;
   }
 
-  /** Lines lost since the start. */
-  get dropped(): number {
-    return this.#sink.dropped;
+  get linesLost(): LinesLost {
+    return { log: this.#sink.dropped, audit: 0 };
   }
 
   readonly event: EventSink = (event: AuditEvent) => {

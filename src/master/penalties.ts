@@ -43,6 +43,13 @@ export class Penalties {
     return this.#entries.size;
   }
 
+  /** Sources that are refused now. Looks at each that is remembered: for who looks now and then. */
+  refused(nowMs: number): number {
+    let count = 0;
+    for (const source of this.#entries.keys()) if (this.isRefused(source, nowMs)) count++;
+    return count;
+  }
+
   /** Penalties to come go by these; those that run are kept. */
   configure(rules: PenaltyRules): void {
     this.#rules = rules;

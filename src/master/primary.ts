@@ -2,9 +2,11 @@
  *  Owns the rooms and joins them; no process signal and no environment in here. */
 import type { Adoption } from '../shared/adoption.js';
 import type { WorkerEnd } from '../shared/errors.js';
+import type { EventSink } from '../shared/events.js';
 import { requireHandles } from '../shared/handles.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
+import { LoopLag } from '../shared/loop_lag.js';
 import { adoptedWorker, conflictText } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
@@ -17,6 +19,7 @@ import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
 import { removeSockets, tellLost } from './lost_worker.js';
+import { Metrics } from './metrics.js';
 import { MUSTER_TIMING, type MusterTiming } from './muster.js';
 import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
@@ -73,6 +76,8 @@ export interface PrimaryStatus extends DoorStatus {
 }
 
 export class Primary {
+  /** What the server has counted. */
+  readonly metrics: Metrics;
   readonly #options: PrimaryOptions;
   readonly #renewal: Renewal;
   readonly #ledger: Ledger;
@@ -99,6 +104,13 @@ export class Primary {
   constructor(options: PrimaryOptions) {
     const { clock, config, timing = PRIMARY_TIMING } = options;
     this.#options = options;
+    this.metrics = new Metrics({
+      clock,
+      standing: () => ({ ...this.status(), linesLost: options.log.linesLost }),
+      tell: (worker, message) => this.#supervisor.tell(worker, message),
+      loopLag: new LoopLag(),
+      ownLoops: options.workersOutlive,
+    });
     this.#ledger = new Ledger({ random: options.random });
     this.#supervisor = new Supervisor({
       workers: config.workers,
@@ -133,7 +145,8 @@ export class Primary {
       ledger: this.#ledger,
       supervisor: this.#supervisor,
       isDraining: () => this.#draining,
-      event: options.log.event,
+      event: this.#event,
+      handedOver: (tookMs) => this.metrics.handedOver(tookMs),
       timing: timing.handoff,
       lateMs: timing.supervisor.lateMs,
     });
@@ -168,11 +181,15 @@ export class Primary {
       event: (event) => {
         if (this.#hints.isNews(event)) options.log.event(event);
       },
+      metrics: this.metrics,
       code: (use) => this.#usedCodes.judge(use, clock.nowMs()),
       complete: () => this.#succession?.complete ?? null,
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
       tell: (worker, message) => this.#supervisor.tell(worker, message),
-      lost: (worker, count) => options.log.lost(worker, count),
+      lost: (worker, count) => {
+        this.metrics.eventsLost(count);
+        options.log.lost(worker, count);
+      },
       trouble: (text) => options.log.error(text),
     };
   }
@@ -182,6 +199,7 @@ export class Primary {
    *  @throws TunnelError LISTEN_FAILED or WORKER_START_FAILED; then nothing is left running */
   async start(): Promise<readonly ListenerAddress[]> {
     requireHandles();
+    this.metrics.start();
     const options = this.#listenerOptions(this.#renewal.settings);
     const { takeover, fds } = this.#options;
     try {
@@ -255,6 +273,7 @@ export class Primary {
     this.#entrance.handoff.close();
     await closed;
     this.#entrance.door.close();
+    this.metrics.stop();
     return clean;
   }
 
@@ -313,6 +332,7 @@ export class Primary {
     await this.#supervisor.drain(0);
     await closed;
     this.#entrance.door.close();
+    this.metrics.stop();
   }
 
   /** Where it listens, or has listened. */
@@ -335,11 +355,18 @@ export class Primary {
     };
   }
 
+  /** The primary's own events, for the metrics and the log. Workers count theirs themselves. */
+  readonly #event: EventSink = (event) => {
+    this.metrics.event(event);
+    this.#options.log.event(event);
+  };
+
   // ---- the workers themselves ----
 
   #workerStarted(worker: WorkerStatus, nativeBinding: boolean): void {
     const { log } = this.#options;
-    log.event({ event: 'worker.started', worker: worker.id, pid: worker.pid, durationMs: Math.round(worker.upMs) });
+    this.metrics.workerStarted(nativeBinding);
+    this.#event({ event: 'worker.started', worker: worker.id, pid: worker.pid, durationMs: Math.round(worker.upMs) });
     if (nativeBinding || this.#toldOfBinding) return;
     this.#toldOfBinding = true; // it is the same for all workers
     log.warn(
@@ -366,11 +393,12 @@ export class Primary {
   }
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
+    this.metrics.workerLost(worker.id);
     if (this.#holding !== null) return; // the other server tells of it, and of what it held
-    const { log, clock } = this.#options;
+    const { clock } = this.#options;
     // One that drains ends with the last of its connections; if it has any, that was no end of its own.
     const reason = end === 'DRAINED' && this.#ledger.held(worker.id) > 0 ? 'CRASHED' : end;
-    log.event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
+    this.#event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
     this.#entrance.handoff.workerLost(worker.id);
     const paths = this.#ledger.pathsOf(worker.id);
     if (paths.length === 0) this.#forget(worker.id);
@@ -379,9 +407,9 @@ export class Primary {
 
   /** What a dead worker held may be had again. */
   #forget(worker: number): void {
-    const { log, clock } = this.#options;
+    const { clock } = this.#options;
     for (const freed of this.#entrance.workerLost(worker)) {
-      tellLost(freed, clock.nowMs(), log.event);
+      tellLost(freed, clock.nowMs(), this.#event);
       this.#desk.released(freed.connection.id);
     }
   }

@@ -17,6 +17,7 @@ import type { Door } from './door.js';
 import type { Handoff } from './handoff.js';
 import type { LeaseDesk } from './lease_desk.js';
 import type { Ledger } from './ledger.js';
+import type { Metrics } from './metrics.js';
 
 export interface RouterRooms {
   readonly ledger: Ledger;
@@ -24,6 +25,7 @@ export interface RouterRooms {
   readonly desk: LeaseDesk;
   readonly handoff: Handoff;
   readonly event: EventSink;
+  readonly metrics: Pick<Metrics, 'counted' | 'loaded'>;
   bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
   code(use: CodeUse): CodeVerdict;
   /** Resolves when all workers of an earlier primary have said what they know; null: they have. */
@@ -72,12 +74,17 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       for (const event of message.events) rooms.event(event);
       if (message.lost > 0) rooms.lost(worker, message.lost);
       return;
+    case 'load':
+      rooms.metrics.loaded(message.load.loopLagMs);
+      return;
+    case 'counted':
+      rooms.metrics.counted(worker, message);
+      return;
     case 'hello':
     case 'ready':
     case 'failed':
     case 'stopping':
     case 'pong':
-    case 'load':
       return; // the supervisor's own
     default:
       assertNever(message);

@@ -6,7 +6,7 @@ import type { Config } from '../shared/config.js';
 import type { AuditEvent, EventSink } from '../shared/events.js';
 import type { HandlerStart } from '../shared/ipc.js';
 import { systemClock } from './clock.js';
-import { EventLog, type Log, type LogSettings } from './event_log.js';
+import { EventLog, type LinesLost, type Log, type LogSettings } from './event_log.js';
 import { loadHostKeys } from './host_keys.js';
 import { Primary, type PrimaryTiming } from './primary.js';
 import type { Fork } from './worker_process.js';
@@ -101,6 +101,9 @@ class HeardLog implements Log {
     this.#log.event(event);
     this.#listener.event(event);
   };
+  get linesLost(): LinesLost {
+    return this.#log.linesLost;
+  }
   configure(settings: LogSettings): void {
     this.#log.configure(settings);
   }

@@ -252,6 +252,7 @@ export class Supervisor {
         return;
       case 'load':
         member.load = message.load;
+        events.message(member.id, message);
         return;
       case 'accepted':
       case 'refused':
@@ -261,6 +262,7 @@ export class Supervisor {
       case 'code':
       case 'release':
       case 'probed':
+      case 'counted':
       case 'events':
         events.message(member.id, message);
         return;

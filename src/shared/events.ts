@@ -42,9 +42,13 @@ export interface OfCertificate {
   readonly ca: string;
 }
 
-export interface Traffic {
+/** Data bytes of channels. */
+export interface Payload {
   readonly bytesIn: number;
   readonly bytesOut: number;
+}
+
+export interface Traffic extends Payload {
   readonly durationMs: number;
 }
 

@@ -3,6 +3,7 @@
  *  second, never one per packet (a large message with a handle, and a queue behind each unanswered handle). */
 
 import type { Config } from './config.js';
+import type { Counted } from './counts.js';
 import { type CloseReason, type ErrorCode, isPenaltyReason, type PenaltyReason, type RefuseReason } from './errors.js';
 import type { AuditEvent } from './events.js';
 import type { LogLevel } from './log.js';
@@ -21,6 +22,11 @@ export interface WorkerLoad {
   readonly bufferedBytes: number;
   /** Longest event-loop delay since the last report. */
   readonly loopLagMs: number;
+}
+
+/** What a worker has counted since its last report, and by series what it has at this moment. */
+export interface WorkerCounts extends Counted {
+  readonly gauges: Readonly<Record<string, number>>;
 }
 
 /** A right to bind, asked of the ledger before the worker binds. A TCP lease is by port across all address families and
@@ -98,6 +104,8 @@ export type ToWorker =
   /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
+  /** What have you counted until now? Answered by `counted`; a worker of an earlier version does not know it, and says nothing. */
+  | { readonly type: 'count'; readonly count: number }
   /** Heartbeat: answered by `pong` at once. */
   | { readonly type: 'ping' }
   /** No new channels' worth of work is lost: finish what runs, end everything by the deadline, then exit. */
@@ -133,6 +141,8 @@ export type ToPrimary =
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
   | { readonly type: 'load'; readonly load: WorkerLoad }
+  /** Each second, and when asked by `count`, whose number it then has. What it tells is told once. */
+  | { readonly type: 'counted'; readonly count: number | null; readonly counts: WorkerCounts }
   /** Events for the log; the primary writes them, so that one event is one line. `lost` came after the ones before. */
   | { readonly type: 'events'; readonly events: readonly AuditEvent[]; readonly lost: number };
 
@@ -229,6 +239,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   probed: { probe: 'number', alive: 'boolean' },
   pong: {},
   load: { load: 'object' },
+  counted: { counts: 'object' },
   events: { events: 'object', lost: 'number' },
 };
 
@@ -244,6 +255,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   judged: { ask: 'number', verdict: 'string' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
+  count: { count: 'number' },
   ping: {},
   drain: { deadlineMs: 'number' },
   retire: { deadlineMs: 'number' },

@@ -4,7 +4,8 @@
 import { totalmem } from 'node:os';
 import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
-import type { ConnId, HostKeyFile } from '../shared/ipc.js';
+import type { ForwardKind, Payload } from '../shared/events.js';
+import type { ConnId, HostKeyFile, WorkerCounts } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import type { RevocationList } from './auth/krl.js';
 import { RefusalDelay } from './auth/refusal_delay.js';
@@ -15,8 +16,9 @@ import { OpenRates } from './forward/open_rates.js';
 import { Resolver, systemLookup } from './forward/resolve.js';
 import { Life, type LifeContext } from './life.js';
 import { budgetOf, WorkerMemory } from './memory.js';
-import type { HandedOver, Primary, WorkerServer } from './primary_link.js';
+import { type HandedOver, type Primary, type WorkerServer, withEvents } from './primary_link.js';
 import type { ServerHooks, Taken } from './server.js';
+import { type Standing, Tally } from './tally.js';
 import { makeOffer } from './transport/algorithms.js';
 import { Buffers } from './transport/buffers.js';
 import { parseHostKeys } from './transport/host_key.js';
@@ -54,13 +56,16 @@ const THIS_PROCESS: ProcessMemory = {
 
 const KEX_TIMEOUT_MS = 30_000;
 
-export class Endpoint implements Omit<WorkerServer, 'reload'> {
+export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   #residentBytes = 0;
   /** Of the connections to come; each keeps the one that it began with. */
   #context: LifeContext;
   readonly #process: ProcessMemory;
   readonly #memory: WorkerMemory;
   readonly #lives = new Map<ConnId, Life>();
+  readonly #tally = new Tally();
+  /** Payload of connections that have ended. */
+  #ended: Payload = { bytesIn: 0, bytesOut: 0 };
   #revoked: RevocationList;
   /** Nothing new is taken. */
   #closed = false;
@@ -77,7 +82,8 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
       { config, hostKeys },
       {
         hooks,
-        primary,
+        primary: this.#counting(primary),
+        tally: this.#tally,
         revoked: () => this.#revoked,
         hint,
         memory: this.#memory,
@@ -163,8 +169,38 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
     return { connections: this.#lives.size, channels, bufferedBytes: this.#memory.usedBytes };
   }
 
+  /** What was counted since the last call, and what there is.
+   *  @param passwordChecks of the server's pool */
+  counts(passwordChecks: Standing['passwordChecks']): WorkerCounts {
+    const forwards: Record<ForwardKind, number> = { 'tcpip-forward': 0, 'streamlocal-forward@openssh.com': 0 };
+    for (const life of this.#lives.values()) for (const kind of life.forwards()) forwards[kind]++;
+    const { usedBytes: bufferedBytes } = this.#memory;
+    return this.#tally.report({ bufferedBytes, traffic: this.traffic(), forwards, passwordChecks });
+  }
+
+  /** Payload of all channels since the start. */
+  traffic(): Payload {
+    let { bytesIn, bytesOut } = this.#ended;
+    for (const life of this.#lives.values()) {
+      const traffic = life.traffic();
+      bytesIn += traffic.bytesIn;
+      bytesOut += traffic.bytesOut;
+    }
+    return { bytesIn, bytesOut };
+  }
+
+  /** Every event is counted here, before anybody asks whether it is loud enough for the log. */
+  #counting(primary: Primary): Primary {
+    return withEvents(primary, (event) => {
+      this.#tally.event(event);
+      primary.event(event);
+    });
+  }
+
   #onLifeEnd(life: Life): void {
     this.#lives.delete(life.id);
+    const { bytesIn, bytesOut } = life.traffic();
+    this.#ended = { bytesIn: this.#ended.bytesIn + bytesIn, bytesOut: this.#ended.bytesOut + bytesOut };
     if (this.#lives.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 }
@@ -172,17 +208,18 @@ export class Endpoint implements Omit<WorkerServer, 'reload'> {
 /** What outlives a reload. */
 type Lasting = Pick<
   LifeContext,
-  'hooks' | 'primary' | 'hint' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
+  'hooks' | 'primary' | 'tally' | 'hint' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
 > &
   Pick<TransportOptions, 'ssh2' | 'buffers'>;
 
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
-  const { hooks, primary, hint, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
+  const { hooks, primary, tally, hint, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
   const keys = parseHostKeys(ssh2, hostKeys);
   const { timeouts, limits } = config;
   return {
     hooks,
     primary,
+    tally,
     revoked,
     hint,
     memory,

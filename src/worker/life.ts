@@ -4,7 +4,7 @@
 
 import { formatHostPort } from '../shared/address.js';
 import { type CloseReason, reasonOf } from '../shared/errors.js';
-import type { ChannelNews, ForwardNews, OfConnection, OfLogin } from '../shared/events.js';
+import type { ChannelNews, ForwardKind, ForwardNews, OfConnection, OfLogin, Payload } from '../shared/events.js';
 import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
@@ -18,6 +18,7 @@ import type { RefusalDelay } from './auth/refusal_delay.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
+import { kindOfBind } from './connection/names.js';
 import type { ConnectionLimits } from './connection/surroundings.js';
 import { isExpired, watchExpiry } from './expiry.js';
 import type { OpenRates } from './forward/open_rates.js';
@@ -27,6 +28,7 @@ import { Intake } from './intake.js';
 import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
 import type { IdentityLimits, ServerHooks, Taken } from './server.js';
+import type { Tally } from './tally.js';
 import { SocketReader } from './transport/reader.js';
 import { Transport, type TransportOptions } from './transport/transport.js';
 
@@ -37,6 +39,7 @@ export interface LifeContext {
   /** What an operator should hear of a step of a login that has succeeded; null: nothing. */
   hint(step: LoginStep): string | null;
   readonly transport: TransportOptions;
+  readonly tally: Tally;
   readonly memory: WorkerMemory;
   readonly resolver: Resolver;
   readonly bandwidth: Bandwidth;
@@ -96,6 +99,8 @@ export class Life {
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
   #unwatchExpiry: Cancel = () => {};
+  /** Of a connection that has ended. */
+  #traffic: Payload = NO_TRAFFIC;
 
   constructor(handedOver: HandedOver, context: LifeContext, onEnd: (life: Life) => void) {
     this.id = handedOver.id;
@@ -116,6 +121,15 @@ export class Life {
 
   get channels(): number {
     return this.#stage.name === 'serving' ? this.#stage.connection.channelCount : 0;
+  }
+
+  /** Of all its channels until now. */
+  traffic(): Payload {
+    return this.#stage.name === 'serving' ? this.#stage.connection.traffic() : this.#traffic;
+  }
+
+  forwards(): readonly ForwardKind[] {
+    return this.#stage.name === 'serving' ? this.#stage.connection.binds().map(kindOfBind) : [];
   }
 
   probe(timeoutMs: number): Promise<boolean> {
@@ -247,7 +261,7 @@ export class Life {
     steps: readonly LoginStep[],
   ): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
-    const { hooks, primary, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
+    const { hooks, primary, tally, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
     const { user } = identity;
@@ -287,9 +301,12 @@ export class Life {
         // A channel that ended or was refused is still in its table while that is told.
         if (this.#draining) setImmediate(() => this.#endIfDrained());
       },
+      onRefusal: (event) => tally.refused(event),
+      onOpened: (kind, tookMs) => tally.opened(kind, tookMs),
       now,
     });
     this.#stage = { name: 'serving', transport, connection, steps };
+    tally.loggedIn(now() - this.#startedMs);
     primary.event({ event: 'auth.succeeded', ...this.#login, method, ...auditOf(steps) });
     for (const step of steps) {
       const detail = this.#context.hint(step);
@@ -312,7 +329,10 @@ export class Life {
     clearTimeout(this.#graceTimer);
     this.#unwatchExpiry();
     if (stage.name === 'auth') stage.auth.close();
-    if (stage.name === 'serving') stage.connection.close();
+    if (stage.name === 'serving') {
+      stage.connection.close();
+      this.#traffic = stage.connection.traffic();
+    }
     this.#membership?.leave();
     this.#account.close();
     const { socket } = this.#reader;
@@ -336,3 +356,5 @@ export class Life {
     if (this.#login !== null) this.#context.primary.event({ ...this.#login, ...news });
   }
 }
+
+const NO_TRAFFIC: Payload = { bytesIn: 0, bytesOut: 0 };

@@ -23,6 +23,7 @@ import {
   type ReloadMessage,
   type StartMessage,
   type ToPrimary,
+  type WorkerCounts,
 } from '../shared/ipc.js';
 import { EventQueue } from './event_queue.js';
 import { Held } from './held.js';
@@ -56,6 +57,8 @@ export interface WorkerServer {
   /** Once a second: what is due now and then. */
   look(): void;
   load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
+  /** What was counted since the last call. */
+  counts(): WorkerCounts;
 }
 
 /** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
@@ -76,6 +79,19 @@ export interface Primary {
   event(event: AuditEvent): void;
 }
 
+/** The same primary, where events go another way. */
+export function withEvents(primary: Primary, event: Primary['event']): Primary {
+  return {
+    login: (...login) => primary.login(...login),
+    lease: (...lease) => primary.lease(...lease),
+    release: (...lease) => primary.release(...lease),
+    bandwidth: (want) => primary.bandwidth(want),
+    code: (use) => primary.code(use),
+    closed: (...closed) => primary.closed(...closed),
+    event,
+  };
+}
+
 /** The process's end of the channel to the primary. */
 export interface PrimaryChannel {
   readonly connected: boolean;
@@ -93,6 +109,8 @@ export interface LinkHandler {
   connection(connection: HandedOver): true | RefuseReason;
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
+  /** The primary asks for what was counted, under this number. */
+  count(count: number): void;
   drain(deadlineMs: number): void;
   /** @param deadlineMs 0: none */
   retire(deadlineMs: number): void;
@@ -135,6 +153,11 @@ export class PrimaryLink implements Primary {
   /** Messages that were none of ours. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** Is there a primary? */
+  get connected(): boolean {
+    return this.#channel.connected;
   }
 
   listen(handler: LinkHandler): void {
@@ -296,6 +319,9 @@ export class PrimaryLink implements Primary {
         return;
       case 'close':
         handler.close(message.id, message.reason);
+        return;
+      case 'count':
+        handler.count(message.count);
         return;
       case 'ping':
         this.send({ type: 'pong' });

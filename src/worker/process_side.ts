@@ -2,28 +2,23 @@
  *  Owns the signal handlers. Signals are the primary's affair: Ctrl-C and `systemctl stop` reach the whole group, and a
  *  worker that obeyed them would cut the tunnels that the primary means to drain. */
 import cluster from 'node:cluster';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { LoopLag } from '../shared/loop_lag.js';
 import { findNextPrimary } from './next_primary.js';
 import type { WorkerProcessSide } from './run.js';
 
 const IGNORED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
 const TERMINATE: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
-const RESOLUTION_MS = 20;
 
 /** Takes hold of this process; for a worker's entry, before anything else. */
 export function takeProcess(): WorkerProcessSide {
   for (const signal of IGNORED) process.on(signal, ignore);
   // Else node:cluster ends this process in the moment in which the primary dies.
   if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
-  const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  lag.enable();
+  const lag = new LoopLag();
+  lag.start();
   return {
     nowNs: () => process.hrtime.bigint(),
-    loopLagMs() {
-      const longestMs = Math.max(0, lag.max / 1e6 - RESOLUTION_MS); // the histogram holds the whole interval
-      lag.reset();
-      return Math.round(longestMs);
-    },
+    loopLagMs: () => lag.takeMs(),
     exit: (code) => process.exit(code),
     orphan: {
       pid: process.pid,

@@ -55,10 +55,15 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   let faulty = false;
   let exiting = false;
 
+  /** What is counted is told once: without a primary it waits for the next one. */
+  const tellCounts = (count: number | null = null): void => {
+    if (server !== undefined && link.connected) link.send({ type: 'counted', count, counts: server.counts() });
+  };
   const exit = async (code: number): Promise<void> => {
     if (exiting) return; // one that retires may be told to drain as well
     exiting = true;
     clearInterval(loadTimer);
+    tellCounts();
     await Promise.race([link.flushed(), delay(FLUSH_MS)]);
     side.exit(code);
   };
@@ -101,6 +106,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     }
     side.loopLagMs(); // loading the modules took its time, which says nothing of the load
     link.send({ type: 'ready', nativeBinding: server.nativeBinding });
+    tellCounts(); // from now on the primary knows that it may ask
   };
   /** They are checked before they are sent: what fails here is a fault of ours, and the worker's successor starts with them. */
   const reload = (message: ReloadMessage): void => {
@@ -148,6 +154,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       return server.accept(connection) || 'AT_CAPACITY';
     },
     close: (id, reason) => server?.close(id, reason),
+    count: tellCounts,
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
     retire: (deadlineMs) => void retire(deadlineMs),
@@ -164,6 +171,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       return;
     }
     link.send({ type: 'load', load: { ...server.load(), loopLagMs: side.loopLagMs() } });
+    tellCounts();
   }, LOAD_EVERY_MS).unref();
 
   return { fault };

@@ -118,6 +118,7 @@ export class ConnectionPhase implements Phase {
       openRates: { open: () => null, failed: ignore },
       buffers: this.#buffers,
       limits: LIMITS,
+      ...{ onRefusal: ignore, onOpened: ignore },
       onEvent({ event }) {
         if (event === 'channel.opened') told.opened++;
         else if (event === 'channel.closed') told.opened--;

@@ -42,12 +42,17 @@ function rooms() {
   const verdict = door.admit(PEER, { draining: false, open: 0, waiting: 0 });
   if (verdict.admit) door.begins(CONN, verdict.startup);
   const losses: [number, number][] = [];
+  const counted: string[] = [];
   const made: RouterRooms = {
     ledger,
     door,
     desk,
     handoff,
     event,
+    metrics: {
+      counted: (worker, { count }) => counted.push(`${count} by ${worker}`),
+      loaded: (lagMs) => counted.push(`lag ${lagMs}`),
+    },
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
     complete: () => null,
     code: ({ user, step }) => (user === 'alice' && step === 7 ? 'OK' : 'WRONG'),
@@ -55,7 +60,7 @@ function rooms() {
     tell,
     trouble,
   };
-  return { rooms: made, told, troubles, heard, losses, ledger, door };
+  return { rooms: made, told, troubles, heard, losses, counted, ledger, door };
 }
 
 const login: ToPrimary = {
@@ -153,4 +158,12 @@ t.test('events are passed on in order, and a loss is told with the worker whose 
   t.same([made.heard, made.losses], [events, []]);
   route(made.rooms, 2, { type: 'events', events: [], lost: 3 });
   t.same([made.losses, made.troubles], [[[2, 3]], []]);
+});
+
+t.test("counts and loads are the metrics' affair", async (t) => {
+  const made = rooms();
+  const load = { connections: 1, channels: 2, bufferedBytes: 3, loopLagMs: 4 };
+  route(made.rooms, 2, { type: 'load', load });
+  route(made.rooms, 2, { type: 'counted', count: 7, counts: { counters: {}, histograms: {}, gauges: {} } });
+  t.same(made.counted, ['lag 4', '7 by 2']);
 });

@@ -254,7 +254,7 @@ t.test('the rest of what workers say is passed on', async (t) => {
   ready(0);
   process(0).events.message({ type: 'events', events: [{ event: 'server.draining', detail: '' }], lost: 0 });
   process(0).events.message({ type: 'load', load: { connections: 3, channels: 4, bufferedBytes: 5, loopLagMs: 6 } });
-  t.same(said.slice(2), ['events of 1']);
+  t.same(said.slice(2), ['events of 1', 'load of 1']);
   t.match(supervisor.workers(), [{ load: { channels: 4, loopLagMs: 6 } }]);
 });
 

@@ -11,7 +11,10 @@ export interface SourceFile {
  *  floor is out of reach, so that two neighbours never grow into one. */
 const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly holds: RegExp }>> = [
   [{ room: 'shared', holds: /^src\/shared\// }],
-  [{ room: 'memory', holds: /^src\/worker\/(memory|lingering)\.ts$/ }],
+  [
+    { room: 'memory', holds: /^src\/worker\/(memory|lingering)\.ts$/ },
+    { room: 'tally', holds: /^src\/worker\/tally\.ts$/ },
+  ],
   [
     { room: 'transport', holds: /^src\/worker\/transport\// },
     { room: 'load', holds: /^src\/load\// },
@@ -45,6 +48,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
 const DOORS: ReadonlyArray<{ readonly name: string; readonly only: RegExp }> = [
   { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/ssh2_client\.ts$)/ },
   { name: 'piscina', only: /^src\/worker\/pool\// },
+  { name: 'prom-client', only: /^src\/master\/exposition\.ts$/ },
 ];
 /** Who may ask for the load client: it is no part of a server, and a server must not carry it. */
 const LOADS = /^src\/(load\/|cli\/bench)/;

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { formatHostPort } from '../../src/shared/address.js';
 import { TunnelError } from '../../src/shared/errors.js';
 import { adoptHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseKey, ReloadMessage, StartMessage } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseKey, ReloadMessage, StartMessage, WorkerCounts } from '../../src/shared/ipc.js';
 import type { HandedOver, Primary, WorkerServer } from '../../src/worker/primary_link.js';
 import { onFault, takeProcess } from '../../src/worker/process_side.js';
 import { runWorker } from '../../src/worker/run.js';
@@ -116,6 +116,9 @@ class FakeServer implements WorkerServer {
   look(): void {}
   load(): { connections: number; channels: number; bufferedBytes: number } {
     return { connections: this.#sockets.size, channels: 0, bufferedBytes: 0 };
+  }
+  counts(): WorkerCounts {
+    return { counters: {}, histograms: {}, gauges: {} };
   }
 }
 

@@ -99,6 +99,7 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
       eventLevel: 'trace',
       event: (event) => heard.add(event),
       configure() {},
+      linesLost: { log: 0, audit: 0 },
       lost: (worker, count) => heard.say(`lost ${count} events of worker ${worker}`),
       info: (text) => heard.say(text),
       warn: (text) => heard.say(text),

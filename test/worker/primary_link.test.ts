@@ -4,7 +4,7 @@ import { mock } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseTarget, ToPrimary } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseTarget, ToPrimary, WorkerCounts } from '../../src/shared/ipc.js';
 import { ALONE_MS, type OrphanSide } from '../../src/worker/orphan.js';
 import {
   type LinkHandler,
@@ -49,9 +49,13 @@ class FakeChannel implements PrimaryChannel {
   write(): void {
     for (const done of this.unwritten.splice(0)) done();
   }
-  /** All but the greeting. */
+  /** All but the greeting and the counts. */
   get said(): ToPrimary[] {
-    return this.sent.filter(({ type }) => type !== 'hello');
+    return this.sent.filter(({ type }) => type !== 'hello' && type !== 'counted');
+  }
+  /** The numbers under which counts were told; null: unasked. */
+  get counted(): (number | null)[] {
+    return this.sent.flatMap((message) => (message.type === 'counted' ? [message.count] : []));
   }
 }
 
@@ -62,6 +66,7 @@ const IDLE_HANDLER: LinkHandler = {
   connection: () => true,
   close: () => {},
   probe: async () => true,
+  count: () => {},
   drain: () => {},
   retire: () => {},
   reload: () => {},
@@ -85,6 +90,7 @@ function room(handler: Partial<LinkHandler> = {}) {
     },
     close: (conn, reason) => heard.push(`close ${conn}: ${reason}`),
     probe: async () => true,
+    count: (count) => heard.push(`count ${count}`),
     drain: (deadlineMs) => heard.push(`drain ${deadlineMs}`),
     retire: (deadlineMs) => heard.push(`retire ${deadlineMs}`),
     reload: () => heard.push('reload'),
@@ -398,6 +404,7 @@ function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null =
         reload: ({ config }) => calls.push(`reload ${config.limits.connections}`),
         look: () => {},
         load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
+        counts: () => ({ counters: {}, histograms: {}, gauges: {} }),
         ...server,
       };
     },
@@ -432,6 +439,29 @@ t.test('start: ready with what the server knows, or failed with the reason and e
   await bad.start();
   t.same(bad.channel.said, [{ type: 'failed', message: 'no host key' }]);
   t.equal(await bad.exit(), 1);
+});
+
+t.test('counts are told once: when ready, when asked, at the end, and never to nobody', async (t) => {
+  let taken = 0;
+  const counts = (): WorkerCounts => ({ counters: { series: ++taken }, histograms: {}, gauges: {} });
+  const { channel, start, exit } = life({ counts });
+  channel.receive({ type: 'count', count: 1 });
+  t.equal(taken, 0, 'there is no server yet');
+  await start();
+  t.same(channel.counted, [null], 'from now on the primary knows that it may ask');
+  channel.receive({ type: 'count', count: 2 });
+  await nextTurn();
+  t.same(channel.counted, [null, 2]);
+  channel.receive({ type: 'drain', deadlineMs: 0 });
+  t.equal(await exit(), 0);
+  t.same(channel.counted, [null, 2, null], 'what the drain has ended is counted');
+  t.equal(taken, 3);
+
+  const orphan = life({ counts });
+  await orphan.start();
+  orphan.channel.disconnect();
+  await orphan.exit();
+  t.equal(taken, 4, 'taken for nobody they would be lost');
 });
 
 t.test('sockets before ready and while draining are refused', async (t) => {

@@ -5,6 +5,8 @@ import type { ChannelKind, ChannelNews } from '../../shared/events.js';
 import type { Channel } from './channel.js';
 
 export interface RecordOptions {
+  /** A tunnel is open; so long after it was asked for. */
+  onOpened(kind: ChannelKind, tookMs: number): void;
   readonly onEvent: (event: ChannelNews) => void;
   /** The next number for a channel of this connection. */
   nextChannel(): number;
@@ -24,13 +26,15 @@ export class ChannelRecord {
   readonly #channel: Channel;
   readonly #openedMs: number;
 
-  /** Tells that the channel is open. */
-  constructor(channel: Channel, story: ChannelStory, options: RecordOptions) {
+  /** Tells that the channel is open.
+   *  @param askedMs when it was asked for; null: nothing came between that and its being open */
+  constructor(channel: Channel, story: ChannelStory, options: RecordOptions, askedMs: number | null) {
     this.#channel = channel;
     this.#story = { ...story, channel: options.nextChannel() };
     this.#options = options;
     this.#openedMs = options.now();
     options.onEvent({ event: 'channel.opened', ...this.#story });
+    if (askedMs !== null) options.onOpened(story.kind, this.#openedMs - askedMs);
   }
 
   /** @param detail for the log alone: what a hook of the user's did */

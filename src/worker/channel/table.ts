@@ -1,5 +1,6 @@
 /** CHANNEL TABLE: the channels of one connection by our number.
  *  Owns the numbers, the cap, and the turn order of channels that wait for the transport. */
+import type { Payload } from '../../shared/events.js';
 import type { MemoryAccount } from '../memory.js';
 import { Channel, type ChannelHolder, type ChannelParameters, type ChannelPort } from './channel.js';
 import { meteredWindowBytes } from './meter.js';
@@ -51,6 +52,8 @@ export class ChannelTable implements ChannelHolder {
   readonly #blocked = new Set<Channel>();
   readonly #touched = new Set<Channel>();
   #heldBytes = 0;
+  /** Moved by channels that are gone. */
+  readonly #gone = { bytesIn: 0, bytesOut: 0 };
 
   constructor(port: ChannelPort, options: ChannelTableOptions) {
     this.#port = port;
@@ -76,6 +79,15 @@ export class ChannelTable implements ChannelHolder {
   }
   get(id: number): Channel | undefined {
     return this.#channels.get(id);
+  }
+  /** Data bytes of all its channels, those that are gone included. */
+  traffic(): Payload {
+    let { bytesIn, bytesOut } = this.#gone;
+    for (const channel of this.#channels.values()) {
+      bytesIn += channel.bytesIn;
+      bytesOut += channel.bytesOut;
+    }
+    return { bytesIn, bytesOut };
   }
 
   /** @returns null for the reason of `shortage`: the connection has all the channels that it may have, or the worker has no
@@ -137,7 +149,10 @@ export class ChannelTable implements ChannelHolder {
     this.#channels.clear();
     this.#blocked.clear();
     this.#touched.clear();
-    for (const channel of channels) channel.onConnectionLost();
+    for (const channel of channels) {
+      channel.onConnectionLost();
+      this.#count(channel);
+    }
   }
 
   // --- ChannelHolder -----------------------------------------------------------------------------------------------
@@ -164,6 +179,7 @@ export class ChannelTable implements ChannelHolder {
     if (!this.#channels.delete(channel.id)) return;
     this.#blocked.delete(channel);
     this.#touched.delete(channel);
+    this.#count(channel);
     this.#forget(channel.id, channel.receiveWindowBytes);
   }
   grow(bytes: number): number {
@@ -189,6 +205,11 @@ export class ChannelTable implements ChannelHolder {
   }
   violated(what: string): void {
     this.#violated(what);
+  }
+
+  #count({ bytesIn, bytesOut }: Channel): void {
+    this.#gone.bytesIn += bytesIn;
+    this.#gone.bytesOut += bytesOut;
   }
 
   #forget(id: number, windowBytes: number): void {

@@ -2,8 +2,10 @@
  *  global requests to their forwards.
  *  Owns the channel table, the forwards and the order of replies. Every request is answered, every open confirmed or
  *  refused; whatever is under way when the peer goes is undone. */
+
 import { Ending } from '../../shared/ending.js';
 import { type OpenFailed, reasonOf } from '../../shared/errors.js';
+import type { Payload } from '../../shared/events.js';
 import type { BindAddress, Identity } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { DISCONNECT, MSG, message, WireReader } from '../../shared/protocol.js';
@@ -51,6 +53,7 @@ export class Connection {
       lingering: options.account,
       timeouts: limits,
       onEvent: options.onEvent,
+      onOpened: options.onOpened,
       nextChannel: () => ++this.#lastChannel,
       live: this.#live,
       now: options.now,
@@ -130,6 +133,15 @@ export class Connection {
 
   get channelCount(): number {
     return this.#channels.size;
+  }
+
+  /** Of all its channels, also when it has ended. */
+  traffic(): Payload {
+    return this.#channels.traffic();
+  }
+
+  binds(): readonly BindAddress[] {
+    return this.#forwards.binds();
   }
 
   /** Is the peer there? Asks it, and answers within the time. */

@@ -132,6 +132,7 @@ export class PeerOpens {
     if (this.#draining) return this.#refuse(peer.id, 'DRAINING', story);
     const reservation = this.#reserve();
     if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, story);
+    const askedMs = tunnels.now();
     const tunnel = new Tunnel(story, tunnels);
     const reviews = this.#reviews;
     const outcome = await openDirect(origin, destination, {
@@ -163,7 +164,7 @@ export class PeerOpens {
       const rights = needed.map((destination) => ({ kind: 'open', destination }) as const);
       return tunnel.start(channel, outcome.socket, rights);
     }
-    const record = new ChannelRecord(channel, story, tunnels);
+    const record = new ChannelRecord(channel, story, tunnels, askedMs);
     const facts = { identity, peer: this.#options.peer, origin, destination };
     joinInside(channel, facts, outcome.target, {
       timeouts: tunnels.timeouts,

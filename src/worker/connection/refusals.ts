@@ -9,6 +9,8 @@ const TOLD = { burst: 200, perSecond: 10 };
 
 export interface RefusalsOptions {
   readonly onEvent: (event: RefusalNews) => void;
+  /** Each one, told or not. */
+  readonly onRefusal: (event: RefusalNews) => void;
   /** Monotonic milliseconds. */
   now(): number;
 }
@@ -25,6 +27,7 @@ export class Refusals {
   }
 
   tell(event: RefusalNews): void {
+    this.#options.onRefusal(event);
     if (this.#bucket.take(this.#options.now())) return this.#tell(event);
     this.#untold++;
     this.#last = event;

@@ -42,7 +42,7 @@ export class SessionChannel implements ChannelUser {
   constructor(channel: Channel, options: SessionOptions) {
     this.#channel = channel;
     this.#options = options;
-    this.#record = new ChannelRecord(channel, { kind: 'session', destination: 'session' }, options);
+    this.#record = new ChannelRecord(channel, { kind: 'session', destination: 'session' }, options, null);
     channel.attach(this);
   }
 

@@ -2,7 +2,7 @@
  *  Owns nothing: types alone. */
 import type { Address } from '../../shared/address.js';
 import type { CloseReason } from '../../shared/errors.js';
-import type { ChannelNews, ForwardNews } from '../../shared/events.js';
+import type { ChannelKind, ChannelNews, ForwardNews, RefusalNews } from '../../shared/events.js';
 import type { BindAddress, Destination, Identity, Peer } from '../../shared/identity.js';
 import type { DisconnectReason } from '../../shared/protocol.js';
 import type { Purses } from '../channel/purse.js';
@@ -55,6 +55,9 @@ export interface ConnectionOptions {
   readonly purses?: Purses | null;
   /** Events of channels and forwards; the server adds the connection's own fields. */
   readonly onEvent: (event: ChannelNews | ForwardNews) => void;
+  /** For the metrics: each refusal, also those that no event tells of, and how long each tunnel took to open. */
+  readonly onRefusal: (event: RefusalNews) => void;
+  readonly onOpened: (kind: ChannelKind, tookMs: number) => void;
   /** Monotonic milliseconds. */
   now(): number;
 }

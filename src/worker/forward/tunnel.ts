@@ -29,16 +29,19 @@ export class Tunnel {
   readonly #options: TunnelOptions;
   readonly #relay: Relay;
   readonly #onEnd: (channel: Channel) => void;
+  readonly #askedMs: number;
   #channel: Channel | null = null;
   #socket: Socket | null = null;
   #record: ChannelRecord | null = null;
   #rights: readonly TunnelRight[] = [];
 
-  /** @param onEnd called once, with the channel and its counts, if it ever started */
+  /** Made when the tunnel is asked for.
+   *  @param onEnd called once, with the channel and its counts, if it ever started */
   constructor(story: ChannelStory, options: TunnelOptions, onEnd: (channel: Channel) => void = ignore) {
     this.#story = story;
     this.#options = options;
     this.#onEnd = onEnd;
+    this.#askedMs = options.now();
     this.#relay = new Relay(options, (end) => {
       options.live.delete(this);
       this.#record?.closed(end);
@@ -73,7 +76,7 @@ export class Tunnel {
     this.#socket = socket;
     this.#rights = rights;
     this.#options.live.add(this);
-    this.#record = new ChannelRecord(channel, this.#story, this.#options);
+    this.#record = new ChannelRecord(channel, this.#story, this.#options, this.#askedMs);
     this.#relay.start(channel, socket);
   }
 }

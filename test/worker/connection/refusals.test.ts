@@ -12,7 +12,12 @@ const news = (destination: string): RefusalNews => ({
 t.test('the first ones are told, then a count, and none is forgotten', async (t) => {
   const told: RefusalNews[] = [];
   let nowMs = 0;
-  const refusals = new Refusals({ onEvent: (event) => told.push(event), now: () => nowMs });
+  let counted = 0;
+  const refusals = new Refusals({
+    onEvent: (event) => told.push(event),
+    onRefusal: () => counted++,
+    now: () => nowMs,
+  });
   for (let index = 0; index < 10_000; index++) refusals.tell(news(`number ${index}`));
   const first = told.length;
   t.ok(first >= 100 && first < 1_000, `${first} told`);
@@ -34,11 +39,12 @@ t.test('the first ones are told, then a count, and none is forgotten', async (t)
   });
   refusals.close();
   t.equal(told.length, first + 1, 'nothing left to tell');
+  t.equal(counted, 10_001, 'each one is counted');
 });
 
 t.test('what is left is told at the end: the last one itself, and the number of the others', async (t) => {
   const told: RefusalNews[] = [];
-  const refusals = new Refusals({ onEvent: (event) => told.push(event), now: () => 0 });
+  const refusals = new Refusals({ onEvent: (event) => told.push(event), onRefusal() {}, now: () => 0 });
   for (let index = 0; index < 1_000; index++) refusals.tell(news(`number ${index}`));
   const first = told.length;
   refusals.close();
@@ -50,8 +56,8 @@ t.test('what is left is told at the end: the last one itself, and the number of 
 
 t.test('a single one that is left is told as it is, without a count', async (t) => {
   const told: RefusalNews[] = [];
-  const refusals = new Refusals({ onEvent: (event) => told.push(event), now: () => 0 });
-  const probe = new Refusals({ onEvent: () => burst++, now: () => 0 });
+  const refusals = new Refusals({ onEvent: (event) => told.push(event), onRefusal() {}, now: () => 0 });
+  const probe = new Refusals({ onEvent: () => burst++, onRefusal() {}, now: () => 0 });
   let burst = 0;
   for (let index = 0; index < 1_000; index++) probe.tell(news('probe'));
   for (let index = 0; index <= burst; index++) refusals.tell(news(`number ${index}`));

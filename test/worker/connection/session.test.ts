@@ -91,6 +91,7 @@ function make(
     timeouts: { halfCloseMs: 0, idleChannelMs: 0, ...options.timeouts },
     lingering: plenty(),
     onEvent: (event) => events.push(event),
+    onOpened: (kind) => heard.push(`timed ${kind}`), // never: nothing is waited for
     nextChannel: () => 1,
     now: () => 0,
     onSession(session, failed) {

@@ -70,6 +70,7 @@ function make(
           lingering: plenty(),
           timeouts: { halfCloseMs: 0, idleChannelMs: 0 },
           onEvent() {},
+          onOpened() {},
           nextChannel: () => 1,
           now: () => time.nowMs,
           live: new Set(),
