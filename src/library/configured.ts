@@ -7,7 +7,6 @@ import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identit
 import type { TotpKey } from '../shared/otpauth.js';
 import { weakness } from '../shared/password_hash.js';
 import type { Conversation } from '../worker/auth/conversation.js';
-import { earlier, grantOf } from '../worker/auth/grant.js';
 import { hookedOf, loginName } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
 import { notesOn, noteYes } from '../worker/auth/notes.js';
@@ -20,7 +19,7 @@ import { grantedBy, keyWord, type OwnWord, unknownWord, yesWord } from './own_wo
 import { NARROWINGS, PatternServer } from './pattern_server.js';
 import type { Rules } from './rules.js';
 import { type Inside, SERVED } from './served.js';
-import { type Granted, NOTHING_TAKEN, narrowingsIn, rulesIn, takenBetween } from './taken.js';
+import { endIn, type Granted, NOTHING_TAKEN, narrowingsIn, rulesIn, takenBetween } from './taken.js';
 import { askWebhook, type LoginTry, WebhookClients, webhookCertificate } from './webhook_login.js';
 
 const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
@@ -28,7 +27,6 @@ const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 /** Serves the users of its options; a subclass may decide more. */
 export class ConfiguredServer extends PatternServer {
   #methods: readonly AuthChain[] = [];
-  #endExpired = false;
   #granted: Granted | null = null;
   /** Asked about every login; null where the config names none. */
   #webhook: Webhook | null = null;
@@ -65,12 +63,11 @@ export class ConfiguredServer extends PatternServer {
     const { webhook } = config.auth;
     const client = this.#webhookClients.for(webhook);
     const now = grantedBy(config, (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal));
-    const { directory } = now;
     const token = webhook.tokenFile?.secret ?? null;
-    this.#webhook =
-      client === null ? null : new Webhook({ client, token, isConfigured: (name) => directory.knows(name) });
+    // Asked of the users of the day: an answer may come when others are in force than when it was asked for.
+    const isConfigured = (name: string): boolean => this.#granted?.directory.knows(name) === true;
+    this.#webhook = client === null ? null : new Webhook({ client, token, isConfigured });
     this.#methods = config.auth.methods;
-    this.#endExpired = config.auth.endExpired;
     this.#granted = now;
     return before === null ? NOTHING_TAKEN : takenBetween(before, now, Date.now());
   }
@@ -174,21 +171,22 @@ export class ConfiguredServer extends PatternServer {
   }
 
   override limits(identity: Identity): IdentityLimits {
-    const directory = this.#granted?.directory;
+    const granted = this.#granted;
+    if (granted === null) return NO_LIMITS;
+    const { directory } = granted;
     const hooked = hookedOf(identity);
     const name = loginName(identity);
     // Whom the config does not know, and no webhook has let in, has nothing.
-    const own = hooked !== null || directory?.knows(name) ? directory?.user(name)?.limits : undefined;
+    const own = hooked !== null || directory.knows(name) ? directory.user(name)?.limits : undefined;
     if (own === undefined) return NO_LIMITS;
     const limits = (hooked?.limits ?? []).reduce(narrowerLimits, own);
     const none = Number.POSITIVE_INFINITY; // in a config 0 says so
-    const expiresAtMs = this.#endExpired ? grantOf(identity).expiresAtMs : null;
     return {
       ...limits,
       bytesPerSecond: limits.bytesPerSecond || none,
       opensPerSecond: limits.opensPerSecond || none,
       failedOpensPerMinute: limits.failedOpensPerMinute || none,
-      expiresAtMs: earlier(hooked?.expiresAtMs ?? null, expiresAtMs) ?? none,
+      expiresAtMs: endIn(granted, identity),
     };
   }
 }

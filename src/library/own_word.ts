@@ -30,6 +30,7 @@ export function grantedBy(config: Config, verifyPassword: DirectoryOptions['veri
       verifyPassword,
     }),
     rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
+    endExpired: config.auth.endExpired,
     othersRules: hasWebhook ? new Rules(config.defaults) : undefined,
   };
 }

@@ -3,7 +3,7 @@
 import type { Address } from '../shared/address.js';
 import type { BindAddress, Destination, Identity } from '../shared/identity.js';
 import type { Directory } from '../worker/auth/directory.js';
-import { GRANT, type GrantedIdentity } from '../worker/auth/grant.js';
+import { earlier, GRANT, type GrantedIdentity, grantOf } from '../worker/auth/grant.js';
 import { hookedOf } from '../worker/auth/hooked.js';
 import { type KeyNarrowing, mayListen, mayStayOpen, type Narrowing, type Rights } from '../worker/policy.js';
 import type { Taken } from '../worker/server.js';
@@ -16,9 +16,19 @@ export interface Granted {
   readonly rules: ReadonlyMap<string, Rules>;
   /** Of whom a webhook lets in beside the users, where there is one. */
   readonly othersRules?: Rules | undefined;
+  /** `auth.endExpired`. */
+  readonly endExpired: boolean;
 }
 
-export const NOTHING_TAKEN: Taken = { login: () => false, open: () => false, bind: () => false };
+const NEVER_MS = Number.POSITIVE_INFINITY;
+
+export const NOTHING_TAKEN: Taken = {
+  login: () => false,
+  name: () => false,
+  ends: () => ({ beforeMs: NEVER_MS, nowMs: NEVER_MS }),
+  open: () => false,
+  bind: () => false,
+};
 
 /** A password is another one when its hash is: only the hash is known.
  *  @param nowMs wall clock */
@@ -36,10 +46,31 @@ export function takenBetween(before: Granted, now: Granted, nowMs: number): Take
       const asking = { address, nowMs };
       return before.directory.letsIn(step, asking) && !now.directory.letsIn(step, asking);
     },
+    name(identity) {
+      const { named, username } = hookedOf(identity) ?? NOT_HOOKED;
+      if (named !== identity.user || named === username) return false; // a name that an override has given is its own affair
+      return now.directory.knows(named);
+    },
+    ends: (identity) => ({ beforeMs: endIn(before, identity), nowMs: endIn(now, identity) }),
     open: (identity: Identity, destination: Destination, address: Address | null) =>
       lost(identity, (rights) => mayStayOpen(rights, destination, address)),
     bind: (identity: Identity, bind: BindAddress) => lost(identity, (rights) => mayListen(rights, bind).allow),
   };
+}
+
+const NOT_HOOKED = { named: null, username: '' };
+
+/** When the session of an identity ends by what the config says: `auth.endExpired` and the lines of its keys as they stand in it, and the
+ *  time that a webhook has given. Wall clock; Infinity: never. */
+export function endIn({ directory, endExpired }: Granted, identity: Identity): number {
+  const hookedMs = hookedOf(identity)?.expiresAtMs ?? null;
+  return earlier(hookedMs, endExpired ? expiryIn(directory, identity) : null) ?? NEVER_MS;
+}
+
+function expiryIn(directory: Directory, identity: GrantedIdentity): number | null {
+  const { narrowings, expiresAtMs } = grantOf(identity);
+  const lines = narrowings.flatMap((narrowing) => (narrowing.kind === 'key' ? (narrowing.line ?? []) : []));
+  return lines.length === 0 ? expiresAtMs : lines.map((line) => directory.expiry(line)).reduce(earlier, null);
 }
 
 /** What the config gives an identity, less what its login takes away; undefined for a user that it does not know. */

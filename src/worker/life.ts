@@ -9,7 +9,6 @@ import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
-import type { Cancel } from '../shared/timer.js';
 import type { LoginStep } from './auth/hooks.js';
 import type { RevocationList } from './auth/krl.js';
 import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
@@ -20,7 +19,7 @@ import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
 import { kindOfBind } from './connection/names.js';
 import type { ConnectionLimits } from './connection/surroundings.js';
-import { isExpired, watchExpiry } from './expiry.js';
+import { Expiry, isExpired } from './expiry.js';
 import type { OpenRates } from './forward/open_rates.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
@@ -65,6 +64,7 @@ type Stage =
       readonly name: 'serving';
       readonly transport: Transport;
       readonly connection: Connection;
+      readonly identity: Identity;
       /** What the login stands on. */
       readonly steps: readonly LoginStep[];
     }
@@ -98,7 +98,7 @@ export class Life {
   #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
-  #unwatchExpiry: Cancel = () => {};
+  readonly #expiry = new Expiry(() => this.close('EXPIRED'));
   /** Of a connection that has ended. */
   #traffic: Payload = NO_TRAFFIC;
 
@@ -164,10 +164,14 @@ export class Life {
   /** The config has changed: ends what it took away, the whole connection or what of it is not permitted any more. */
   review(taken: Taken): void {
     const stage = this.#stage;
-    const steps = stage.name === 'serving' ? stage.steps : stage.name === 'auth' ? stage.auth.steps : [];
+    if (stage.name !== 'auth' && stage.name !== 'serving') return;
+    const { steps, identity } = stage.name === 'auth' ? stage.auth : stage;
     const revoked = this.#context.revoked();
-    if (steps.some((step) => isRevoked(step, revoked) || taken.login(step, this.#peer))) this.close('RIGHTS_WITHDRAWN');
-    else if (stage.name === 'serving') stage.connection.review(taken);
+    const isTaken = steps.some((step) => isRevoked(step, revoked) || taken.login(step, this.#peer));
+    if (isTaken || (identity !== null && taken.name(identity))) return this.close('RIGHTS_WITHDRAWN');
+    if (stage.name === 'auth') return;
+    this.#expiry.move(taken.ends(stage.identity));
+    stage.connection.review(taken);
   }
 
   /** The worker's memory is needed for others. With a reset, since nothing that waits here may wait any longer. */
@@ -275,7 +279,7 @@ export class Life {
       return;
     }
     if (isExpired(own.expiresAtMs)) return this.close('EXPIRED');
-    this.#unwatchExpiry = watchExpiry(own.expiresAtMs, () => this.close('EXPIRED'));
+    this.#expiry.start(own.expiresAtMs);
     this.#membership = this.#context.bandwidth.join(user, own.bytesPerSecond);
     this.#account.join(user, own.memoryBytes);
     const connection = new Connection({
@@ -305,7 +309,7 @@ export class Life {
       onOpened: (kind, tookMs) => tally.opened(kind, tookMs),
       now,
     });
-    this.#stage = { name: 'serving', transport, connection, steps };
+    this.#stage = { name: 'serving', transport, connection, identity, steps };
     tally.loggedIn(now() - this.#startedMs);
     primary.event({ event: 'auth.succeeded', ...this.#login, method, ...auditOf(steps) });
     for (const step of steps) {
@@ -327,7 +331,7 @@ export class Life {
     if (stage.name === 'ended') return;
     this.#stage = { name: 'ended' };
     clearTimeout(this.#graceTimer);
-    this.#unwatchExpiry();
+    this.#expiry.cancel();
     if (stage.name === 'auth') stage.auth.close();
     if (stage.name === 'serving') {
       stage.connection.close();

@@ -8,6 +8,7 @@ import type { PortRange } from '../shared/port.js';
 import type { AuthHooks, LoginStep } from './auth/hooks.js';
 import type { Session } from './connection/session.js';
 import type { Withdrawn } from './connection/surroundings.js';
+import type { MovedEnd } from './expiry.js';
 import type { InProcessTarget } from './forward/inside.js';
 
 /** What one identity may have at a time. Whole numbers from 0, or Infinity. */
@@ -36,6 +37,10 @@ export interface IdentityLimits {
 /** What a reload of the config has taken away: what the config before it gave and this one does not. What hooks of the user's
  *  own gave is not among it. */
 export interface Taken extends Withdrawn {
+  /** The name that a webhook has given: it is a user's of the config by now, whose rights and ports go by it. */
+  name(identity: Identity): boolean;
+  /** When the session of an identity ends by what the config said, and by what it says. */
+  ends(identity: Identity): MovedEnd;
   /** The user, the key or the password behind a step of a login; or what lets this peer in with it. */
   login(step: LoginStep, peer: Peer): boolean;
 }

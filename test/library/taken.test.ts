@@ -1,11 +1,11 @@
 /** What a reload takes away, by table: had before, has now. */
 import t from 'tap';
-import { Rules } from '../../src/library/rules.js';
+import { grantedBy } from '../../src/library/own_word.js';
 import { type Granted, takenBetween } from '../../src/library/taken.js';
 import { parseAddress } from '../../src/shared/address.js';
 import type { UserConfig } from '../../src/shared/config.js';
-import { Directory } from '../../src/worker/auth/directory.js';
 import { withGrant } from '../../src/worker/auth/grant.js';
+import { withAnswer } from '../../src/worker/auth/hooked.js';
 import { NO_OPTIONS, narrowingBy } from '../../src/worker/auth/key_options.js';
 import { fingerprint } from '../../src/worker/auth/public_key.js';
 import { testConfig } from '../support/test_config.js';
@@ -18,12 +18,11 @@ const NOW_MS = Date.UTC(2026, 0, 1);
 const HASH = '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA';
 const OTHER_HASH = '$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdB';
 
-function granted(users: Readonly<Record<string, Partial<UserConfig> | Record<string, unknown>>>): Granted {
-  const config = testConfig({ users });
-  return {
-    directory: new Directory({ users: config.users, verifyPassword: async () => ({ ok: true, match: false }) }),
-    rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
-  };
+function granted(
+  users: Readonly<Record<string, Partial<UserConfig> | Record<string, unknown>>>,
+  auth: { readonly endExpired?: boolean; readonly webhook?: { readonly url: string } } = {},
+): Granted {
+  return grantedBy(testConfig({ users, auth }), async () => ({ ok: true, match: false }));
 }
 
 t.test('a login is taken where the config vouched for it and does not any more', async (t) => {
@@ -115,6 +114,54 @@ t.test('a login is taken where the options of its line let the peer in and do no
   t.equal(login([plain], [`no-such-option ${plain}`]), true);
   t.equal(login([expired], [expired]), false, 'what has expired by itself is no matter of a reload');
   t.equal(login([expired], []), true, 'but that it is gone is');
+});
+
+t.test('a session ends when its line says so now, where the config ends sessions', async (t) => {
+  const use = { username: 'alice', fingerprint: fingerprint(key.blob), address: PEER.address, atMs: NOW_MS };
+  const identity = withGrant(
+    { user: 'alice' },
+    { narrowings: [narrowingBy(NO_OPTIONS, 'keys:1', use)], expiresAtMs: 1 },
+  );
+  const users = (endExpired: boolean, ...lines: readonly string[]): Granted =>
+    granted({ alice: { authorizedKeys: lines } }, { endExpired });
+  const until = (year: number): string => `expiry-time="${year}0101Z" ${line(key)}`;
+  const never = Number.POSITIVE_INFINITY;
+  for (const [name, before, now, beforeMs, nowMs] of [
+    ['shorter', users(true, until(2030)), users(true, until(2028)), Date.UTC(2030, 0), Date.UTC(2028, 0)],
+    ['longer', users(true, until(2028)), users(true, until(2030)), Date.UTC(2028, 0), Date.UTC(2030, 0)],
+    ['from now on', users(false, until(2028)), users(true, until(2028)), never, Date.UTC(2028, 0)],
+    ['not any more', users(true, until(2028)), users(false, until(2028)), Date.UTC(2028, 0), never],
+    ['no expiry', users(true, until(2028)), users(true, line(key)), Date.UTC(2028, 0), never],
+    ['no line', users(true, until(2028)), users(true), Date.UTC(2028, 0), NOW_MS],
+  ] as const) {
+    const ends = { ...takenBetween(before, now, NOW_MS).ends(identity) };
+    t.strictSame(ends, { beforeMs, nowMs }, name);
+  }
+  const said = { allow: true, user: null, permitOpen: null, permitListen: null, limits: {}, reason: null };
+  const about = { username: 'alice', step: { method: 'publickey' }, nowMs: NOW_MS } as const;
+  const hooked = withAnswer(identity, { ...said, ttlMs: 60_000 }, about);
+  const { nowMs } = takenBetween(users(true), users(true, until(2028)), NOW_MS).ends(hooked);
+  t.equal(nowMs, NOW_MS + 60_000, 'and never later than the webhook has given it');
+});
+
+t.test('a name that a webhook has given is taken when it is a user of the config', async (t) => {
+  const said = { allow: true, permitOpen: null, permitListen: null, limits: {}, ttlMs: null, reason: null };
+  const about = { username: 'zoe', step: { method: 'password' }, nowMs: NOW_MS } as const;
+  const named = withAnswer({ user: 'zoe' }, { ...said, user: 'team' }, about);
+  const webhook = { webhook: { url: 'http://127.0.0.1:1/' } };
+  const before = granted({}, webhook);
+  for (const [name, identity, isTaken] of [
+    ['the name that it gave', named, true],
+    ['what an override made of it', Object.assign({}, named, { team: 'red' }), true],
+    ['another name that an override gave', { ...named, user: 'ops' }, false],
+    ['none', withAnswer({ user: 'zoe' }, { ...said, user: null }, about), false],
+    ['the name that the peer had', withAnswer({ user: 'zoe' }, { ...said, user: 'zoe' }, about), false],
+    ['no webhook at all', { user: 'team' }, false],
+  ] as const) {
+    const now = granted({ team: {}, ops: {}, zoe: {} }, webhook);
+    t.equal(takenBetween(before, now, NOW_MS).name(identity), isTaken, name);
+    t.equal(takenBetween(before, before, NOW_MS).name(identity), false, name);
+  }
 });
 
 t.test('what the line of the key leaves now is left to a login by it', async (t) => {

@@ -14,6 +14,7 @@ import type { Destination, Origin, Peer } from '../../src/shared/identity.js';
 import { MSG, OPEN_FAILURE } from '../../src/shared/protocol.js';
 import { fingerprint as fingerprintOf } from '../../src/worker/auth/public_key.js';
 import { serveAsking } from '../support/asking_server.js';
+import { deferred } from '../support/deadline.js';
 import { loginBy } from '../support/key_login.js';
 import { handlerUrl, logins } from '../support/library.js';
 import { need } from '../support/programs.js';
@@ -178,6 +179,36 @@ t.test('a reload: sessions that the service alone let in end with its say in the
         else t.match(await client.ended, { text: 'access was withdrawn' });
       }
     });
+});
+
+t.test('a reload: a name that the service gave becomes a user, and whoever had it must log in anew', async (t) => {
+  const { server, options, endpoint } = await serveAsking(t, ConfiguredServer, ({ body }) =>
+    body.user === 'zoe' ? { allow: true, user: 'team' } : { allow: true },
+  );
+  const [zoe, yves] = [rawClient(t, endpoint), rawClient(t, endpoint)];
+  await zoe.login('zoe', { password: 'x' });
+  await yves.login('yves', { password: 'x' });
+  await server.reload({ ...options, users: { team: { authorizedKeys: [] } } });
+  t.match(await zoe.ended, { text: 'access was withdrawn' });
+  await yves.roundTrip();
+  const failed = new Promise((resolve) => server.on('auth', (event) => resolve(event)));
+  await rawClient(t, endpoint).refusedLogin('zoe', { password: 'x' });
+  t.match(await failed, { reason: 'WEBHOOK_FAILED', detail: /team, who is another one of the config/ });
+});
+
+t.test('a reload: an answer that was asked for before it cannot name one of its users', async (t) => {
+  const asked = deferred<void>();
+  const reloaded = deferred<void>();
+  const { server, options, endpoint } = await serveAsking(t, ConfiguredServer, async () => {
+    asked.resolve();
+    await reloaded.promise;
+    return { allow: true, user: 'team' };
+  });
+  const login = rawClient(t, endpoint).refusedLogin('zoe', { password: 'x' });
+  await asked.promise;
+  await server.reload({ ...options, users: { team: { authorizedKeys: [] } } });
+  reloaded.resolve();
+  await login;
 });
 
 t.test('a reload: tunnels of whom the service let in go by the defaults of now', async (t) => {

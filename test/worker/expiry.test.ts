@@ -1,6 +1,6 @@
 /** When a login is over: two clocks that need not agree, and times that no timer can be set for. */
 import t from 'tap';
-import { isExpired, LOOK_EVERY_MS, watchExpiry } from '../../src/worker/expiry.js';
+import { Expiry, isExpired, LOOK_EVERY_MS, watchExpiry } from '../../src/worker/expiry.js';
 import { FakeClock } from '../support/fake_clock.js';
 
 const HOUR_MS = 3_600_000;
@@ -105,4 +105,65 @@ t.test('cancelled', async (t) => {
     t.equal(ended(), 0);
     t.equal(clocks.clock.pending, 0);
   }
+});
+
+t.test('a reload moves the end, and never beyond what a hook has said by itself', async (t) => {
+  const HOURS = (count: number): number => count * HOUR_MS;
+  const never = Number.POSITIVE_INFINITY;
+  for (const [name, saidH, moves, endsH] of [
+    ['earlier', 8, [[8, 2]], 2],
+    ['later', 2, [[2, 8]], 8],
+    ['none before', never, [[never, 3]], 3],
+    ['none any more', 2, [[2, never]], never],
+    [
+      'earlier, and later again',
+      8,
+      [
+        [8, 2],
+        [2, 5],
+      ],
+      5,
+    ],
+    ['a hook said less', 4, [[8, 6]], 4],
+    [
+      'a hook said less, but not that little',
+      4,
+      [
+        [8, 2],
+        [2, 8],
+      ],
+      4,
+    ],
+  ] as const) {
+    const clocks = new Clocks();
+    const startMs = clocks.wallMs();
+    let ended = 0;
+    const expiry = new Expiry(() => ended++, clocks);
+    expiry.start(startMs + HOURS(saidH));
+    for (const [beforeH, nowH] of moves) {
+      clocks.clock.advance(HOUR_MS / 2);
+      expiry.move({ beforeMs: startMs + HOURS(beforeH), nowMs: startMs + HOURS(nowH) });
+    }
+    const leftMs = Math.min(endsH, 20) * HOUR_MS - (clocks.wallMs() - startMs);
+    clocks.clock.advance(leftMs - 1);
+    t.equal(ended, 0, name);
+    clocks.clock.advance(2);
+    t.equal(ended, endsH === never ? 0 : 1, name);
+    expiry.cancel();
+    t.equal(clocks.clock.pending, 0, name);
+  }
+});
+
+t.test('a reload that leaves the end where it is prolongs nothing, also when the clock was set back', async (t) => {
+  const clocks = new Clocks();
+  const [atMs, startMs] = [clocks.wallMs() + HOUR_MS, clocks.nowMs()];
+  let endedMs = 0;
+  const expiry = new Expiry(() => {
+    endedMs = clocks.nowMs();
+  }, clocks);
+  expiry.start(atMs);
+  clocks.shiftMs -= 10 * HOUR_MS;
+  expiry.move({ beforeMs: atMs, nowMs: atMs });
+  clocks.clock.advance(HOUR_MS + 1);
+  t.ok(endedMs - startMs >= HOUR_MS && endedMs - startMs <= HOUR_MS + 1, `${endedMs - startMs}`);
 });

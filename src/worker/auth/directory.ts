@@ -8,7 +8,7 @@ import type { KeyNarrowing, KeyUse } from '../policy.js';
 import type { PasswordVerdict } from '../pool/task.js';
 import { Authorities } from './authorities.js';
 import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
-import type { CertificateAsk, CertificateLoginVerdict } from './certificate_login.js';
+import type { CertificateAsk, CertificateLogin, CertificateLoginVerdict } from './certificate_login.js';
 import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
 import { type KeyRefusal, narrowingBy, refusalBy } from './key_options.js';
@@ -132,14 +132,26 @@ export class Directory {
 
   /** What the lines of a login's key leave of the user's rights by now; null where none of them would have let it in. */
   narrowing(use: KeyUse): KeyNarrowing | null {
+    const way = this.#wayOf(use);
+    return way === null ? null : narrowingBy(way.options, way.where, use);
+  }
+
+  /** When that key expires by now; null: never. Where no line would have let it in any more, when it came in. */
+  expiry(use: KeyUse): number | null {
+    const way = this.#wayOf(use);
+    return way === null ? use.atMs : way.expiresAtMs;
+  }
+
+  #wayOf(use: KeyUse): Pick<CertificateLogin, 'options' | 'where' | 'expiresAtMs'> | null {
     if (use.certificate !== undefined) {
       const ask = { username: use.username, address: use.address, nowMs: use.atMs };
       const way = this.#again(use.certificate, ask);
-      return way.kind === 'accepted' ? narrowingBy(way.options, way.where, use) : null;
+      return way.kind === 'accepted' ? way : null;
     }
     const lines = this.#lines(use.username, use.fingerprint);
     const key = lines.find(({ options }) => refusalBy(options, use.address, use.atMs) === null);
-    return key === undefined ? null : narrowingBy(key.options, whereIs(key), use);
+    if (key === undefined) return null;
+    return { options: key.options, where: whereIs(key), expiresAtMs: key.options.expiresAtMs };
   }
 
   /** The same where nobody knows any more which line it was: all of them hold. */

@@ -9,6 +9,8 @@ import type { WebhookStep } from './webhook_question.js';
 export interface Hooked {
   /** The name that the peer gave. The rights are those that the config gives to it, whatever name the webhook gives. */
   readonly username: string;
+  /** The name that the webhook has given; null: none. */
+  readonly named: string | null;
   /** One for each answer; the smallest hold. */
   readonly limits: readonly Partial<UserLimits>[];
   /** Wall clock; null: never. */
@@ -58,6 +60,7 @@ export function withAnswer<I extends Identity>(
   const { user, permitOpen, permitListen, limits, ttlMs } = answer;
   const hooked: Hooked = {
     username,
+    named: user ?? before?.named ?? null,
     limits: [...(before?.limits ?? []), limits],
     expiresAtMs: earlier(before?.expiresAtMs ?? null, ttlMs === null ? null : nowMs + ttlMs),
     steps: [...(before?.steps ?? []), step],

@@ -142,6 +142,11 @@ export class UserAuth {
     return this.#asking === null ? this.#progress.steps : [...this.#progress.steps, this.#asking];
   }
 
+  /** As whom, by now; null: nothing has succeeded. */
+  get identity(): Identity | null {
+    return this.#progress.identity;
+  }
+
   /** Ends it: running hooks are aborted, queued messages forgotten, nothing more is sent and no callback called. */
   close(): void {
     this.#detached = true;
