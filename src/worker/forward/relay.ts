@@ -112,7 +112,7 @@ export class Relay implements ChannelUser {
     this.#paused = sent < bytes || !channel.writable;
     if (this.#paused) return false;
     if (!this.#turn.isUsedUp(bytes)) return true;
-    setImmediate(this.#goOn);
+    this.#turn.wait(this.#goOn);
     return false;
   }
 

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { adoptHandle, type TcpHandle } from '../../shared/handles.js';
 import { type Buffers, type ReadLease, SMALL_READ_BYTES } from './buffers.js';
+import type { TurnShare } from './turns.js';
 
 /** `lease` is null when the bytes stand in the shared buffer and must be copied by whoever keeps them.
  *  @returns false to let others have their turn of the event loop before the next read */
@@ -16,6 +17,7 @@ const UNKNOWN_PACKET_BYTES = 256;
 export class SocketReader {
   readonly socket: Socket;
   readonly #buffers: Buffers;
+  readonly #turn: TurnShare;
   #consumer: ByteConsumer;
   #lease: ReadLease | null = null;
   #mayBorrow = false;
@@ -34,6 +36,7 @@ export class SocketReader {
   /** Starts reading at once. The caller must have an 'error' listener on `socket` before this tick ends. */
   constructor(handle: TcpHandle, buffers: Buffers, consumer: ByteConsumer) {
     this.#buffers = buffers;
+    this.#turn = buffers.turns.share();
     this.#consumer = consumer;
     this.socket = adoptHandle(handle, {
       allowHalfOpen: true,
@@ -77,10 +80,10 @@ export class SocketReader {
       lease === null
         ? isFull && this.#read.length >= SMALL_READ_BYTES
         : this.#read.length >= lease.buffer.length / 4 || (this.#isSmall && isFull);
-    const goOn = this.#consumer(this.#read, lease);
-    // libuv reads one socket up to 32 times in a row: a hundred thousand small messages before anybody else is heard.
-    if (!goOn) setImmediate(this.#resume);
-    return goOn;
+    const mayGoOn = this.#consumer(this.#read, lease);
+    if (!this.#turn.isUsedUp(bytes) && mayGoOn) return true;
+    this.#turn.wait(this.#resume);
+    return false;
   }
 
   readonly #resume = (): void => {

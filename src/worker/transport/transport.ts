@@ -23,7 +23,6 @@ import {
   type Ssh2,
   type Ssh2Protocol,
 } from './ssh2.js';
-import type { TurnShare } from './turns.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
 import { useRawX25519 } from './x25519.js';
 
@@ -31,8 +30,8 @@ import { useRawX25519 } from './x25519.js';
 const MAX_CONTROL_BYTES = 1024 * 1024;
 /** A message that waits is an object of its own, and costs this much beside its bytes. */
 const HELD_OVERHEAD_BYTES = 128;
-/** Messages of one connection after which the event loop turns: small ones get here within one read. Bulk data gives way
- *  by its bytes. */
+/** Messages of one connection after which the event loop turns: small ones get here within one read, a hundred thousand before
+ *  anybody else is heard. Bulk data gives way by its bytes (turns.ts). */
 const MESSAGES_PER_YIELD = 256;
 /** A read whose messages are smaller, on average, is not followed by a large one: 256 KiB may hold nine thousand. Ten connections of one
  *  user that sent such had an echo beside them take three quarters of a second. */
@@ -94,7 +93,6 @@ export class Transport {
   /** Of the read that is being parsed. */
   #lease: ReadLease | null = null;
   #messagesSinceYield = 0;
-  readonly #turn: TurnShare;
   /** Of a packet in part, at the end of the last read. */
   #carriedBytes = 0;
   /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
@@ -108,7 +106,6 @@ export class Transport {
     this.#socket = reader.socket;
     this.#account = account;
     this.#options = options;
-    this.#turn = options.buffers.turns.share();
     this.#handlers = handlers;
     this.#keyAge = new KeyAge(options.rekey, options.now());
     this.#protocol = new options.ssh2.Protocol({
@@ -258,8 +255,7 @@ export class Transport {
     if (this.#closed) return true;
     this.#handlers.onReadEnd();
     if (this.#keyAge.isWorn) this.rekeyIfDue();
-    const isUsedUp = this.#turn.isUsedUp(newBytes);
-    if (this.#messagesSinceYield < MESSAGES_PER_YIELD && !isUsedUp) return true;
+    if (this.#messagesSinceYield < MESSAGES_PER_YIELD) return true;
     const messages = this.#messagesSinceYield - messagesBefore;
     if (newBytes < messages * SMALL_MESSAGE_BYTES) this.#reader.readSmall();
     this.#messagesSinceYield = 0;

@@ -52,12 +52,60 @@ t.test('many share 4 MiB in equal parts, as soon as they are known to be many', 
   t.equal(read(first), 2 * MIB, 'they did not');
 });
 
-t.test('each gets one read, however many there are', async (t) => {
+t.test('each gets 64 KiB, however many there are', async (t) => {
   const { turns, endTurn } = make();
-  const shares = Array.from({ length: 1_000 }, () => turns.share());
+  const shares = Array.from({ length: 100 }, () => turns.share());
   for (const share of shares) share.isUsedUp(1);
   endTurn();
-  t.equal(Math.max(...shares.map(read)), 16 * KIB);
+  t.same(shares.slice(0, 31).map(read), Array(31).fill(64 * KIB));
+});
+
+t.test(
+  'a turn is full after 4 MiB: who comes later gives way after one read, and who brings little never does',
+  async (t) => {
+    const { turns } = make();
+    const [one, two, late, keystrokes] = [turns.share(), turns.share(), turns.share(), turns.share()];
+    t.same([one, two].map(read), [2 * MIB, 2 * MIB]);
+    t.ok(late.isUsedUp(16 * KIB));
+    t.notOk(keystrokes.isUsedUp(100));
+  },
+);
+
+t.test('those who wait go on in order, as many in a turn as fill it', async (t) => {
+  const { turns, endTurn } = make();
+  const order: number[] = [];
+  const flows = Array.from({ length: 100 }, (_, number) => ({ number, share: turns.share() }));
+  const bring = ({ number, share }: (typeof flows)[number]): void => {
+    read(share);
+    share.wait(() => order.push(number));
+  };
+  for (const { share } of flows) share.isUsedUp(1);
+  endTurn();
+  flows.forEach(bring); // 64 KiB each, and less for those who found the turn full
+  endTurn();
+  t.equal(order.length, 32, '32 x 64 KiB');
+  for (let turns = 0; turns < 100 && order.length < 100; turns++) endTurn();
+  t.same(order, Array.from(flows.keys()));
+});
+
+t.test('those who have to wait count among those who share', async (t) => {
+  const { turns, endTurn } = make();
+  const flows = Array.from({ length: 1_000 }, () => turns.share());
+  let goneOn: TurnShare[] = [];
+  const bring = (share: TurnShare): number => {
+    const bytes = read(share);
+    share.wait(() => goneOn.push(share));
+    return bytes;
+  };
+  flows.forEach(bring);
+  for (let turn = 0; turn < 200; turn++) {
+    endTurn();
+    const now = goneOn;
+    goneOn = [];
+    const bytes = now.map(bring);
+    if (turn === 0) t.equal(bytes.length, 32);
+    t.ok(Math.max(...bytes) <= 64 * KIB, 'no few of them take it all');
+  }
 });
 
 t.test('the turn ends when all that was ready has been read', async (t) => {
