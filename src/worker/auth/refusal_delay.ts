@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 const LEAST_MS = 5;
 /** A user's own share: 32 bits of a digest, as up to 4.3 ms. */
 const UNITS_PER_MS = 1e9;
-/** What took longer than this has its reasons elsewhere, and would take twice as long. */
-const MOST_MS = 5_000;
+/** The wait doubles up to so many times a name's own share, 320 to 595 ms, and goes on by steps of that: sshd doubles for ever, and a
+ *  password that was checked for 4.9 s on a busy machine is answered after 9.5 there. */
+const MOST_SHARES = 64;
 
 export class RefusalDelay {
   readonly #secret: Uint8Array;
@@ -26,14 +27,16 @@ export class RefusalDelay {
   }
 
   /** A name is always answered after the same time, which nobody can foretell and no averaging takes away; where that is over,
-   *  after twice as long, or four times.
+   *  after twice as long, or four times, and so on; each step is the name's own too.
    *  @param userName as it was sent
    *  @param tookMs since the request came
    *  @returns ms to wait before the answer */
   leftMs(userName: Uint8Array, tookMs: number): number {
-    if (tookMs > MOST_MS) return 0;
     const digest = createHash('sha512').update(userName).update(this.#secret).digest();
-    let wholeMs = LEAST_MS + digest.readUInt32BE(0) / UNITS_PER_MS;
+    const shareMs = LEAST_MS + digest.readUInt32BE(0) / UNITS_PER_MS;
+    const stepMs = MOST_SHARES * shareMs;
+    if (tookMs > stepMs) return Math.max(0, stepMs * Math.ceil(tookMs / stepMs) - tookMs);
+    let wholeMs = shareMs;
     while (wholeMs < tookMs) wholeMs *= 2;
     return wholeMs - tookMs;
   }

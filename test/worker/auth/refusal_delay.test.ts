@@ -22,8 +22,20 @@ t.test('what takes longer is answered at the next doubling', async (t) => {
   }
 });
 
-t.test('what takes seconds is not made to take more', async (t) => {
-  t.equal(delay.leftMs(Buffer.from('x'), 5_001), 0);
+t.test('what takes long waits for the next step of its name, and no longer than one', async (t) => {
+  for (const name of NAMES) {
+    const stepMs = 64 * wholeMs(name, 0);
+    t.ok(stepMs >= 320 && stepMs < 596, `${stepMs} ms`);
+    t.equal(wholeMs(name, stepMs / 2 + 0.1).toFixed(6), stepMs.toFixed(6));
+    for (const [tookMs, steps] of [
+      [stepMs + 0.1, 2],
+      [2 * stepMs + 0.1, 3],
+      [9.9 * stepMs, 10],
+      [31_000.4 * stepMs, 31_001],
+    ] as const)
+      t.equal(wholeMs(name, tookMs).toFixed(3), (steps * stepMs).toFixed(3));
+    for (let steps = 1; steps < 60; steps++) t.ok(delay.leftMs(name, steps * stepMs) >= 0);
+  }
 });
 
 t.test('nobody foretells it without the secret', async (t) => {
