@@ -11,7 +11,7 @@ import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { LoginStep } from './auth/hooks.js';
 import type { RevocationList } from './auth/krl.js';
-import { penaltyFor, type Tried, triedWith } from './auth/penalty.js';
+import { penaltyFor, type Tried, triedHalf, triedWith } from './auth/penalty.js';
 import { auditOf, isRevoked } from './auth/presented_key.js';
 import type { RefusalDelay } from './auth/refusal_delay.js';
 import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
@@ -239,7 +239,7 @@ export class Life {
   }
 
   #onAuthPartial(step: AuthStep): void {
-    if (this.#tried === 'NOTHING') this.#tried = 'UNDECIDED';
+    this.#tried = triedHalf(this.#tried);
     this.#context.primary.event({ event: 'auth.partial', ...this.#conn, ...step });
   }
 

@@ -3,14 +3,20 @@
  *  Owns nothing. After sshd_config(5) PerSourcePenalties: one penalty for each connection, however many tries it made. */
 import { type AuthFailure, assertNever, type CloseReason, type PenaltyReason } from '../../shared/errors.js';
 
-/** What came of a connection's tries so far. `UNDECIDED`: none has failed by the peer's doing, or all are half-way. */
-export type Tried = 'NOTHING' | 'UNDECIDED' | 'FAILED';
+/** What came of a connection's tries so far. `UNDECIDED`: the last check could not be made, and none has failed by the peer's doing.
+ *  `HALF_WAY`: one has succeeded, and another is wanted still. */
+export type Tried = 'NOTHING' | 'UNDECIDED' | 'HALF_WAY' | 'FAILED';
 
 /** One more try was refused. A check that could not be made is not held against who asked for it: else a directory that is
  *  down would lock out those who try. */
 export function triedWith(before: Tried, failure: AuthFailure): Tried {
   if (before === 'FAILED') return before;
   return UNCHECKED.has(failure) ? 'UNDECIDED' : 'FAILED';
+}
+
+/** A method has succeeded, and that is not all. */
+export function triedHalf(before: Tried): Tried {
+  return before === 'FAILED' ? before : 'HALF_WAY';
 }
 
 const UNCHECKED: ReadonlySet<AuthFailure> = new Set<AuthFailure>([
@@ -40,7 +46,8 @@ export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | unde
     case 'WRITE_STALLED':
     case 'OVERFLOW':
       if (tried === 'UNDECIDED') return undefined;
-      return tried === 'FAILED' ? 'AUTH_FAIL' : 'NO_AUTH';
+      // Who stops half-way has tried, and is not in: sshd's EXIT_AUTH_ATTEMPTED does not ask how the tries went.
+      return tried === 'NOTHING' ? 'NO_AUTH' : 'AUTH_FAIL';
     case 'USER_LIMIT':
     case 'HOOK_FAILED':
     case 'REPLACED':

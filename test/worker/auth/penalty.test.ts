@@ -1,5 +1,5 @@
 import t from 'tap';
-import { penaltyFor, triedWith } from '../../../src/worker/auth/penalty.js';
+import { penaltyFor, triedHalf, triedWith } from '../../../src/worker/auth/penalty.js';
 
 t.test('what a connection has deserved', async (t) => {
   const table = [
@@ -11,6 +11,10 @@ t.test('what a connection has deserved', async (t) => {
     ['AUTH_EXHAUSTED', 'FAILED', 'AUTH_FAIL'],
     ['PEER_DISCONNECTED', 'UNDECIDED', undefined],
     ['AUTH_EXHAUSTED', 'UNDECIDED', undefined],
+    ['PEER_CLOSED', 'HALF_WAY', 'AUTH_FAIL'],
+    ['PEER_DISCONNECTED', 'HALF_WAY', 'AUTH_FAIL'],
+    ['LOGIN_TIMEOUT', 'HALF_WAY', 'GRACE_EXCEEDED'],
+    ['DRAINED', 'HALF_WAY', undefined],
     ['IDENT_TIMEOUT', 'NOTHING', 'GRACE_EXCEEDED'],
     ['KEX_TIMEOUT', 'NOTHING', 'GRACE_EXCEEDED'],
     ['LOGIN_TIMEOUT', 'FAILED', 'GRACE_EXCEEDED'],
@@ -25,9 +29,20 @@ t.test('what a connection has deserved', async (t) => {
   for (const [end, tried, penalty] of table) t.equal(penaltyFor(end, tried), penalty, `${end} ${tried}`);
 });
 
+t.test('a method that has succeeded is a try, and makes no other one good', async (t) => {
+  t.strictSame((['NOTHING', 'UNDECIDED', 'HALF_WAY', 'FAILED'] as const).map(triedHalf), [
+    'HALF_WAY',
+    'HALF_WAY',
+    'HALF_WAY',
+    'FAILED',
+  ]);
+  t.equal(triedWith('HALF_WAY', 'CODE_WRONG'), 'FAILED');
+});
+
 t.test('a check that could not be made is not held against the peer', async (t) => {
   for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT', 'WEBHOOK_FAILED'] as const) {
     t.equal(triedWith('NOTHING', code), 'UNDECIDED', code);
+    t.equal(triedWith('HALF_WAY', code), 'UNDECIDED', code);
     t.equal(triedWith('FAILED', code), 'FAILED', code);
   }
   for (const code of [
