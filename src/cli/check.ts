@@ -74,5 +74,5 @@ function summary(config: Config): string {
 
 function where(config: Config): string {
   const workers = `${config.workers} ${config.workers === 1 ? 'worker' : 'workers'}`;
-  return `${workers}, listens on ${config.listen.join(', ')}`;
+  return `${workers}, listens on ${config.listen.map(({ address }) => address).join(', ')}`;
 }

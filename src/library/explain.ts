@@ -105,8 +105,8 @@ function namesOf(
 
 /** As far as the config tells: a port that the kernel chose is known to the server that runs alone. */
 async function listenersOf({ listen, stateDir }: Config): Promise<readonly ListenerAddress[]> {
-  const tcp = listen.flatMap((text): ListenerAddress[] => {
-    const parsed = parseHostPort(text);
+  const tcp = listen.flatMap((entry): ListenerAddress[] => {
+    const parsed = parseHostPort(entry.address);
     return parsed === null || parsed.port === 0 ? [] : [{ kind: 'tcp', address: parsed.host, port: parsed.port }];
   });
   return [...tcp, ...(await ownSocketsIn(stateDir))];

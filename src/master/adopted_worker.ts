@@ -82,6 +82,7 @@ function numberedHere(message: ToPrimary, numbers: Numbers): ToPrimary {
   switch (message.type) {
     case 'closed':
     case 'release':
+    case 'proxied':
       return { ...message, id: numbers.here(message.id) };
     case 'ask':
       return { ...message, question: { ...message.question, id: numbers.here(message.question.id) } };

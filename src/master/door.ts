@@ -1,5 +1,6 @@
 /** DOOR: who may come in, and what it means for the next one from there how a connection went until its login.
  *  Owns the start-ups, the penalties and the account of who was turned away. Decides; the sockets are the primary's. */
+import type { HeldConnection } from '../shared/adoption.js';
 import type { Config } from '../shared/config.js';
 import { assertNever, type PenaltyReason, type RefuseReason } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
@@ -10,8 +11,9 @@ import { type AdmissionState, decide } from './admission.js';
 import type { Clock } from './clock.js';
 import { peerText } from './listener.js';
 import { Penalties } from './penalties.js';
+import { type EntryPoint, Proxies } from './proxies.js';
 import { RefusalLog } from './refusal_log.js';
-import { SourceRules } from './source.js';
+import { type Source, SourceRules } from './source.js';
 import { type Startup, Startups } from './startups.js';
 
 export interface DoorOptions {
@@ -28,7 +30,8 @@ export interface DoorOptions {
 export type House = Pick<AdmissionState, 'draining' | 'open' | 'waiting'>;
 
 export type Verdict =
-  | { readonly admit: true; readonly startup: Startup }
+  /** `proxied`: it is a proxy, and `admit` is to be asked again for whom it brings. */
+  | { readonly admit: true; readonly startup: Startup; readonly proxied: boolean }
   /** `lastWords`, where there are any, come before the end: RFC 4253 §4.2 lets a server send lines before its ident. */
   | { readonly admit: false; readonly lastWords: string | undefined };
 
@@ -52,6 +55,7 @@ export class Door {
   readonly #refusals: RefusalLog;
   #limits: Config['limits'];
   #sources: SourceRules;
+  #proxies: Proxies;
   /** How fast strangers may begin, and suspects. What each of them costs until its login is spent by then, and no penalty
    *  reaches a flood that comes from ever new addresses. */
   #pace: { readonly stranger: TokenBucket; readonly suspect: TokenBucket };
@@ -63,22 +67,26 @@ export class Door {
     this.#refusals = new RefusalLog(event, clock);
     this.#limits = config.limits;
     this.#sources = new SourceRules(config.penalties.exempt);
+    this.#proxies = new Proxies(config.listen);
     this.#pace = this.#newPace();
   }
 
   /** Who comes from now on is judged by this config; who is in stays, and penalties run on. */
-  configure({ limits, penalties }: Config): void {
+  configure({ limits, penalties, listen }: Config): void {
     this.#limits = limits;
     this.#penalties.configure(penalties);
     this.#sources = new SourceRules(penalties.exempt);
+    this.#proxies = new Proxies(listen);
     this.#pace = this.#newPace();
   }
 
-  /** A peer that is not admitted is told in the log already. */
-  admit(peer: Peer, house: House): Verdict {
+  /** A peer that is not admitted is told in the log already.
+   *  @param at where it came in; null: a proxy has brought it */
+  admit(peer: Peer, house: House, at: EntryPoint | null): Verdict {
     const { clock, random, maxWaiting } = this.#options;
     const nowMs = clock.nowMs();
     const source = this.#sources.sourceOf(peer.address);
+    if (at !== null && this.#proxies.has(peer.address, at)) return this.#admitProxy(peer, house, source);
     const standing = this.#startups.standingOf(source, this.#penalties.remembers(source.name, nowMs));
     const state = {
       ...house,
@@ -90,7 +98,21 @@ export class Door {
     if (!admission.admit) return this.#refuse(admission.reason, peer, source.name);
     if ((standing === 'stranger' || standing === 'suspect') && !this.#pace[standing].take(nowMs))
       return this.#refuse('STARTUPS', peer, source.name);
-    return { admit: true, startup: { source, standing } };
+    return { admit: true, startup: { source, standing }, proxied: false };
+  }
+
+  /** The operator's own machine, which may bring any number of people: it has no penalties and no start-ups of its own. */
+  #admitProxy(peer: Peer, house: House, source: Source): Verdict {
+    const { random, maxWaiting } = this.#options;
+    const state = { ...house, penalised: false, unauthenticated: 0, ofSource: 0 };
+    const admission = decide(state, { ...this.#limits, waiting: maxWaiting }, random());
+    if (!admission.admit) return this.#refuse(admission.reason, peer, source.name);
+    return { admit: true, startup: proxyStartup(source), proxied: true };
+  }
+
+  /** It is a proxy's that has not said whom it brings. One that comes for itself stays so until its login. */
+  isUnnamed(id: ConnId): boolean {
+    return this.#startups.of(id)?.standing === 'proxy';
   }
 
   begins(id: ConnId, startup: Startup): void {
@@ -98,9 +120,10 @@ export class Door {
   }
 
   /** Another primary has let it in. */
-  adopts(id: ConnId, peer: Peer, user: string | null): void {
+  adopts(id: ConnId, { peer, user, unnamed = false }: Pick<HeldConnection, 'peer' | 'user' | 'unnamed'>): void {
     const source = this.#sources.sourceOf(peer.address);
     if (user !== null) this.#startups.know(source, user);
+    else if (unnamed) this.#startups.begin(id, proxyStartup(source));
     else this.#startups.begin(id, { source, standing: this.#startups.standingOf(source, false) });
   }
 
@@ -151,6 +174,10 @@ export class Door {
     const bucket = (): TokenBucket => new TokenBucket({ burst: full, perSecond: full }, this.#options.clock.nowMs());
     return { stranger: bucket(), suspect: bucket() };
   }
+}
+
+function proxyStartup(source: Source): Startup {
+  return { source: { ...source, exempt: true }, standing: 'proxy' };
 }
 
 /** Those of OpenSSH's sshd, which people look for. */

@@ -6,7 +6,8 @@ import type { Config } from '../shared/config.js';
 import type { RefuseReason } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
 import { lastWords } from '../shared/handles.js';
-import type { ConnId } from '../shared/ipc.js';
+import type { Peer } from '../shared/identity.js';
+import type { Admitted, ConnId } from '../shared/ipc.js';
 import { Numbers } from './adopted_worker.js';
 import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
@@ -71,16 +72,39 @@ export class Entrance {
   arrived(socket: Untouched): void {
     const { ledger, clock, isDraining } = this.#options;
     const house = { draining: isDraining(), open: ledger.size, waiting: this.handoff.size };
-    const verdict = this.door.admit(socket.peer, house);
+    const { handle, peer } = socket;
+    const verdict = this.door.admit(peer, house, socket.at);
     if (!verdict.admit) {
-      if (verdict.lastWords !== undefined) lastWords(socket.handle, verdict.lastWords);
-      socket.handle.close(); // the only copy: the peer sees the end
+      if (verdict.lastWords !== undefined) lastWords(handle, verdict.lastWords);
+      handle.close(); // the only copy: the peer sees the end
       return;
     }
     const id = this.#newId();
-    ledger.accept(id, socket.peer, clock.nowMs());
-    this.door.begins(id, verdict.startup);
-    this.handoff.offer({ ...socket, id });
+    const { startup, proxied } = verdict;
+    ledger.accept(id, peer, clock.nowMs());
+    this.door.begins(id, startup);
+    this.handoff.offer({ id, handle, peer, proxied });
+  }
+
+  /** A proxy has said whom it brings; null: nobody, it comes for itself. From here on the connection is that one's, and it is
+   *  judged as if it had come to the door itself.
+   *  @returns may it go on? A refusal is in the log already */
+  proxied(id: ConnId, client: Peer | null): Admitted {
+    const { ledger } = this.#options;
+    const proxy = ledger.connection(id)?.peer;
+    if (proxy === undefined || !this.door.isUnnamed(id)) return { admit: false, lastWords: '' };
+    if (client !== null) ledger.comesFrom(id, client);
+    // By version 1 haproxy's checks name haproxy.
+    if (client !== null && client.address !== proxy.address) {
+      this.door.ended(id);
+      // It was in already when a drain began, and is one of the open ones itself.
+      const house = { draining: false, open: ledger.size - 1, waiting: 0 };
+      const verdict = this.door.admit(client, house, null);
+      if (!verdict.admit) return { admit: false, lastWords: verdict.lastWords ?? '' };
+      this.door.begins(id, verdict.startup);
+    }
+    this.#accepted(id, client === null ? undefined : proxy);
+    return { admit: true };
   }
 
   /** For a worker that another primary has started: it goes on by the numbers that its connections had there. */
@@ -93,7 +117,7 @@ export class Entrance {
     const { ledger, clock } = this.#options;
     return connections.flatMap((held) => {
       const id = numbers.here(held.id);
-      this.door.adopts(id, held.peer, held.user);
+      this.door.adopts(id, held);
       return ledger.adopt(id, worker, clock.nowMs(), held);
     });
   }
@@ -127,12 +151,22 @@ export class Entrance {
   }
 
   #handedOver(id: ConnId, worker: number): void {
-    const { ledger, event, clock, handedOver } = this.#options;
+    const { ledger, clock, handedOver } = this.#options;
     ledger.assign(id, worker);
     const connection = ledger.connection(id);
     if (connection === undefined) return;
     handedOver(clock.nowMs() - connection.sinceMs);
-    event({ event: 'connection.accepted', conn: id, peer: peerText(connection.peer), worker });
+    if (!this.door.isUnnamed(id)) this.#accepted(id);
+  }
+
+  /** @param proxy who has brought it */
+  #accepted(id: ConnId, proxy?: Peer): void {
+    const { ledger, event } = this.#options;
+    const connection = ledger.connection(id);
+    if (connection === undefined || connection.worker === null) return;
+    const { peer, worker } = connection;
+    const by = proxy === undefined ? {} : { proxy: peerText(proxy) };
+    event({ event: 'connection.accepted', conn: id, peer: peerText(peer), ...by, worker });
   }
 
   #turnedAway(id: ConnId, reason: RefuseReason): void {

@@ -16,6 +16,8 @@ export interface Arrival {
   readonly id: ConnId;
   readonly handle: TcpHandle;
   readonly peer: Peer;
+  /** It begins with a PROXY header. */
+  readonly proxied: boolean;
 }
 
 /** What the hand-off needs of the workers. */
@@ -217,7 +219,7 @@ export class Handoff {
   }
 
   #give(waiting: Waiting, worker: number): void {
-    const { id, handle, peer } = waiting;
+    const { id, handle, peer, proxied } = waiting;
     const { deadlineMs, marginMs } = this.#timing;
     waiting.sentTo = worker;
     waiting.tried.add(worker);
@@ -229,6 +231,7 @@ export class Handoff {
       id,
       peerAddress: peer.address,
       peerPort: peer.port,
+      proxied,
       deadlineNs: String(this.#clock.nowNs() + BigInt(deadlineMs) * 1_000_000n),
     };
     this.#workers.give(worker, message, handle, () => {

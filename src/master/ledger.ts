@@ -52,6 +52,7 @@ export interface LedgerOptions {
 }
 
 interface Entry extends LedgerConnection {
+  peer: Peer;
   worker: number | null;
   user: string | null;
   readonly leases: Map<string, Lease>;
@@ -92,6 +93,12 @@ export class Ledger {
       leases: new Map(),
     };
     this.#connections.set(id, entry);
+  }
+
+  /** A proxy has said whom it brings. */
+  comesFrom(id: ConnId, peer: Peer): void {
+    const entry = this.#connections.get(id);
+    if (entry !== undefined) entry.peer = peer;
   }
 
   /** A worker took the socket. @returns false when the connection is unknown or has a worker already */

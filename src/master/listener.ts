@@ -8,10 +8,14 @@ import { acceptHandles, closeHandle, peerOfHandle, type TcpHandle } from '../sha
 import type { Peer } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
-import type { Arrival } from './handoff.js';
+import type { EntryPoint } from './proxies.js';
 
 /** A socket with no byte read, and no number yet. */
-export type Untouched = Omit<Arrival, 'id'>;
+export interface Untouched {
+  readonly handle: TcpHandle;
+  readonly peer: Peer;
+  readonly at: EntryPoint;
+}
 
 export interface ListenerEvents {
   arrived(socket: Untouched): void;
@@ -158,8 +162,8 @@ export class ServerListeners {
       server.close();
       throw new TunnelError('LISTEN_FAILED', `${name} is no TCP socket`);
     }
-    serve(server, name, options);
     const at: ListenerAddress = { kind: 'tcp', address: address.address, port: address.port };
+    serve(server, { name, ...at }, options);
     this.#open = [...this.#open, { name, server, address: at }];
   }
 
@@ -170,10 +174,11 @@ export class ServerListeners {
   /** Accepts on what was held. */
   async accept(options: ListenerOptions): Promise<void> {
     for (const listener of this.#open) {
-      const { server, name, held } = listener;
+      const { server, name, held, address } = listener;
       if (held === undefined || this.#closing !== undefined) continue;
       await listening(server, (done) => server.listen(held, BACKLOG, done), name);
-      serve(server, name, options);
+      const at = address.kind === 'tcp' ? address : { address: '', port: 0 };
+      serve(server, { name, ...at }, options);
     }
     this.#open = this.#open.map(({ name, server, address }) => ({ name, server, address }));
   }
@@ -212,8 +217,9 @@ function explain(name: string, cause: Error): string {
   }
 }
 
-function serve(server: net.Server, name: string, options: ListenerOptions): void {
+function serve(server: net.Server, at: EntryPoint, options: ListenerOptions): void {
   const { clock, events } = options;
+  const { name } = at;
   let quietUntilMs = 0;
   let unsaid = 0;
   // A failed accept is an 'error' on the server, which without a listener would end this process.
@@ -230,7 +236,7 @@ function serve(server: net.Server, name: string, options: ListenerOptions): void
     const peer = peerOf(handle);
     // Without a peer it was reset before we looked: nobody to serve.
     if (peer === undefined) handle.close();
-    else events.arrived({ handle, peer });
+    else events.arrived({ handle, peer, at });
   });
 }
 

@@ -163,7 +163,7 @@ export class Primary {
     this.#succession = options.workersOutlive
       ? new Succession({
           stateDir: config.stateDir,
-          listen: () => this.#renewal.settings.config.listen,
+          listen: () => this.#renewal.settings.config.listen.map(({ address }) => address),
           listeners: () => this.#listeners,
           adopt: (adoption, lines) => this.#adopt(adoption, lines),
           letGo: (pid) => this.#letGo(pid),
@@ -178,6 +178,7 @@ export class Primary {
       door: this.#entrance.door,
       desk: this.#desk,
       handoff: this.#entrance.handoff,
+      proxied: (id, client) => this.#entrance.proxied(id, client),
       event: (event) => {
         if (this.#hints.isNews(event)) options.log.event(event);
       },
@@ -238,7 +239,7 @@ export class Primary {
   #listenerOptions({ config }: Settings): ListenerOptions {
     const { fds, clock, log } = this.#options;
     return {
-      listen: config.listen,
+      listen: config.listen.map(({ address }) => address),
       fds,
       clock,
       events: {

@@ -3,7 +3,9 @@
  *  one whose hand-off was revoked may still talk of it. */
 import { assertNever, reasonOf } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
+import type { Peer } from '../shared/identity.js';
 import type {
+  Admitted,
   Answer,
   BandwidthGrant,
   BandwidthWant,
@@ -28,6 +30,8 @@ export interface RouterRooms {
   readonly metrics: Pick<Metrics, 'counted' | 'loaded'>;
   bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
   code(use: CodeUse): CodeVerdict;
+  /** A proxy has said whose connection this is; null: its own. */
+  proxied(id: ConnId, client: Peer | null): Admitted;
   /** Resolves when all workers of an earlier primary have said what they know; null: they have. */
   complete(): Promise<void> | null;
   tell(worker: number, message: ToWorker): void;
@@ -37,6 +41,7 @@ export interface RouterRooms {
   trouble(text: string): void;
 }
 
+const NOT_HERE: Admitted = { admit: false, lastWords: '' };
 const NOT_YOURS: Answer = { ok: false, reason: 'DRAINING' };
 
 /** @param worker who says it */
@@ -58,6 +63,11 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
     case 'release':
       if (holds(message.id) && ledger.release(message.id, message.target) !== undefined) desk.released(message.id);
       return;
+    case 'proxied': {
+      const { ask, id, client } = message;
+      rooms.tell(worker, { type: 'admitted', ask, verdict: holds(id) ? rooms.proxied(id, client) : NOT_HERE });
+      return;
+    }
     case 'ask':
       void answer(rooms, worker, message, holds(message.question.id));
       return;

@@ -5,10 +5,10 @@
 import type { ConnId } from '../shared/ipc.js';
 import type { Source } from './source.js';
 
-/** `exempt` is what the config says; `known` has logged in before, while this primary has been running, and has no other start-up
+/** `exempt` is what the config says; `proxy` is a proxy that has not said yet whom it brings, or comes for itself; `known` has logged in before, while this primary has been running, and has no other start-up
  *  under way; `busy` is known and has one; `suspect` has another under way, or has earned a penalty lately; `stranger` is
  *  everybody else. */
-export type Standing = 'exempt' | 'known' | 'busy' | 'suspect' | 'stranger';
+export type Standing = 'exempt' | 'proxy' | 'known' | 'busy' | 'suspect' | 'stranger';
 
 export interface Startup {
   readonly source: Source;
@@ -27,7 +27,14 @@ export class Startups {
   readonly #maxKnown: number;
   readonly #underWay = new Map<ConnId, Startup>();
   readonly #bySource = new Map<string, number>();
-  readonly #byStanding: { [standing in Standing]: number } = { exempt: 0, known: 0, busy: 0, suspect: 0, stranger: 0 };
+  readonly #byStanding: { [standing in Standing]: number } = {
+    exempt: 0,
+    proxy: 0,
+    known: 0,
+    busy: 0,
+    suspect: 0,
+    stranger: 0,
+  };
   /** By source, in the order of their last login: the users who have logged in from there. */
   readonly #known = new Map<string, Set<string>>();
   /** By user, in the order of his last login from each: the sources that are known for him. */
@@ -63,6 +70,10 @@ export class Startups {
     const { name } = startup.source;
     this.#bySource.set(name, (this.#bySource.get(name) ?? 0) + 1);
     this.#byStanding[startup.standing]++;
+  }
+
+  of(id: ConnId): Startup | undefined {
+    return this.#underWay.get(id);
   }
 
   /** It has logged in, or has ended. @returns undefined when it was not under way */

@@ -260,6 +260,7 @@ export class Supervisor {
       case 'ask':
       case 'want':
       case 'code':
+      case 'proxied':
       case 'release':
       case 'probed':
       case 'counted':

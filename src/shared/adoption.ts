@@ -25,6 +25,8 @@ export interface HeldConnection {
   /** As the primary that is gone had numbered it; the next one gives it another number. */
   readonly id: ConnId;
   readonly peer: Peer;
+  /** A proxy's that has not said whom it brings; absent: no. */
+  readonly unnamed?: boolean;
   /** Null before the login. */
   readonly user: string | null;
   readonly leases: readonly HeldLease[];
@@ -73,6 +75,7 @@ function isHeld(value: unknown): boolean {
     isObject(value.peer) &&
     typeof value.peer.address === 'string' &&
     isWhole(value.peer.port) &&
+    (value.unnamed === undefined || typeof value.unnamed === 'boolean') &&
     (value.user === null || typeof value.user === 'string') &&
     Array.isArray(value.leases) &&
     value.leases.every(isHeldLease)

@@ -121,9 +121,9 @@ export const SERVER_KEYS = {
   listen: {
     kind: 'listeners',
     default: ['0.0.0.0:2222', '[::]:2222'],
-    does: 'Addresses to take SSH connections on; port 0 lets the kernel choose',
+    does: 'Addresses to take SSH connections on; port 0 lets the kernel choose. With `proxyProtocol.from`, whoever connects from there must begin with a PROXY header (version 1 or 2), and whom it names counts as the peer in everything; a header from elsewhere is refused ([proxy.md](proxy.md))',
     why: 'all addresses of both families, on a port that needs no root and that sshd does not use',
-    source: 'Sallyport',
+    source: 'Sallyport; HAProxy, proxy-protocol.txt',
   },
   workers: {
     kind: 'workers',

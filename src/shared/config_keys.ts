@@ -78,6 +78,21 @@ export interface AuthorizedKeyLine {
   readonly line: number;
 }
 
+/** One of `listen`, be it written as a text or as a map. */
+export interface ListenEntry {
+  /** `HOST:PORT`. */
+  readonly address: string;
+  /** Addresses and CIDR blocks of the proxies whose connections begin with a PROXY header. */
+  readonly proxyFrom: readonly string[];
+}
+
+/** The same as a program or a config writes it. */
+export interface ListenOptions {
+  /** `HOST:PORT`. */
+  readonly address: string;
+  readonly proxyProtocol?: { readonly from: readonly string[] } | undefined;
+}
+
 /** A secret of one line, already read by the primary. */
 export interface SecretFile {
   readonly path: string;
@@ -119,7 +134,9 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
                     ? RevokedKeysFile | null
                     : K extends { readonly kind: 'totpFile' }
                       ? TotpFile | null
-                      : readonly string[];
+                      : K extends { readonly kind: 'listeners' }
+                        ? readonly ListenEntry[]
+                        : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

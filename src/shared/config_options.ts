@@ -1,18 +1,22 @@
 /** CONFIG OPTIONS: the keys of the config file as types, for programs that write a config as an object.
  *  Made by `npm run docs` from src/shared/config.ts; a test holds it to that. Do not edit. */
 
+import type { ListenOptions } from './config_keys.js';
 import type { Bytes, Duration, StartupsText } from './units.js';
 
 /** The config file as an object: the same keys, with units written as texts. What is left out has its default.
  *  Paths start at the working folder. */
 export interface ConfigOptions {
-  /** Addresses to take SSH connections on; port 0 lets the kernel choose.
+  /** Addresses to take SSH connections on; port 0 lets the kernel choose. With `proxyProtocol.from`, whoever
+   *  connects from there must begin with a PROXY header (version 1 or 2), and whom it names counts as the peer in
+   *  everything; a header from elsewhere is refused ([proxy.md](proxy.md)).
    *
-   *  Allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once.
+   *  Allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of { address: "HOST:PORT",
+   *  proxyProtocol: { from: [ADDRESS or CIDR block, …] } }.
    *  Why: all addresses of both families, on a port that needs no root and that sshd does not use.
-   *  Source: Sallyport.
+   *  Source: Sallyport; HAProxy, proxy-protocol.txt.
    *  @default ['0.0.0.0:2222', '[::]:2222'] */
-  readonly listen?: readonly string[] | undefined;
+  readonly listen?: readonly (string | ListenOptions)[] | undefined;
   /** Worker processes; `auto` is one per core that this process may use.
    *
    *  Allowed: auto or a whole number from 1 to 1024.

@@ -106,9 +106,9 @@ function keySchema(key: LiveKey): JsonSchema {
     case 'paths':
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
     case 'listeners':
-      return { type: 'array', items: { type: 'string', pattern: ':[0-9]+$' }, minItems: 1, default: key.default };
+      return { type: 'array', items: { anyOf: [ADDRESS, LISTEN_MAP] }, minItems: 1, default: key.default };
     case 'blocks':
-      return { type: 'array', items: { type: 'string', pattern: '^[0-9A-Fa-f:.]+(/[0-9]+)?$' }, default: key.default };
+      return { type: 'array', items: BLOCK, default: key.default };
     case 'openPatterns':
     case 'listenPatterns':
       return { type: 'array', items: { type: 'string', pattern: '^/|:' }, default: key.default };
@@ -129,6 +129,21 @@ function keySchema(key: LiveKey): JsonSchema {
       return assertNever(key);
   }
 }
+
+const ADDRESS: JsonSchema = { type: 'string', pattern: ':[0-9]+$' };
+const BLOCK: JsonSchema = { type: 'string', pattern: '^[0-9A-Fa-f:.]+(/[0-9]+)?$' };
+const PROXY_PROTOCOL: JsonSchema = {
+  type: 'object',
+  properties: { from: { type: 'array', items: BLOCK, minItems: 1 } },
+  required: ['from'],
+  additionalProperties: false,
+};
+const LISTEN_MAP: JsonSchema = {
+  type: 'object',
+  properties: { address: ADDRESS, proxyProtocol: PROXY_PROTOCOL },
+  required: ['address'],
+  additionalProperties: false,
+};
 
 function text(value: string, pattern: string): JsonSchema {
   return { type: 'string', pattern, default: value };

@@ -17,6 +17,7 @@ export function configTypes(): string {
     '/** CONFIG OPTIONS: the keys of the config file as types, for programs that write a config as an object.',
     ' *  Made by `npm run docs` from src/shared/config.ts; a test holds it to that. Do not edit. */',
     '',
+    "import type { ListenOptions } from './config_keys.js';",
     "import type { Bytes, Duration, StartupsText } from './units.js';",
   ].join('\n');
   const server = section(SERVER_KEYS, { name: 'Config', inner: '', path: '', about: ABOUT_CONFIG }, [
@@ -96,11 +97,12 @@ function typeOf(key: LiveKey): string {
     case 'totpFile':
       return 'string';
     case 'paths':
-    case 'listeners':
     case 'blocks':
     case 'openPatterns':
     case 'listenPatterns':
       return 'readonly string[]';
+    case 'listeners':
+      return 'readonly (string | ListenOptions)[]';
     case 'authorizedKeys':
       return 'string | readonly string[]';
     default:

@@ -1,6 +1,7 @@
 /** CONFIG VALUE: reads one value of the table, by its kind. Owns what each kind accepts and how a refusal is worded:
  *  what is wrong, then what is allowed. Pure: files and paths are looked up through `ConfigWorld`. */
 
+import { parseCidr } from './address.js';
 import {
   authorizedKeyLines,
   canonicalListener,
@@ -18,6 +19,7 @@ import {
 } from './config_checks.js';
 import {
   type AuthorizedKeyLine,
+  type ListenEntry,
   type LiveKey,
   type RevokedKeysFile,
   type SecretFile,
@@ -94,7 +96,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
     case 'paths':
       return list((text) => pathOf(text, world.resolvePath));
     case 'listeners':
-      return distinct(list(checkListener), node, allowed, report, canonicalListener);
+      return readListeners(node, allowed, report);
     case 'blocks':
       return list(checkBlock);
     case 'openPatterns':
@@ -146,7 +148,7 @@ export function allowedFor(key: LiveKey): string {
     case 'paths':
       return 'a list of paths';
     case 'listeners':
-      return 'a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once';
+      return `a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`;
     case 'blocks':
       return 'a list of addresses and CIDR blocks, such as "10.0.0.0/8" or "2001:db8::/32"';
     case 'openPatterns':
@@ -276,6 +278,66 @@ function readListenPatterns(node: Located, allowed: string, report: Report): rea
     report.warning(at, `${show(text)}: ${what}`, index);
   }
   return texts;
+}
+
+const LISTEN_MAP = '{ address: "HOST:PORT", proxyProtocol: { from: [ADDRESS or CIDR block, …] } }';
+
+/** Texts, and maps that say more of an address. */
+function readListeners(node: Located, allowed: string, report: Report): readonly ListenEntry[] | undefined {
+  const items = node.type === 'list' ? node.items : [];
+  const proxies = items.map((item, index) => readProxies(item, report, index));
+  // What is the same whichever way it is written: the addresses.
+  const texts: Located =
+    node.type === 'list' ? { ...node, items: items.map((item) => inMap(item, 'address') ?? item) } : node;
+  const addresses = distinct(
+    readList(texts, allowed, report, checkListener),
+    texts,
+    allowed,
+    report,
+    canonicalListener,
+  );
+  if (addresses === undefined || proxies.includes(undefined)) return undefined;
+  return addresses.map((address, index) => ({ address, proxyFrom: proxies[index] ?? [] }));
+}
+
+/** Of one entry: who may speak for others there. */
+function readProxies(item: Located, report: Report, index: number): readonly string[] | undefined {
+  if (item.type !== 'map') return [];
+  let good = true;
+  const fault = (at: Place, what: string, allowed: string): undefined => {
+    report.error(at, what, allowed, index);
+    good = false;
+  };
+  const onlyOnce = (map: Located, path: string, ...known: readonly string[]): void => {
+    const names = map.type === 'map' ? map.entries : [];
+    for (const [place, { name, at }] of names.entries()) {
+      if (!known.includes(name)) fault(at, `unknown key ${show(`${path}${name}`)}`, LISTEN_MAP);
+      else if (names.findIndex((other) => other.name === name) < place)
+        fault(at, `${path}${name} stands twice`, 'once');
+    }
+  };
+  onlyOnce(item, '', 'address', 'proxyProtocol');
+  const proxy = inMap(item, 'proxyProtocol');
+  if (proxy === undefined) return good ? [] : undefined;
+  if (proxy.type !== 'map') return fault(proxy.at, `proxyProtocol ${describe(proxy)}`, LISTEN_MAP);
+  onlyOnce(proxy, 'proxyProtocol.', 'from');
+  const from = inMap(proxy, 'from');
+  if (from === undefined) return fault(proxy.at, 'proxyProtocol.from is missing', LISTEN_MAP);
+  if (from.type === 'list' && from.items.length === 0)
+    return fault(from.at, 'proxyProtocol.from is empty: no address could bring anybody', LISTEN_MAP);
+  const blocks = readList(
+    from,
+    LISTEN_MAP,
+    { ...report, error: (at, what, allowed) => report.error(at, what, allowed, index) },
+    checkBlock,
+  );
+  if (blocks?.some((block) => parseCidr(block)?.prefixBits === 0))
+    report.warning(from.at, 'everybody may say that he is somebody else: name the proxies', index);
+  return good ? blocks : undefined;
+}
+
+function inMap(node: Located, name: string): Located | undefined {
+  return node.type === 'map' ? node.entries.find((entry) => entry.name === name)?.value : undefined;
 }
 
 /** At least one, and none twice; `canonical` says which texts are the same. */

@@ -28,6 +28,10 @@ export type CloseReason =
   | 'PEER_DISCONNECTED' // SSH_MSG_DISCONNECT
   | 'IDENT_TIMEOUT'
   | 'IDENT_INVALID'
+  | 'PROXY_MISSING' // its peer is a proxy that must say whom it brings
+  | 'PROXY_INVALID'
+  | 'PROXY_TIMEOUT'
+  | 'PROXY_UNEXPECTED' // a header of a peer that is none of the proxies
   | 'LOGIN_TIMEOUT'
   | 'KEX_FAILED'
   | 'KEX_TIMEOUT'

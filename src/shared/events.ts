@@ -20,7 +20,7 @@ import type { AuthMethod } from './identity.js';
 export interface OfConnection {
   /** Number of the SSH connection, unique for the life of the server. */
   readonly conn: number;
-  /** `address:port` of the TCP peer. */
+  /** `address:port` of the TCP peer; of a connection that a proxy has brought, of the client that it names. */
   readonly peer: string;
 }
 
@@ -64,7 +64,12 @@ export type ChannelKind =
 export type ForwardKind = 'tcpip-forward' | 'streamlocal-forward@openssh.com';
 
 export type ConnectionEvent =
-  | (OfConnection & { readonly event: 'connection.accepted'; readonly worker: number })
+  | (OfConnection & {
+      readonly event: 'connection.accepted';
+      readonly worker: number;
+      /** `address:port` of the proxy that has brought it; told when its header was read. */
+      readonly proxy?: string;
+    })
   | (Partial<OfConnection> & {
       readonly event: 'connection.refused';
       readonly reason: RefuseReason;

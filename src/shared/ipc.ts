@@ -6,6 +6,7 @@ import type { Config } from './config.js';
 import type { Counted } from './counts.js';
 import { type CloseReason, type ErrorCode, isPenaltyReason, type PenaltyReason, type RefuseReason } from './errors.js';
 import type { AuditEvent } from './events.js';
+import type { Peer } from './identity.js';
 import type { LogLevel } from './log.js';
 import type { PortRange } from './port.js';
 
@@ -92,6 +93,8 @@ export type ToWorker =
       readonly id: ConnId;
       readonly peerAddress: string;
       readonly peerPort: number;
+      /** The peer is a proxy: a PROXY header comes first, and `proxied` asks about whom it names. */
+      readonly proxied: boolean;
       readonly deadlineNs: string;
     }
   /** The hand-off was given to somebody else: drop the connection if you have it. */
@@ -101,6 +104,8 @@ export type ToWorker =
   | ({ readonly type: 'grant'; readonly ask: AskId } & BandwidthGrant)
   /** Answers `code`. */
   | { readonly type: 'judged'; readonly ask: AskId; readonly verdict: CodeVerdict }
+  /** Answers `proxied`. */
+  | { readonly type: 'admitted'; readonly ask: AskId; readonly verdict: Admitted }
   /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
@@ -137,6 +142,8 @@ export type ToPrimary =
   | ({ readonly type: 'want'; readonly ask: AskId } & BandwidthWant)
   /** Answered by `judged`. */
   | ({ readonly type: 'code'; readonly ask: AskId } & CodeUse)
+  /** A proxy has said whose connection this is; null: its own. Nothing is said to the peer before `admitted`. */
+  | { readonly type: 'proxied'; readonly ask: AskId; readonly id: ConnId; readonly client: Peer | null }
   | { readonly type: 'release'; readonly id: ConnId; readonly target: LeaseKey }
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
@@ -145,6 +152,9 @@ export type ToPrimary =
   | { readonly type: 'counted'; readonly count: number | null; readonly counts: WorkerCounts }
   /** Events for the log; the primary writes them, so that one event is one line. `lost` came after the ones before. */
   | { readonly type: 'events'; readonly events: readonly AuditEvent[]; readonly lost: number };
+
+/** May a client that a proxy has brought go on? `lastWords` come before the end; empty: none. */
+export type Admitted = { readonly admit: true } | { readonly admit: false; readonly lastWords: string };
 
 /** What only the ledger can answer. */
 export type Question =
@@ -205,6 +215,7 @@ export type ListenerAddress =
 export function isToPrimary(value: unknown): value is ToPrimary {
   if (!fits(value, TO_PRIMARY)) return false;
   if (Reflect.get(Object(value), 'type') === 'code' && !isStep(Reflect.get(Object(value), 'step'))) return false;
+  if (Reflect.get(Object(value), 'type') === 'proxied' && !isClient(Reflect.get(Object(value), 'client'))) return false;
   if ('penalty' in Object(value) && !isPenaltyReason(Reflect.get(Object(value), 'penalty'))) return false;
   return !('events' in Object(value)) || areEvents(Reflect.get(Object(value), 'events'));
 }
@@ -214,6 +225,12 @@ export function isToWorker(value: unknown): value is ToWorker {
 
 function isStep(value: unknown): boolean {
   return value === null || Number.isSafeInteger(value);
+}
+
+function isClient(value: unknown): boolean {
+  return (
+    value === null || fits({ ...Object(value), type: 'client' }, { client: { address: 'string', port: 'number' } })
+  );
 }
 
 function areEvents(value: unknown): boolean {
@@ -235,6 +252,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   ask: { ask: 'number', question: 'object' },
   want: { ask: 'number', user: 'string', bytesPerSecond: 'number', upBytes: 'number', downBytes: 'number' },
   code: { ask: 'number', user: 'string', key: 'string' },
+  proxied: { ask: 'number', id: 'number' },
   release: { id: 'number', target: 'object' },
   probed: { probe: 'number', alive: 'boolean' },
   pong: {},
@@ -248,11 +266,12 @@ const SETTINGS: Shape = { config: 'object', hostKeys: 'object', ownListeners: 'o
 const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   start: { ...SETTINGS, workerId: 'number' },
   reload: { ...SETTINGS, written: 'object' },
-  connection: { id: 'number', peerAddress: 'string', peerPort: 'number', deadlineNs: 'string' },
+  connection: { id: 'number', peerAddress: 'string', peerPort: 'number', proxied: 'boolean', deadlineNs: 'string' },
   revoke: { id: 'number' },
   answer: { ask: 'number', answer: 'object' },
   grant: { ask: 'number', upBytes: 'number', downBytes: 'number' },
   judged: { ask: 'number', verdict: 'string' },
+  admitted: { ask: 'number', verdict: 'object' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
   count: { count: 'number' },

@@ -5,7 +5,9 @@ import type { Peer } from '../shared/identity.js';
 import type { CodeUse, ConnId, LeaseKey, LeaseTarget } from '../shared/ipc.js';
 
 interface Entry {
-  readonly peer: Peer;
+  peer: Peer;
+  /** It is a proxy's that has not said whom it brings. */
+  unnamed: boolean;
   user: string | null;
   /** Most connections hold none. */
   leases: HeldLease[] | null;
@@ -19,8 +21,17 @@ export class Held {
   /** By user and secret. */
   readonly #codes = new Map<string, CodeUse>();
 
-  accepted(id: ConnId, peer: Peer): void {
-    this.#entries.set(id, { peer, user: null, leases: null });
+  /** @param proxied the peer is a proxy */
+  accepted(id: ConnId, peer: Peer, proxied: boolean): void {
+    this.#entries.set(id, { peer, unnamed: proxied, user: null, leases: null });
+  }
+
+  /** A proxy has said whom it brings; null: it comes for itself. */
+  comesFrom(id: ConnId, peer: Peer | null): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.peer = peer ?? entry.peer;
+    entry.unnamed = false;
   }
 
   login(id: ConnId, user: string): void {
@@ -65,7 +76,13 @@ export class Held {
   }
 
   list(): HeldConnection[] {
-    return [...this.#entries].map(([id, { peer, user, leases }]) => ({ id, peer, user, leases: leases ?? [] }));
+    return [...this.#entries].map(([id, { peer, unnamed, user, leases }]) => ({
+      id,
+      peer,
+      ...(unnamed ? { unnamed } : {}),
+      user,
+      leases: leases ?? [],
+    }));
   }
 }
 

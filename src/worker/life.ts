@@ -26,6 +26,7 @@ import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
 import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
+import { ProxyIntake } from './proxy_intake.js';
 import type { IdentityLimits, ServerHooks, Taken } from './server.js';
 import type { Tally } from './tally.js';
 import { SocketReader } from './transport/reader.js';
@@ -57,7 +58,7 @@ export interface LifeContext {
 }
 
 type Stage =
-  | { readonly name: 'ident'; readonly intake: Intake }
+  | { readonly name: 'ident'; readonly intake: Intake | ProxyIntake }
   | { readonly name: 'kex'; readonly transport: Transport }
   | { readonly name: 'auth'; readonly transport: Transport; readonly auth: UserAuth }
   | {
@@ -84,7 +85,8 @@ const FAREWELLS: { readonly [reason in CloseReason]?: string } = {
 export class Life {
   readonly id: ConnId;
   readonly #context: LifeContext;
-  readonly #peer: Peer;
+  /** The client, once a proxy has named it. */
+  #peer: Peer;
   readonly #reader: SocketReader;
   readonly #account: Account;
   readonly #startedMs: number;
@@ -93,7 +95,7 @@ export class Life {
   #stage: Stage;
   #draining = false;
   /** What every event of this connection says, before the login and after. */
-  readonly #conn: OfConnection;
+  #conn: OfConnection;
   #login: OfLogin | null = null;
   #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
@@ -106,16 +108,12 @@ export class Life {
     this.id = handedOver.id;
     this.#context = context;
     this.#peer = handedOver.peer;
-    this.#conn = { conn: this.id, peer: formatHostPort(this.#peer.address, this.#peer.port) };
+    this.#conn = connOf(this.id, this.#peer);
     this.#onEnd = onEnd;
     this.#startedMs = context.now();
     this.#account = context.memory.open(() => this.#shed());
     this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => true);
-    const intake = new Intake(this.#reader, {
-      onIdent: (line, rest) => this.#startTransport(line, rest),
-      onRefused: (reason) => this.#end(reason, ''),
-    });
-    this.#stage = { name: 'ident', intake };
+    this.#stage = { name: 'ident', intake: handedOver.proxied ? this.#proxyIntake() : this.#intake() };
     this.#graceTimer = setTimeout(() => this.close('LOGIN_TIMEOUT'), context.auth.loginGraceTimeMs);
   }
 
@@ -193,6 +191,29 @@ export class Life {
   }
 
   // --- the way -----------------------------------------------------------------------------------------------------
+
+  #proxyIntake(): ProxyIntake {
+    return new ProxyIntake(this.#reader, {
+      judge: (client) => this.#context.primary.proxied(this.id, client),
+      onAdmitted: (client, rest) => {
+        if (client !== null) this.#peer = client;
+        this.#conn = connOf(this.id, this.#peer);
+        const intake = this.#intake();
+        this.#stage = { name: 'ident', intake };
+        this.#reader.socket.resume();
+        intake.receive(rest);
+      },
+      onTurnedAway: () => this.#end(null, ''),
+      onRefused: (reason, detail) => this.#end(reason, detail),
+    });
+  }
+
+  #intake(): Intake {
+    return new Intake(this.#reader, {
+      onIdent: (line, rest) => this.#startTransport(line, rest),
+      onRefused: (reason, detail) => this.#end(reason, detail),
+    });
+  }
 
   #startTransport(line: Buffer, rest: Buffer): void {
     const transport: Transport = new Transport(this.#reader, this.#account, this.#context.transport, {
@@ -326,7 +347,8 @@ export class Life {
 
   // --- the end -----------------------------------------------------------------------------------------------------
 
-  #end(reason: CloseReason, detail: string): void {
+  /** @param reason null: the primary has told it already */
+  #end(reason: CloseReason | null, detail: string): void {
     const stage = this.#stage;
     if (stage.name === 'ended') return;
     this.#stage = { name: 'ended' };
@@ -340,7 +362,7 @@ export class Life {
     this.#membership?.leave();
     this.#account.close();
     const { socket } = this.#reader;
-    if (reason !== 'REVOKED')
+    if (reason !== null && reason !== 'REVOKED')
       // its end is told by the worker that has it
       this.#context.primary.event({
         event: 'connection.closed',
@@ -351,7 +373,10 @@ export class Life {
         durationMs: Math.round(this.#context.now() - this.#startedMs),
         ...(detail === '' ? {} : { detail: safeText(detail) }),
       });
-    this.#context.primary.closed(this.id, this.#login === null ? penaltyFor(reason, this.#tried) : undefined);
+    this.#context.primary.closed(
+      this.id,
+      this.#login === null && reason !== null ? penaltyFor(reason, this.#tried) : undefined,
+    );
     this.#onEnd(this);
   }
 
@@ -362,3 +387,7 @@ export class Life {
 }
 
 const NO_TRAFFIC: Payload = { bytesIn: 0, bytesOut: 0 };
+
+function connOf(conn: ConnId, peer: Peer): OfConnection {
+  return { conn, peer: formatHostPort(peer.address, peer.port) };
+}

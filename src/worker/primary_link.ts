@@ -9,6 +9,7 @@ import type { AuditEvent } from '../shared/events.js';
 import { closeHandle, isTcpHandle, type TcpHandle } from '../shared/handles.js';
 import type { Peer } from '../shared/identity.js';
 import {
+  type Admitted,
   type Answer,
   type BandwidthGrant,
   type BandwidthWant,
@@ -33,7 +34,10 @@ import { Questions } from './questions.js';
 export interface HandedOver {
   readonly id: ConnId;
   readonly handle: TcpHandle;
+  /** A proxy, where it is `proxied`. */
   readonly peer: Peer;
+  /** It begins with a PROXY header. */
+  readonly proxied: boolean;
 }
 
 /** The SSH server as the worker's main drives it. */
@@ -67,6 +71,9 @@ export interface Primary {
   login(id: ConnId, user: string, limit: number): Promise<Answer>;
   /** May the connection bind this? `ok` leases it until `release` or `closed`. Never rejects. */
   lease(id: ConnId, user: string, limit: number, target: LeaseTarget): Promise<Answer>;
+  /** A proxy has said whose connection this is; null: its own. May it go on? Null: there is no primary that could say. Never
+   *  rejects. */
+  proxied(id: ConnId, client: Peer | null): Promise<Admitted | null>;
   release(id: ConnId, key: LeaseKey): void;
   /** How much of that may move? Null: there is no primary any more. Never rejects. */
   bandwidth(want: BandwidthWant): Promise<BandwidthGrant | null>;
@@ -87,6 +94,7 @@ export function withEvents(primary: Primary, event: Primary['event']): Primary {
     release: (...lease) => primary.release(...lease),
     bandwidth: (want) => primary.bandwidth(want),
     code: (use) => primary.code(use),
+    proxied: (...client) => primary.proxied(...client),
     closed: (...closed) => primary.closed(...closed),
     event,
   };
@@ -274,6 +282,11 @@ export class PrimaryLink implements Primary {
     if (verdict === 'OK') this.#held.used(use);
     return verdict;
   }
+  async proxied(id: ConnId, client: Peer | null): Promise<Admitted | null> {
+    const verdict = await this.#questions.proxied(id, client, this.#sender());
+    if (verdict?.admit) this.#held.comesFrom(id, client);
+    return verdict;
+  }
   release(id: ConnId, key: LeaseKey): void {
     this.#held.released(id, key);
     this.send({ type: 'release', id, target: key });
@@ -314,6 +327,9 @@ export class PrimaryLink implements Primary {
       case 'judged':
         this.#questions.judged(message.ask, message.verdict);
         return;
+      case 'admitted':
+        this.#questions.admitted(message.ask, message.verdict);
+        return;
       case 'probe':
         void this.#probe(message.probe, handler.probe(message.id, message.timeoutMs));
         return;
@@ -344,8 +360,8 @@ export class PrimaryLink implements Primary {
     if (!isTcpHandle(handle)) return this.send({ type: 'refused', id, reason: 'HANDOFF_FAILED' });
     if (this.#nowNs() > BigInt(message.deadlineNs)) return this.#refuse(handle, id, 'HANDOFF_FAILED');
     const peer = { address: message.peerAddress, port: message.peerPort };
-    this.#held.accepted(id, peer);
-    const taken = this.#taken(handler, { id, handle, peer });
+    this.#held.accepted(id, peer, message.proxied);
+    const taken = this.#taken(handler, { id, handle, peer, proxied: message.proxied });
     if (taken === true) {
       this.send({ type: 'accepted', id });
       this.#flush(); // at once: the rest of this turn may last longer than the primary waits

@@ -1,12 +1,15 @@
 /** QUESTIONS: what this worker has asked of the primary and has no answer to yet.
  *  Owns those questions. Each gets an answer: the primary's, that of the next one where it comes soon enough, or one of ours. */
+import type { Peer } from '../shared/identity.js';
 import type {
+  Admitted,
   Answer,
   AskId,
   BandwidthGrant,
   BandwidthWant,
   CodeUse,
   CodeVerdict,
+  ConnId,
   Question,
   ToPrimary,
 } from '../shared/ipc.js';
@@ -30,10 +33,19 @@ interface Asked {
   unheard: NodeJS.Timeout | undefined;
 }
 
+/** A client that waits behind its proxy's header. */
+interface Brought {
+  readonly message: Extract<ToPrimary, { type: 'proxied' }>;
+  readonly settle: (verdict: Admitted | null) => void;
+  /** As of `Asked`. */
+  unheard: NodeJS.Timeout | undefined;
+}
+
 export class Questions {
   readonly #asked = new Map<AskId, Asked>();
   readonly #wanted = new Map<AskId, (grant: BandwidthGrant | null) => void>();
   readonly #codes = new Map<AskId, (verdict: CodeVerdict | null) => void>();
+  readonly #brought = new Map<AskId, Brought>();
   #last = 0;
 
   /** Never rejects. @param send null: there is no primary */
@@ -67,6 +79,17 @@ export class Questions {
     });
   }
 
+  /** Never rejects; null: there is nobody who could judge. */
+  proxied(id: ConnId, client: Peer | null, send: ((message: ToPrimary) => void) | null): Promise<Admitted | null> {
+    const ask = askId(++this.#last);
+    return new Promise((settle) => {
+      const brought: Brought = { message: { type: 'proxied', ask, id, client }, settle, unheard: undefined };
+      this.#brought.set(ask, brought);
+      if (send === null) this.#waitToJudge(ask, brought);
+      else send(brought.message);
+    });
+  }
+
   answered(ask: AskId, answer: Answer): void {
     const asked = this.#asked.get(ask);
     if (asked === undefined) return;
@@ -85,6 +108,14 @@ export class Questions {
     this.#codes.delete(ask);
   }
 
+  admitted(ask: AskId, verdict: Admitted | null): void {
+    const brought = this.#brought.get(ask);
+    if (brought === undefined) return;
+    this.#brought.delete(ask);
+    clearTimeout(brought.unheard);
+    brought.settle(verdict);
+  }
+
   /** The primary is gone: what it has granted and not told is granted to nobody. */
   forget(): void {
     for (const settle of this.#codes.values()) settle(null);
@@ -92,6 +123,7 @@ export class Questions {
     for (const settle of this.#wanted.values()) settle(null);
     this.#wanted.clear();
     for (const [ask, asked] of this.#asked) if (asked.unheard === undefined) this.#wait(ask, asked);
+    for (const [ask, brought] of this.#brought) if (brought.unheard === undefined) this.#waitToJudge(ask, brought);
   }
 
   /** Another one is there, and knows of the connections. */
@@ -101,6 +133,15 @@ export class Questions {
       asked.unheard = undefined;
       send({ type: 'ask', ask, question: asked.question });
     }
+    for (const brought of this.#brought.values()) {
+      clearTimeout(brought.unheard);
+      brought.unheard = undefined;
+      send(brought.message);
+    }
+  }
+
+  #waitToJudge(ask: AskId, brought: Brought): void {
+    brought.unheard = setTimeout(() => this.admitted(ask, null), UNHEARD_MS).unref();
   }
 
   #wait(ask: AskId, asked: Asked): void {

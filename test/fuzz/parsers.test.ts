@@ -1,10 +1,10 @@
 /** PARSERS: what operators and peers write, at random: read without an exception and in bounded time, the same again when it is
  *  written back, and as an independent reader has it where there is one. That each parser is total stands beside it
- *  (test/shared). A failure prints fast-check's seed. There is no reader of the PROXY protocol yet. */
+ *  (test/shared). A failure prints fast-check's seed. */
 import fc from 'fast-check';
 import t from 'tap';
 import { stringify } from 'yaml';
-import { parseHost } from '../../src/shared/address.js';
+import { normalisePeerAddress, parseHost } from '../../src/shared/address.js';
 import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../../src/shared/config_file.js';
 import { parseOtpauth } from '../../src/shared/otpauth.js';
 import { costOf, parsePasswordHash, tooDear } from '../../src/shared/password_hash.js';
@@ -12,6 +12,8 @@ import { parseListenPattern, parseOpenPattern } from '../../src/shared/pattern_t
 import { coversListen, mayOpenName } from '../../src/shared/patterns.js';
 import { parseAuthorizedKeys } from '../../src/worker/auth/authorized_keys.js';
 import { hashOfNothing } from '../../src/worker/auth/no_password.js';
+import { readProxyHeader } from '../../src/worker/proxy_header.js';
+import { bodyV2, headerV1, headerV2 } from '../support/proxy_header.js';
 import { ecdsa, ed25519, KNOWN } from '../worker/auth/keys.js';
 
 const RUNS = { numRuns: 1_000 };
@@ -256,3 +258,71 @@ t.test('text that is made to be slow', async (t) => {
   const tookMs = performance.now() - startedMs;
   t.ok(tookMs < BOUND_MS, `${Math.round(tookMs)} ms`);
 });
+
+const port = fc.nat(65_535);
+const v4Bytes = fc.array(fc.nat(255), { minLength: 4, maxLength: 4 });
+const v6Bytes = fc.array(fc.nat(255), { minLength: 16, maxLength: 16 });
+const tlvs = fc.uint8Array({ maxLength: 400 });
+/** A header and whom it names, by either version and family. */
+const proxyHeader = fc.oneof(
+  fc.tuple(fc.ipV4(), port).map(([address, from]) => {
+    const source = { address, port: from };
+    return { header: headerV1(source, { address: '192.0.2.9', port: 22 }), source };
+  }),
+  fc.tuple(v4Bytes, v4Bytes, port, port, tlvs).map(([from, to, fromPort, toPort, rest]) => ({
+    header: headerV2(Buffer.concat([bodyV2(from, to, [fromPort, toPort]), rest])),
+    source: { address: from.join('.'), port: fromPort },
+  })),
+  fc.tuple(v6Bytes, v6Bytes, port, port, fc.boolean()).map(([from, to, fromPort, toPort, asText]) => {
+    const text = from.flatMap((byte, at) => (at % 2 === 0 ? [((byte << 8) | (from[at + 1] ?? 0)).toString(16)] : []));
+    const host = parseHost(text.join(':'));
+    const source = { address: host.kind === 'address' ? normalisePeerAddress(host.address.text) : '', port: fromPort };
+    const destination = { address: '2001:db8::1', port: toPort };
+    const written = { address: text.join(':'), port: fromPort };
+    const binary = headerV2(bodyV2(from, to, [fromPort, toPort]), 0x21, 0x21);
+    return { header: asText ? headerV1(written, destination) : binary, source };
+  }),
+);
+
+t.test('PROXY headers: read as they were written, wherever they are cut, whatever follows', async () => {
+  fc.assert(
+    fc.property(proxyHeader, fc.uint8Array({ maxLength: 40 }), fc.nat(600), ({ header, source }, rest, cut) => {
+      const read = readProxyHeader(Buffer.concat([header, rest]));
+      if (read.kind !== 'whole' || read.bytes !== header.length) throw new Error(JSON.stringify(read));
+      if (JSON.stringify(read.source) !== JSON.stringify(source)) throw new Error(JSON.stringify([read, source]));
+      const part = header.subarray(0, Math.min(cut, header.length - 1));
+      if (readProxyHeader(part).kind !== 'incomplete') throw new Error(`a verdict after ${part.length} bytes`);
+    }),
+    RUNS,
+  );
+});
+
+t.test(
+  'PROXY headers, changed: an answer to everything, the same however it comes, and never more than 552 bytes',
+  async () => {
+    const change = fc.tuple(fc.nat(560), fc.nat(3), fc.uint8Array({ maxLength: 3 }));
+    fc.assert(
+      fc.property(
+        proxyHeader,
+        fc.array(change, { maxLength: 4 }),
+        fc.uint8Array({ maxLength: 600 }),
+        (sound, changes, rest) => {
+          let bytes = Buffer.concat([sound.header, rest]);
+          for (const [at, length, put] of changes)
+            bytes = Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + length)]);
+          const whole = readProxyHeader(bytes);
+          if (whole.kind === 'incomplete' && bytes.length >= 552)
+            throw new Error('it wants more than a header may have');
+          if (whole.kind === 'whole' && whole.bytes > bytes.length) throw new Error('it has read beyond its end');
+          // Byte by byte there is one moment at which the verdict falls, and it is the same.
+          let at = 0;
+          while (at < bytes.length && readProxyHeader(bytes.subarray(0, at)).kind === 'incomplete') at++;
+          const early = readProxyHeader(bytes.subarray(0, at));
+          if (JSON.stringify(early) !== JSON.stringify(whole)) throw new Error(JSON.stringify([at, early, whole]));
+          if (whole.kind === 'whole' && at !== whole.bytes) throw new Error(`a verdict at ${at} of ${whole.bytes}`);
+        },
+      ),
+      RUNS,
+    );
+  },
+);

@@ -30,6 +30,7 @@ t.test('an event below the level of the log stays in the worker, where its liste
       release() {},
       bandwidth: async () => null,
       code: async () => null,
+      proxied: async () => null,
       closed() {},
       event: (event) => sent.push(event),
     });
@@ -52,6 +53,7 @@ t.test('what else a connection says reaches the primary as it was said', async (
     ...parts,
     bandwidth: async () => null,
     code: async () => null,
+    proxied: async () => null,
     event() {},
   });
   const id = 7 as ConnId;

@@ -5,6 +5,7 @@ import type { ConnId } from '../../src/shared/ipc.js';
 import { FakeClock } from '../support/fake_clock.js';
 import { testConfig } from '../support/test_config.js';
 
+const AT = { name: '127.0.0.1:0', address: '127.0.0.1', port: 2222 };
 const HOUSE = { draining: false, open: 0, waiting: 0 };
 
 class Scene {
@@ -24,7 +25,7 @@ class Scene {
   }
 
   knock(address: string): Verdict {
-    return this.door.admit({ address, port: 5000 }, HOUSE);
+    return this.door.admit({ address, port: 5000 }, HOUSE, AT);
   }
   /** The reason of the refusal, or undefined. */
   refused(address: string): string | undefined {
@@ -179,7 +180,28 @@ t.test('another config holds for who comes then', async (t) => {
 t.test('a house that is full or drained says nothing', async (t) => {
   const s = new Scene({ limits: { connections: 5 } });
   const peer = { address: '192.0.2.1', port: 5000 };
-  t.same(s.door.admit(peer, { ...HOUSE, open: 5 }), { admit: false, lastWords: undefined });
-  t.same(s.door.admit(peer, { ...HOUSE, draining: true }), { admit: false, lastWords: undefined });
+  t.same(s.door.admit(peer, { ...HOUSE, open: 5 }, AT), { admit: false, lastWords: undefined });
+  t.same(s.door.admit(peer, { ...HOUSE, draining: true }, AT), { admit: false, lastWords: undefined });
   t.match(s.door.status().refused, { AT_CAPACITY: 1, DRAINING: 1 });
+});
+
+t.test('a proxy has no start-ups and no penalties of its own, whatever it brings', async (t) => {
+  const s = new Scene({
+    listen: [{ address: '127.0.0.1:0', proxyProtocol: { from: ['192.0.2.1'] } }],
+    limits: { startupsPerSource: 2, startups: '1:100:2' },
+    penalties: { min: '0s' },
+  });
+  const ids = Array.from({ length: 20 }, () => s.enter('192.0.2.1'));
+  for (const id of ids) t.ok(s.door.isUnnamed(id));
+  for (const id of ids) s.door.ended(id, 'AUTH_FAIL');
+  t.equal(s.refused('192.0.2.1'), undefined);
+  t.same(s.heard, []);
+  t.same(s.door.admit({ address: '192.0.2.1', port: 1 }, { ...HOUSE, draining: true }, AT), {
+    admit: false,
+    lastWords: undefined,
+  });
+  const brought = s.door.admit({ address: '192.0.2.1', port: 1 }, HOUSE, null);
+  t.match(brought, { admit: true, proxied: false }, 'whom a proxy has brought is none');
+  s.door.configure(testConfig({ limits: { startups: '1:100:2' } }));
+  t.notOk(s.door.isUnnamed(s.enter('192.0.2.1')), 'nor is it one by another config');
 });

@@ -63,7 +63,7 @@ function room(workers: readonly number[]) {
     clock,
     TIMING,
   );
-  const offer = (conn: number, handle: TcpHandle): void => made.offer({ id: id(conn), handle, peer });
+  const offer = (conn: number, handle: TcpHandle): void => made.offer({ id: id(conn), handle, peer, proxied: false });
   return { handoff: made, clock, said, messages, alive, unsendable, takenBy, offer };
 }
 

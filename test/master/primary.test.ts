@@ -294,7 +294,7 @@ t.test('whose place another takes: the refusals that were only counted yet are t
     workersOutlive: true,
   });
   for (let count = 0; count < 60; count++) t.equal(await (await connect()).line(), undefined);
-  const successor = await Predecessor.find(stateDir, primary.settings.config.listen, systemClock);
+  const successor = await Predecessor.find(stateDir, ['127.0.0.1:0'], systemClock);
   for (const { handle } of (await successor?.listeners()) ?? []) closeHandle(handle);
   await successor?.accepting();
   await within(primary.superseded, 'end of the workers');

@@ -39,7 +39,7 @@ function rooms() {
   };
   const config = testConfig({ penalties: { min: '1s' } });
   const door = new Door({ config, maxWaiting: 10, event, clock, random: () => 0.999 });
-  const verdict = door.admit(PEER, { draining: false, open: 0, waiting: 0 });
+  const verdict = door.admit(PEER, { draining: false, open: 0, waiting: 0 }, null);
   if (verdict.admit) door.begins(CONN, verdict.startup);
   const losses: [number, number][] = [];
   const counted: string[] = [];
@@ -56,6 +56,7 @@ function rooms() {
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
     complete: () => null,
     code: ({ user, step }) => (user === 'alice' && step === 7 ? 'OK' : 'WRONG'),
+    proxied: (_id, client) => (client?.address === '192.0.2.1' ? { admit: true } : { admit: false, lastWords: 'no' }),
     lost: (worker, count) => losses.push([worker, count]),
     tell,
     trouble,

@@ -69,7 +69,10 @@ t.test('the defaults', async (t) => {
   t.ok(result.ok);
   if (!result.ok) return;
   t.same(result.config, {
-    listen: ['0.0.0.0:2222', '[::]:2222'],
+    listen: [
+      { address: '0.0.0.0:2222', proxyFrom: [] },
+      { address: '[::]:2222', proxyFrom: [] },
+    ],
     workers: 3,
     stateDir: '/etc/sallyport/./state',
     hostKeys: [],

@@ -3,6 +3,8 @@ import t from 'tap';
 import type { Config } from '../../src/shared/config.js';
 import { configFromObject, formatIssue, parseConfig } from '../../src/shared/config_file.js';
 
+const LISTEN_MAP = '{ address: "HOST:PORT", proxyProtocol: { from: [ADDRESS or CIDR block, …] } }';
+const LISTENERS = `a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`;
 const HASH = '$argon2id$v=19$m=19456,t=2,p=1$b6MDQhlJVMk+7PH3EYs31g$mqpTBbZ6B58dK15Evkzt/zG92Aw3IZVwGJy8LFhFcVI';
 const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPLEASEDONOTUSETHISKEYITISNOTREAL me@here';
 
@@ -78,7 +80,7 @@ log: { level: debug, format: json }
 `);
   t.match(config, {
     penalties: { enabled: true, authFailMs: 0, noAuthMs: 1_000, minMs: 60_000, exempt: ['10.0.0.0/8', '2001:db8::1'] },
-    listen: ['127.0.0.1:0', '[::1]:2222'],
+    listen: ['127.0.0.1:0', '[::1]:2222'].map((address) => ({ address, proxyFrom: [] })),
     workers: 2,
     stateDir: '/var/lib/sallyport',
     hostKeys: ['/cfg/./host_key'],
@@ -229,19 +231,40 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     [
       'listen: "127.0.0.1:22"',
-      '1:9: listen: "127.0.0.1:22" is a text and not a list, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once',
+      `1:9: listen: "127.0.0.1:22" is a text and not a list, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`,
     ],
     [
       'listen: ["::1:22"]',
-      '1:10: listen[0]: "::1:22" is not HOST:PORT, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once',
+      `1:10: listen[0]: "::1:22" is not HOST:PORT, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`,
     ],
     [
       'listen: ["127.0.0.1:70000"]',
-      '1:10: listen[0]: "127.0.0.1:70000" is not HOST:PORT, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once',
+      `1:10: listen[0]: "127.0.0.1:70000" is not HOST:PORT, allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`,
     ],
     [
       'listen: ["[::1]:22", "[0:0::1]:22"]',
-      '1:22: listen[1]: "[0:0::1]:22" is there already, as [0], allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once',
+      `1:22: listen[1]: "[0:0::1]:22" is there already, as [0], allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`,
+    ],
+    ['listen: [{proxyProtocol: {from: ["::1"]}}]', `1:10: listen[0]: is a map, allowed: ${LISTENERS}`],
+    ['listen: [{address: "a:1", proxy: 1}]', `1:27: listen[0]: unknown key "proxy", allowed: ${LISTEN_MAP}`],
+    ['listen: [{address: "a"}]', `1:20: listen[0]: "a" is not HOST:PORT, allowed: ${LISTENERS}`],
+    ['listen: ["a:1", {address: "a:1"}]', `1:27: listen[1]: "a:1" is there already, as [0], allowed: ${LISTENERS}`],
+    ['listen: [{address: "a:1", address: "b:1"}]', '1:27: listen[0]: address stands twice, allowed: once'],
+    [
+      'listen: [{address: "a:1", proxyProtocol: true}]',
+      `1:42: listen[0]: proxyProtocol is true, allowed: ${LISTEN_MAP}`,
+    ],
+    [
+      'listen: [{address: "a:1", proxyProtocol: {}}]',
+      `1:42: listen[0]: proxyProtocol.from is missing, allowed: ${LISTEN_MAP}`,
+    ],
+    [
+      'listen: [{address: "a:1", proxyProtocol: {from: []}}]',
+      `1:49: listen[0]: proxyProtocol.from is empty: no address could bring anybody, allowed: ${LISTEN_MAP}`,
+    ],
+    [
+      'listen: [{address: "a:1", proxyProtocol: {from: [10.0.0.5/8]}}]',
+      `1:50: listen[0]: "10.0.0.5/8" is no address and no CIDR block, or has bits beyond its prefix, allowed: ${LISTEN_MAP}`,
     ],
     ['stateDir: ~/state', '1:11: stateDir: "~/state" begins with ~, which only a shell understands, allowed: a path'],
     ['stateDir: 1.10', '1:11: stateDir: 1.1 is a number and not a text: put it in quotes, allowed: a path'],
@@ -404,7 +427,29 @@ bogus: 1
   );
 });
 
+t.test('a listener with proxies', async (t) => {
+  const result = parseConfig(
+    'listen: ["a:1", {address: "b:2", proxyProtocol: {from: [10.0.0.5, "2001:db8::/32"]}}, {address: "c:3"}]',
+    'c.yaml',
+    world,
+  );
+  t.match(result, {
+    ok: true,
+    config: {
+      listen: [
+        { address: 'a:1', proxyFrom: [] },
+        { address: 'b:2', proxyFrom: ['10.0.0.5', '2001:db8::/32'] },
+        { address: 'c:3', proxyFrom: [] },
+      ],
+    },
+  });
+});
+
 t.test('what is odd but no error is a warning', async (t) => {
+  t.match(warningsOf('listen: [{address: "a:1", proxyProtocol: {from: ["::/0"]}}]\nusers: {}'), [
+    'c.yaml:1:49: listen[0]: everybody may say that he is somebody else: name the proxies',
+    /no user/,
+  ]);
   t.same(warningsOf(''), ['c.yaml:1:1: users: there is no user: nobody can log in']);
   t.same(warningsOf('listen: ["a:1"]\nusers:\n'), ['c.yaml:2:7: users: there is no user: nobody can log in']);
   t.same(warningsOf('users: {a: }'), ['c.yaml:1:9: users.a: has neither a key nor a password: cannot log in']);
@@ -440,7 +485,12 @@ t.test('a program’s object goes by the same rules', async (t) => {
     world,
   );
   t.ok(result.ok);
-  if (result.ok) t.match(result.config, { listen: ['127.0.0.1:0'], timeouts: { drainMs: 1_000 }, workers: 4 });
+  if (result.ok)
+    t.match(result.config, {
+      listen: [{ address: '127.0.0.1:0', proxyFrom: [] }],
+      timeouts: { drainMs: 1_000 },
+      workers: 4,
+    });
   const bad = configFromObject({ timeouts: { drain: 1000 }, bogus: 1 }, 'options', world);
   t.notOk(bad.ok);
   if (!bad.ok)

@@ -23,6 +23,11 @@ t.test('only messages of ours pass, with the fields that we count with', async (
     [{ type: 'code', ask: 1, user: 'a', key: 'k' }, false],
     [{ type: 'want', ask: 1, user: 'a', bytesPerSecond: null, upBytes: 1, downBytes: 0 }, false],
     [{ type: 'want', ask: 1, bytesPerSecond: 1, upBytes: 1, downBytes: 0 }, false],
+    [{ type: 'proxied', ask: 1, id: 2, client: null }, true],
+    [{ type: 'proxied', ask: 1, id: 2, client: { address: '::1', port: 3 } }, true],
+    [{ type: 'proxied', ask: 1, id: 2, client: { address: '::1', port: '3' } }, false],
+    [{ type: 'proxied', ask: 1, id: 2, client: 'a' }, false],
+    [{ type: 'proxied', ask: 1, id: 2 }, false],
     [{ type: 'ping' }, false], // the other direction
     [{ type: 'toString' }, false],
     [{ type: '__proto__' }, false],

@@ -7,7 +7,16 @@ import { TunnelServer } from '../../src/library/tunnel_server.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import type { AuditEvent, EventName } from '../../src/shared/events.js';
 import { takeHandle } from '../../src/shared/handles.js';
-import type { Answer, BandwidthGrant, BandwidthWant, CodeVerdict, ConnId, LeaseTarget } from '../../src/shared/ipc.js';
+import type { Peer } from '../../src/shared/identity.js';
+import type {
+  Admitted,
+  Answer,
+  BandwidthGrant,
+  BandwidthWant,
+  CodeVerdict,
+  ConnId,
+  LeaseTarget,
+} from '../../src/shared/ipc.js';
 import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
@@ -35,6 +44,9 @@ export class FakePrimary implements Primary {
   readonly leased: LeaseTarget[] = [];
   readonly released: string[] = [];
   readonly closedIds: ConnId[] = [];
+  /** Whom proxies have named. */
+  readonly clients: (Peer | null)[] = [];
+  proxiedAnswer: Admitted | null | Promise<Admitted | null> = { admit: true };
   readonly #waiters = new Set<(event: AuditEvent) => void>();
   /** Answers of logins, and of leases where the port is not 0. */
   loginAnswer: Answer | Promise<Answer> = { ok: true, port: 0 };
@@ -53,6 +65,10 @@ export class FakePrimary implements Primary {
   }
   async bandwidth(want: BandwidthWant): Promise<BandwidthGrant> {
     return want;
+  }
+  async proxied(_id: ConnId, client: Peer | null): Promise<Admitted | null> {
+    this.clients.push(client);
+    return await this.proxiedAnswer;
   }
   async code(): Promise<CodeVerdict> {
     return 'OK';
@@ -107,6 +123,8 @@ export async function startEndpoint(
     readonly config?: Readonly<Record<string, unknown>>;
     readonly hooks?: TunnelServer;
     readonly process?: ProcessMemory;
+    /** All who come are proxies. */
+    readonly proxied?: boolean;
   } = {},
 ): Promise<EndpointUnderTest> {
   const primary = new FakePrimary();
@@ -123,7 +141,7 @@ export async function startEndpoint(
     const handle = takeHandle(socket);
     if (handle === undefined) return;
     const id = ++lastId as ConnId;
-    if (!endpoint.accept({ id, handle, peer })) handle.close();
+    if (!endpoint.accept({ id, handle, peer, proxied: options.proxied === true })) handle.close();
   });
   server.listen(0, '127.0.0.1', 1024);
   await once(server, 'listening');

@@ -21,6 +21,7 @@ const PACKAGES = {
   sshpass: 'sshpass',
   prlimit: 'util-linux',
   openssl: 'openssl',
+  haproxy: 'haproxy',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 

@@ -23,7 +23,7 @@ t.test('codes that were used: the last of each user and secret, and not too many
 
 t.test('connections, logins and leases, until they are given back', async (t) => {
   const held = new Held();
-  held.accepted(id(1), peer);
+  held.accepted(id(1), peer, false);
   held.login(id(1), '__proto__');
   held.leased(id(1), '__proto__', tcp, 2000);
   held.leased(id(1), '__proto__', tcp, 2001);

@@ -86,3 +86,25 @@ t.test('the next primary answers what the last one did not, however long that ta
   questions.answered(ask(2), { ok: true, port: 0 });
   t.match(await Promise.all(waiting), [{ ok: true }, { ok: true }, { reason: 'TAKEN' }]);
 });
+
+t.test('whom a proxy brings: asked again of the next primary, and no longer than a moment', async (t) => {
+  const clock = fakeTimers(t);
+  const questions = new Questions();
+  const sent: ToPrimary[] = [];
+  const send = (message: ToPrimary): void => {
+    sent.push(message);
+  };
+  const client = { address: '192.0.2.1', port: 5 };
+  const [first, second] = [questions.proxied(1 as ConnId, client, send), questions.proxied(2 as ConnId, null, null)];
+  questions.forget();
+  questions.follow(send);
+  questions.admitted(ask(1), { admit: true });
+  questions.admitted(ask(2), { admit: false, lastWords: 'no' });
+  t.same(await Promise.all([first, second]), [{ admit: true }, { admit: false, lastWords: 'no' }]);
+  const named = { type: 'proxied', ask: 1, id: 1, client };
+  t.same(sent, [named, named, { type: 'proxied', ask: 2, id: 2, client: null }]);
+  const unheard = questions.proxied(3 as ConnId, client, send);
+  questions.forget();
+  clock.advance(UNHEARD_MS);
+  t.equal(await unheard, null);
+});

@@ -40,6 +40,7 @@ export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | unde
     case 'PEER_CLOSED':
     case 'PEER_DISCONNECTED':
     case 'IDENT_INVALID':
+    case 'PROXY_UNEXPECTED':
     case 'KEX_FAILED':
     case 'AUTH_EXHAUSTED':
     case 'KEEPALIVE_TIMEOUT':
@@ -48,6 +49,9 @@ export function penaltyFor(end: CloseReason, tried: Tried): PenaltyReason | unde
       if (tried === 'UNDECIDED') return undefined;
       // Who stops half-way has tried, and is not in: sshd's EXIT_AUTH_ATTEMPTED does not ask how the tries went.
       return tried === 'NOTHING' ? 'NO_AUTH' : 'AUTH_FAIL';
+    case 'PROXY_MISSING':
+    case 'PROXY_INVALID':
+    case 'PROXY_TIMEOUT':
     case 'USER_LIMIT':
     case 'HOOK_FAILED':
     case 'REPLACED':
