@@ -34,6 +34,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       handler,
       workerEntry: WORKER_ENTRY,
       takeover,
+      notify: true,
       onListening,
       ...(quick === null ? { files, read: reader(configFile, options, loaded) } : {}),
     });

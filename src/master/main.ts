@@ -7,6 +7,7 @@ import { after } from '../shared/timer.js';
 import { FileWatch } from './file_watch.js';
 import { Orders } from './orders.js';
 import { reload } from './reload.js';
+import { ServiceManager, serviceSettings } from './service_manager.js';
 import type { Reading } from './settings.js';
 import { type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
@@ -25,6 +26,8 @@ export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'worke
   readonly files?: WatchedFiles;
   /** Default false. True: takes the place of a server that runs on the same stateDir and addresses, with all that it holds. */
   readonly takeover?: boolean;
+  /** Default false. True: systemd is told how the server is, where it has started it with Type=notify. */
+  readonly notify?: boolean;
   /** Default true: SIGTERM and SIGINT drain, the second one ends at once; SIGHUP reloads; SIGUSR2 replaces the workers. False:
    *  they are the caller's. */
   readonly signals?: boolean;
@@ -53,6 +56,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     onListening,
     signals = true,
     takeover = false,
+    notify = false,
     read = nothingToRead,
     files = new Map(),
     ...setup
@@ -67,6 +71,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   const wishes = new Wishes();
   const orders = new Orders();
   const { primary, log } = prepared;
+  const service = notify ? takeServiceManager(prepared) : null;
   const fileWatch = new FileWatch({
     after,
     onChange: () => orders.give('files', () => reload(primary, log, () => read('files'), { filesOnly: true, took })),
@@ -74,12 +79,17 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   const took = (now: WatchedFiles): void => fileWatch.watch(now, primary.settings.config.auth.rereadFilesMs);
   const signalled: Signalled = {
     stop: () => wishes.stop(),
-    reload: () => orders.give('reload', () => reload(primary, log, () => read('all'), { took })),
+    reload: () =>
+      orders.give('reload', async () => {
+        service?.reloading();
+        service?.reloaded(await reload(primary, log, () => read('all'), { took }));
+      }),
     replace: () => orders.give('replace', () => primary.replaceWorkers()),
   };
   void wishes.asked.then(() => {
     orders.end();
     fileWatch.end();
+    service?.stopping();
   });
   const forget = signals ? listenToSignals(signalled) : nothing;
   let addresses: readonly ListenerAddress[];
@@ -87,10 +97,12 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     addresses = await Promise.race([primary.start(), wishes.asked.then(() => [])]);
   } catch (error) {
     forget();
+    service?.close();
     await prepared.close();
     throw error;
   }
   if (addresses.length > 0) onListening?.(addresses);
+  if (addresses.length > 0) service?.ready(addresses);
   orders.begin();
   if (addresses.length > 0) took(files);
   return {
@@ -100,6 +112,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     exitCode: serve(prepared, wishes).finally(() => {
       forget();
       fileWatch.end();
+      service?.close();
     }),
     reload: (read) => orders.ask(() => reload(primary, log, read, { took })),
     drain: () => wishes.stop(),
@@ -162,6 +175,28 @@ function listenToSignals({ stop, reload, replace }: Signalled): () => void {
   return () => {
     for (const [signal, handler] of handlers) process.off(signal, handler);
   };
+}
+
+/** systemd's `Type=notify` (sd_notify(3)). @returns null where nobody wants to be told */
+function takeServiceManager({ primary, log }: Prepared): ServiceManager | null {
+  const settings = serviceSettings(process.env, process.pid);
+  for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete process.env[name];
+  if (settings === null) return null;
+  return new ServiceManager({
+    ...settings,
+    isReplaced: () => primary.isReplaced,
+    status() {
+      const { connections, workers } = primary.status();
+      const channels = workers.reduce((sum, { load }) => sum + load.channels, 0);
+      return `${connections} connections, ${channels} channels, ${workers.length} workers`;
+    },
+    trouble: (text) => log.warn(text),
+    nowNs: () => process.hrtime.bigint(),
+    every(everyMs, action) {
+      const timer = setInterval(action, everyMs).unref();
+      return () => clearInterval(timer);
+    },
+  });
 }
 
 /** systemd's socket activation (sd_listen_fds(3)): descriptors from 3 on, meant for the process that LISTEN_PID names.

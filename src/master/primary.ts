@@ -336,6 +336,11 @@ export class Primary {
     this.metrics.stop();
   }
 
+  /** Another process is the server by now; this one waits for its workers' end. */
+  get isReplaced(): boolean {
+    return this.#holding !== null;
+  }
+
   /** Where it listens, or has listened. */
   get addresses(): readonly ListenerAddress[] {
     return this.#listeners?.addresses ?? [];

@@ -1,6 +1,7 @@
 /** RENEWAL: other settings and other workers for a server that runs.
  *  Owns the settings in force. Promises that a change of them is whole or does not happen, and that there are never fewer
  *  ready workers than before. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress, StartMessage, ToWorker, WorkerSettings } from '../shared/ipc.js';
@@ -65,7 +66,9 @@ export class Renewal {
     if (wrong.length > 0) throw new TunnelError('CONFIG_INVALID', wrong.join('\n'));
     const listeners = this.#listeners();
     const before = listeners.addresses;
-    const change = await changeListeners(listeners, listenerOptions(next));
+    const options = listenerOptions(next);
+    const change = await changeListeners(listeners, options);
+    const isInherited = options.fds.length > 0 && !isDeepStrictEqual(addressesOf(this.#settings), addressesOf(next));
     const { retireMs } = next.config.timeouts;
     const [first] = this.#serving();
     const byModule = !filesOnly && (this.#settings.handler !== null || next.handler !== null);
@@ -92,6 +95,10 @@ export class Renewal {
     );
     supervisor.tellAll(this.#reloadMessage(own));
     supervisor.resize(next.config.workers, retireMs);
+    if (isInherited)
+      log.warn(
+        'listen has changed, and nothing with it: this server has its sockets from the service manager (systemctl restart the .socket unit)',
+      );
     inForce?.();
     // Also those that took a dead one's place meanwhile, by the settings of before.
     if (byModule) await this.#replace(this.#serving().filter((worker) => worker !== successor));
@@ -147,4 +154,8 @@ export class Renewal {
     const ownListeners = [...own, ...this.#rooms.ownSockets()];
     return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
   }
+}
+
+function addressesOf({ config }: Settings): readonly string[] {
+  return config.listen.map(({ address }) => address);
 }

@@ -22,6 +22,9 @@ const PACKAGES = {
   prlimit: 'util-linux',
   openssl: 'openssl',
   haproxy: 'haproxy',
+  'systemd-notify': 'systemd',
+  'systemd-analyze': 'systemd',
+  python3: 'python3',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
