@@ -81,6 +81,7 @@ async function main(args: readonly string[]): Promise<number> {
     .option('--markdown', 'print all keys as a Markdown page instead')
     .option('--webhook', 'print the JSON Schema of what a webhook is asked and may answer instead')
     .addOption(new Option('--types', 'print all keys as TypeScript instead').hideHelp())
+    .addOption(new Option('--metrics', 'print the page of all metrics instead').hideHelp())
     .action(async (options: SchemaOptions) => {
       const { schema } = await import('./schema.js');
       exitCode = schema(options);
