@@ -30,6 +30,8 @@ export function grantedBy(config: Config, verifyPassword: DirectoryOptions['veri
       verifyPassword,
     }),
     rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
+    methods: config.auth.methods,
+    webhookUrl: config.auth.webhook.url,
     endExpired: config.auth.endExpired,
     othersRules: hasWebhook ? new Rules(config.defaults) : undefined,
   };

@@ -1,7 +1,7 @@
 /** TAKEN: what a config gave and the one after it does not give any more.
  *  Owns nothing. What is not of the config, such as a user whom a hook lets in, is none of it and is never taken. */
 import type { Address } from '../shared/address.js';
-import type { BindAddress, Destination, Identity } from '../shared/identity.js';
+import type { AuthChain, BindAddress, Destination, Identity } from '../shared/identity.js';
 import type { Directory } from '../worker/auth/directory.js';
 import { earlier, GRANT, type GrantedIdentity, grantOf } from '../worker/auth/grant.js';
 import { hookedOf } from '../worker/auth/hooked.js';
@@ -16,6 +16,10 @@ export interface Granted {
   readonly rules: ReadonlyMap<string, Rules>;
   /** Of whom a webhook lets in beside the users, where there is one. */
   readonly othersRules?: Rules | undefined;
+  /** `auth.methods`. */
+  readonly methods: readonly AuthChain[];
+  /** Of `auth.webhook`; null: there is none. */
+  readonly webhookUrl: string | null;
   /** `auth.endExpired`. */
   readonly endExpired: boolean;
 }
@@ -24,6 +28,7 @@ const NEVER_MS = Number.POSITIVE_INFINITY;
 
 export const NOTHING_TAKEN: Taken = {
   login: () => false,
+  logins: { methods: false, proofs: false },
   name: () => false,
   ends: () => ({ beforeMs: NEVER_MS, nowMs: NEVER_MS }),
   open: () => false,
@@ -46,6 +51,10 @@ export function takenBetween(before: Granted, now: Granted, nowMs: number): Take
       const asking = { address, nowMs };
       return before.directory.letsIn(step, asking) && !now.directory.letsIn(step, asking);
     },
+    logins: {
+      methods: areOthers(before.methods, now.methods),
+      proofs: now.webhookUrl !== null && now.webhookUrl !== before.webhookUrl,
+    },
     name(identity) {
       const { named, username } = hookedOf(identity) ?? NOT_HOOKED;
       if (named !== identity.user || named === username) return false; // a name that an override has given is its own affair
@@ -56,6 +65,11 @@ export function takenBetween(before: Granted, now: Granted, nowMs: number): Take
       lost(identity, (rights) => mayStayOpen(rights, destination, address)),
     bind: (identity: Identity, bind: BindAddress) => lost(identity, (rights) => mayListen(rights, bind).allow),
   };
+}
+
+/** Are these other ways in? */
+export function areOthers(before: readonly AuthChain[], now: readonly AuthChain[]): boolean {
+  return before.length !== now.length || before.some((chain, at) => chain !== now[at]);
 }
 
 const NOT_HOOKED = { named: null, username: '' };

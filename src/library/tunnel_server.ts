@@ -29,7 +29,7 @@ import { EventHub } from './events.js';
 import { Passwords } from './passwords.js';
 import { type Inside, SERVED, SERVED_VERSION } from './served.js';
 import type { SingleServer } from './single.js';
-import { NOTHING_TAKEN } from './taken.js';
+import { areOthers, NOTHING_TAKEN } from './taken.js';
 
 /** The config file as an object, every key optional; users and a handler have no place where hooks decide. */
 export type ServerOptions = Omit<ConfigOptions, 'users' | 'defaults' | 'handler'>;
@@ -145,7 +145,8 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
 
   /** Which methods this user may log in with, in any order; a text such as `'publickey,password'` asks for several in a row
    *  (RFC 4252 §5.1, partial success). Asked once per connection, before anything is proven: the list must not depend on
-   *  whether the user exists. `username` is '' for a name that nobody can have.
+   *  whether the user exists. A reload that changes `auth.methods` asks those anew who are about to log in. `username` is '' for a name that
+   *  nobody can have.
    *  Default: `options.auth.methods`; without that, those methods whose check is overridden, since each key
    *  that an agent offers for nothing is one of `auth.maxTries`; where none is, publickey and password. */
   getAllowedAuths(username: string, signal: AbortSignal): readonly AuthChain[] | Promise<readonly AuthChain[]>;
@@ -322,10 +323,12 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
   #configure(config: Config, listeners: readonly ListenerAddress[], written: object): Taken {
     this.#addresses = listeners;
     // A handler whose constructor keeps its options to itself is still held to what the config says.
+    const before = this.#methods ?? [];
     this.#methods = saysMethods(written) ? config.auth.methods : null;
     if (this.noShell === this.#noShellSaid) this.noShell = config.noShell;
     this.#noShellSaid = config.noShell;
-    return NOTHING_TAKEN; // what hooks have given is theirs to take
+    // What hooks have given is theirs to take.
+    return { ...NOTHING_TAKEN, logins: { methods: areOthers(before, this.#methods ?? []), proofs: false } };
   }
 
   async #closed(): Promise<void> {

@@ -65,6 +65,7 @@ export const AUTH_FAILURES = [
   'CODE_WRONG', // of the second factor
   'CODE_REPLAYED',
   'CODE_LIMIT', // too many wrong ones of this user lately
+  'SETTINGS_CHANGED', // a reload, while it was under way: what was proven counts for nothing
   'WEBHOOK_DENIED',
   'WEBHOOK_FAILED',
   'BAD_SIGNATURE',

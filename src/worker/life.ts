@@ -5,16 +5,17 @@
 import { formatHostPort } from '../shared/address.js';
 import { type CloseReason, reasonOf } from '../shared/errors.js';
 import type { ChannelNews, ForwardKind, ForwardNews, OfConnection, OfLogin, Payload } from '../shared/events.js';
-import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
+import type { Identity, Peer } from '../shared/identity.js';
 import type { ConnId } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { LoginStep } from './auth/hooks.js';
 import type { RevocationList } from './auth/krl.js';
+import type { AuthStep, LoggedIn } from './auth/login.js';
 import { penaltyFor, type Tried, triedHalf, triedWith } from './auth/penalty.js';
 import { auditOf, isRevoked } from './auth/presented_key.js';
 import type { RefusalDelay } from './auth/refusal_delay.js';
-import { type AuthFailureEvent, type AuthStep, UserAuth } from './auth/userauth.js';
+import { type AuthFailureEvent, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
 import { kindOfBind } from './connection/names.js';
@@ -167,7 +168,7 @@ export class Life {
     const revoked = this.#context.revoked();
     const isTaken = steps.some((step) => isRevoked(step, revoked) || taken.login(step, this.#peer));
     if (isTaken || (identity !== null && taken.name(identity))) return this.close('RIGHTS_WITHDRAWN');
-    if (stage.name === 'auth') return;
+    if (stage.name === 'auth') return stage.auth.review(taken.logins);
     this.#expiry.move(taken.ends(stage.identity));
     stage.connection.review(taken);
   }
@@ -252,7 +253,7 @@ export class Life {
       refusalDelay: auth.refusalDelay,
       now: this.#context.now,
       hookTimeoutMs,
-      onSuccess: (...login) => this.#startConnection(transport, ...login),
+      onSuccess: (login) => this.#startConnection(transport, login),
       onPartial: (step) => this.#onAuthPartial(step),
       onFailure: (failure) => this.#onAuthFailure(failure),
     });
@@ -278,13 +279,7 @@ export class Life {
     });
   }
 
-  #startConnection(
-    transport: Transport,
-    identity: Identity,
-    method: AuthMethod,
-    fingerprint: string | undefined,
-    steps: readonly LoginStep[],
-  ): void {
+  #startConnection(transport: Transport, { identity, method, fingerprint, steps }: LoggedIn): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, tally, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);

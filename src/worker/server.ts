@@ -6,6 +6,7 @@ import type { Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, Identity, Origin, Peer, TcpDestination } from '../shared/identity.js';
 import type { PortRange } from '../shared/port.js';
 import type { AuthHooks, LoginStep } from './auth/hooks.js';
+import type { ChangedLogins } from './auth/login.js';
 import type { Session } from './connection/session.js';
 import type { Withdrawn } from './connection/surroundings.js';
 import type { MovedEnd } from './expiry.js';
@@ -37,6 +38,8 @@ export interface IdentityLimits {
 /** What a reload of the config has taken away: what the config before it gave and this one does not. What hooks of the user's
  *  own gave is not among it. */
 export interface Taken extends Withdrawn {
+  /** How people log in, for those who are about to. */
+  readonly logins: ChangedLogins;
   /** The name that a webhook has given: it is a user's of the config by now, whose rights and ports go by it. */
   name(identity: Identity): boolean;
   /** When the session of an identity ends by what the config said, and by what it says. */

@@ -44,7 +44,7 @@ export class LoginPhase implements Phase {
       peer: { address: '192.0.2.1', port: 1 },
       maxTries: MAX_TRIES,
       hookTimeoutMs: 10_000,
-      onSuccess: (identity) => model.letsIn(identity.user),
+      onSuccess: ({ identity }) => model.letsIn(identity.user),
       onPartial: () => model.fault('a partial success where one method is enough'),
       onFailure: () => model.refuses(),
     });

@@ -14,7 +14,7 @@ export const MAX_PASSWORD_BYTES = 1024;
  *  `signal` fires when the connection ends or the deadline passes: the answer is then no longer waited for. */
 export interface AuthHooks {
   /** The ways in that are offered to this user. The name is not proven, so the list must not tell whether the user exists.
-   *  Asked once per connection, with '' for a name that nobody can have (empty, over 255 bytes, unprintable, not UTF-8). */
+   *  Asked once per connection, and again where a reload has changed them, with '' for a name that nobody can have (empty, over 255 bytes, unprintable, not UTF-8). */
   getAllowedAuths(username: string, signal: AbortSignal): readonly AuthChain[] | Promise<readonly AuthChain[]>;
   /** Never called with an empty password or one over 1024 bytes. `soFar`: what the methods before this one in its chain gave,
    *  or null for the first. */

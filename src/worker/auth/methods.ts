@@ -17,6 +17,14 @@ export class MethodChains {
     return AUTH_METHODS.filter((method) => this.#chains.some((chain) => chain[0] === method));
   }
 
+  /** What is left of them where these have succeeded, one after the other. */
+  after(methods: readonly AuthMethod[]): { readonly chains: MethodChains; readonly isComplete: boolean } {
+    const chains = new MethodChains(this.#chains);
+    let isComplete = false;
+    for (const method of methods) isComplete = chains.passed(method) || isComplete;
+    return { chains, isComplete };
+  }
+
   /** The method has succeeded. Chains that do not go on from it are closed: what was shown for one chain must not help
    *  along another. @returns true when a chain is complete, which is a login */
   passed(method: AuthMethod): boolean {

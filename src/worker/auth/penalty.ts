@@ -24,6 +24,7 @@ const UNCHECKED: ReadonlySet<AuthFailure> = new Set<AuthFailure>([
   'HOOK_FAILED',
   'HOOK_TIMEOUT',
   'WEBHOOK_FAILED',
+  'SETTINGS_CHANGED',
 ]);
 
 /** @returns undefined where the peer has done nothing wrong */

@@ -22,7 +22,7 @@ interface SoFar {
 const SECOND_FACTOR: readonly AuthMethod[] = ['keyboard-interactive'];
 
 export class Progress {
-  /** What the hook allowed; asked once, so that nothing but a success changes it on one connection. */
+  /** What the hook allowed; asked once, so that nothing but a success, or a reload, changes it on one connection. */
   #chains: MethodChains | null = null;
   /** What the methods that have succeeded gave. */
   #soFar: SoFar | null = null;
@@ -34,8 +34,22 @@ export class Progress {
   get knowsMethods(): boolean {
     return this.#chains !== null;
   }
+  /** What has succeeded counts for them as it would have from the start. Where it leads nowhere, or would be more than enough by now
+   *  and nothing asks for that, all begins anew. */
   allow(chains: MethodChains): void {
-    this.#chains = chains;
+    const passed = this.#steps.filter(({ isSecondFactor }) => !isSecondFactor).map(({ method }) => method);
+    const after = chains.after(passed);
+    const counts = after.isComplete ? this.#hasFirstFactor : after.chains.open.length > 0;
+    this.#hasFirstFactor &&= after.isComplete;
+    this.#chains = counts ? after.chains : chains;
+    if (counts) return;
+    this.#soFar = null;
+    this.#checked.clear();
+    this.#steps.length = 0;
+  }
+  /** They are others by now. */
+  forgetMethods(): void {
+    this.#chains = null;
   }
 
   /** What can go on (RFC 4252 §5.1). */
@@ -86,7 +100,7 @@ export class Progress {
       ...(key === undefined ? {} : { key }),
       ...(counter === undefined ? {} : { counter }),
     });
-    this.#hasFirstFactor = this.#chains?.passed(method) === true;
+    if (this.#chains?.passed(method)) this.#hasFirstFactor = true;
     return null;
   }
 

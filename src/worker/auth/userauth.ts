@@ -3,20 +3,18 @@
  *  Promises: answers in the order of the requests, one at a time; the same way for users that exist and users that do
  *  not; nothing sent once it is over. */
 import { Ending } from '../../shared/ending.js';
-import { reasonOf } from '../../shared/errors.js';
-import type { AuthMethod, Identity, Peer } from '../../shared/identity.js';
+import { assertNever, reasonOf } from '../../shared/errors.js';
+import type { Identity, Peer } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
-import { type After, after } from '../../shared/timer.js';
-import { Credentials, type Failure, failure, type Outcome } from './credentials.js';
+import { type After, after, pause } from '../../shared/timer.js';
+import type { Failure } from './credentials.js';
 import type { AuthHooks, LoginStep } from './hooks.js';
 import { Inbox } from './inbox.js';
-import { Interactive } from './interactive.js';
 import type { RevocationList } from './krl.js';
-import { shownKey } from './presented_key.js';
-import { Progress, secondFactorStep } from './progress.js';
+import { type AuthStep, type ChangedLogins, type LoggedIn, Login, type Verdict } from './login.js';
 import type { RefusalDelay } from './refusal_delay.js';
-import { type AuthRequest, parseAuthRequest } from './request.js';
+import { parseAuthRequest } from './request.js';
 import { NOTHING_REVOKED } from './revoked_keys.js';
 
 /** What authentication needs of the transport. */
@@ -53,25 +51,12 @@ export interface UserAuthOptions {
   readonly hookTimeoutMs: number;
   /** Default: the real clock. */
   readonly after?: After;
-  /** Called once, after USERAUTH_SUCCESS was sent. `fingerprint` is that of the key that signed, `steps` are the methods
-   *  that have succeeded, in their order. */
-  readonly onSuccess: (
-    identity: Identity,
-    method: AuthMethod,
-    fingerprint: string | undefined,
-    steps: readonly LoginStep[],
-  ) => void;
+  /** Called once, after USERAUTH_SUCCESS was sent. */
+  readonly onSuccess: (login: LoggedIn) => void;
   /** Called when a method has succeeded and its chain wants another one; nobody is logged in yet. */
   readonly onPartial: (step: AuthStep) => void;
   /** Called for each try that counts, before its answer is sent. */
   readonly onFailure: (event: AuthFailureEvent) => void;
-}
-
-/** A method that has succeeded. */
-export interface AuthStep {
-  readonly user: string;
-  readonly method: AuthMethod;
-  readonly fingerprint?: string;
 }
 
 interface Subject {
@@ -88,7 +73,7 @@ const NOBODY = Buffer.alloc(0);
 
 export class UserAuth {
   readonly #options: UserAuthOptions;
-  readonly #credentials: Credentials;
+  readonly #login: Login;
   /** Fires when this is over, and takes running hooks with it. */
   readonly #closing = new Ending();
   /** One message after the other: the next is looked at when the answer to the last has been sent. */
@@ -105,10 +90,6 @@ export class UserAuth {
   #serviceAccepted = false;
   /** Whom the first request named; no later one may name anybody else. */
   #subject: Subject | null = null;
-  readonly #progress = new Progress();
-  readonly #interactive: Interactive;
-  /** What the hooks are asked about just now. */
-  #asking: LoginStep | null = null;
   #requests = 0;
   /** When the message came that is being answered. */
   #cameMs = 0;
@@ -117,14 +98,13 @@ export class UserAuth {
   constructor(options: UserAuthOptions) {
     this.#options = options;
     const { hooks, peer, hookTimeoutMs, transport } = options;
-    const asked = { hooks, peer, hookTimeoutMs, after: options.after ?? after };
-    this.#credentials = new Credentials({
-      ...asked,
+    this.#login = new Login({
+      ...{ hooks, peer, hookTimeoutMs },
       sessionId: transport.sessionId,
       revoked: options.revoked ?? (() => NOTHING_REVOKED),
+      after: options.after ?? after,
       closing: this.#closing.signal,
     });
-    this.#interactive = new Interactive(asked);
   }
 
   /** Takes the payload of every message that comes before the login and is neither transport (1 to 4, 7) nor key exchange
@@ -139,12 +119,17 @@ export class UserAuth {
 
   /** What this login stands on by now: the methods that have succeeded, and the one that is being checked. */
   get steps(): readonly LoginStep[] {
-    return this.#asking === null ? this.#progress.steps : [...this.#progress.steps, this.#asking];
+    return this.#login.steps;
   }
 
   /** As whom, by now; null: nothing has succeeded. */
   get identity(): Identity | null {
-    return this.#progress.identity;
+    return this.#login.identity;
+  }
+
+  /** A reload has changed how people log in. */
+  review(changed: ChangedLogins): void {
+    this.#login.review(changed);
   }
 
   /** Ends it: running hooks are aborted, queued messages forgotten, nothing more is sent and no callback called. */
@@ -156,7 +141,7 @@ export class UserAuth {
   #stop(): void {
     this.#over = true;
     this.#inbox.clear();
-    this.#interactive.close();
+    this.#login.close();
     this.#closing.end();
   }
 
@@ -198,93 +183,43 @@ export class UserAuth {
     } else {
       this.#requests += 1;
       this.#cameMs = this.#options.now();
-      this.#interactive.newRequest();
-      this.#asking = this.#stepOf(request);
-      const outcome = await this.#decide(request);
-      this.#asking = null;
-      await this.#answer(outcome, request.method);
+      await this.#answer(await this.#login.request(request), request.method);
     }
   }
 
   /** The answers to our prompts, which may lead to more of them. */
   async #infoResponse(payload: Buffer): Promise<void> {
-    const username = this.#subject?.name ?? '';
     this.#cameMs = this.#options.now();
-    this.#asking = this.#progress.hasFirstFactor ? secondFactorStep(username) : { username, method: INTERACTIVE };
-    const outcome = await this.#interactive.answered(payload);
-    this.#asking = null;
+    const verdict = await this.#login.response(this.#subject?.name ?? '', payload);
     if (this.#over) return; // by the next message, which was not worth waiting for
-    if (outcome === null) this.#violation('unexpected or malformed answer');
-    else await this.#answer(outcome, INTERACTIVE);
+    if (verdict === null) this.#violation('unexpected or malformed answer');
+    else await this.#answer(verdict, INTERACTIVE);
   }
 
-  /** What a success of this request would be a step of; null: it proves nothing by itself. */
-  #stepOf({ username, attempt }: AuthRequest): LoginStep | null {
-    if (username === null) return null;
-    if (attempt.kind === 'password') return { username, method: attempt.kind };
-    if (attempt.kind !== 'publickey') return null;
-    return { username, method: attempt.kind, ...shownKey(attempt.blob) };
-  }
-
-  async #decide({ username, attempt }: AuthRequest): Promise<Outcome> {
-    const progress = this.#progress;
-    if (!progress.knowsMethods) {
-      const chains = await this.#credentials.allowedMethods(username);
-      if ('code' in chains) return chains;
-      progress.allow(chains);
-    }
-    if (attempt.kind === 'none' || attempt.kind === 'unknown' || !progress.open.includes(attempt.kind)) {
-      return failure('METHOD_NOT_ALLOWED');
-    }
-    switch (attempt.kind) {
-      case 'publickey':
-        return this.#credentials.publicKey(username, attempt, progress.identity);
-      case 'password':
-        return this.#credentials.password(username, attempt.password, progress.identity);
-      case 'keyboard-interactive':
-        if (progress.firstFactor !== null) return this.#interactive.second(progress.firstFactor);
-        return this.#interactive.first(username, progress.identity);
-    }
-  }
-
-  async #answer(outcome: Outcome, method: string): Promise<void> {
+  async #answer(verdict: Verdict, method: string): Promise<void> {
     if (this.#over) return; // closed while a hook was asked
-    if (outcome.kind === 'more') this.#options.transport.send(outcome.reply);
-    else if (outcome.kind === 'failure') await this.#refuse(outcome, method);
-    else if (this.#progress.hasFirstFactor) this.#letInBySecondFactor();
-    else await this.#succeed(outcome);
-  }
-
-  async #succeed(outcome: Extract<Outcome, { kind: 'success' }>): Promise<void> {
-    const progress = this.#progress;
-    const { method, fingerprint } = outcome;
-    const refused = progress.passed(this.#subject?.name ?? '', outcome);
-    const { identity, firstFactor } = progress;
-    if (refused !== null || identity === null) return await this.#refuse(refused ?? failure('HOOK_FAILED'), method);
-    const second = firstFactor === null ? null : await this.#interactive.prepareSecond(firstFactor);
-    if (this.#over) return;
-    if (second?.kind === 'success') return this.#letIn(method);
-    if (second?.kind === 'failure') return await this.#refuse(second, method);
-    const { user } = identity;
-    this.#options.onPartial({ user, method, ...(fingerprint === undefined ? {} : { fingerprint }) });
-    if (this.#over) return;
-    // One conversation may have several rounds (RFC 4256 §3.1). Behind any other method the client has to ask for it first.
-    if (firstFactor !== null && method === INTERACTIVE)
-      await this.#answer(await this.#interactive.second(firstFactor), method);
-    else this.#sendFailure(true);
-  }
-
-  #letInBySecondFactor(): void {
-    this.#progress.passedSecondFactor(this.#subject?.name ?? '');
-    this.#letIn(INTERACTIVE);
-  }
-
-  #letIn(method: AuthMethod): void {
-    const { identity, fingerprint, steps } = this.#progress;
-    if (identity === null) return;
-    this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
-    this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
-    this.#options.onSuccess(identity, method, fingerprint, steps);
+    switch (verdict.kind) {
+      case 'more':
+        this.#options.transport.send(verdict.reply);
+        return;
+      case 'failure':
+        return await this.#refuse(verdict, method);
+      case 'partial':
+        this.#options.onPartial(verdict.step);
+        if (this.#over) return; // the owner closed in its callback
+        if (verdict.question === null) this.#sendFailure(true);
+        else this.#options.transport.send(verdict.question);
+        return;
+      case 'in': {
+        const { kind: _, ...login } = verdict;
+        this.#stop(); // requests that were sent ahead get no answer (RFC 4252 §5.1)
+        this.#options.transport.send(message(MSG.USERAUTH_SUCCESS));
+        this.#options.onSuccess(login);
+        return;
+      }
+      default:
+        return assertNever(verdict);
+    }
   }
 
   /** A `none` is answered at once, as by sshd: it asks about nothing that would take time to find out. */
@@ -306,26 +241,14 @@ export class UserAuth {
   }
 
   async #delay(): Promise<void> {
-    const { refusalDelay, now, after: later = after } = this.#options;
+    const { refusalDelay, now, after } = this.#options;
     const leftMs = refusalDelay.leftMs(this.#subject?.bytes ?? NOBODY, now() - this.#cameMs);
-    if (leftMs === 0) return;
-    const { signal } = this.#closing;
-    await new Promise<void>((resolve) => {
-      const cancel = later(leftMs, () => {
-        signal.removeEventListener('abort', end);
-        resolve();
-      });
-      const end = (): void => {
-        cancel();
-        resolve();
-      };
-      signal.addEventListener('abort', end, { once: true });
-    });
+    await pause(leftMs, this.#closing.signal, after);
   }
 
   /** RFC 4252 §5.1: what can go on, and whether the last method has succeeded. */
   #sendFailure(partialSuccess: boolean): void {
-    this.#options.transport.send(message(MSG.USERAUTH_FAILURE, this.#progress.open.join(','), partialSuccess));
+    this.#options.transport.send(message(MSG.USERAUTH_FAILURE, this.#login.open.join(','), partialSuccess));
   }
 
   #violation(text: string): void {

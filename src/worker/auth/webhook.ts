@@ -1,7 +1,7 @@
 /** WEBHOOK: asks the login service, and makes a no of everything that is no plain yes.
  *  Owns the client, what may not reach a log, and how long answers take. */
 import { randomInt } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
+import { type After, after, pause } from '../../shared/timer.js';
 import { LoginRefused } from './hooks.js';
 import { readWebhookAnswer, type WebhookAnswer } from './webhook_answer.js';
 import type { WebhookReply } from './webhook_client.js';
@@ -17,6 +17,9 @@ export interface WebhookOptions {
   readonly token: string | null;
   /** Has the config a user of this name? */
   readonly isConfigured: (name: string) => boolean;
+  /** Monotonic milliseconds, and a timer. Default: the real clock. */
+  readonly now?: () => number;
+  readonly after?: After;
 }
 
 /** In front of each detail, as where one has to look. */
@@ -37,10 +40,10 @@ export class Webhook {
   /** @returns an answer that allows
    *  @throws LoginRefused WEBHOOK_DENIED (it said no), WEBHOOK_FAILED (no answer, or none that can be read), POOL_BUSY */
   async ask(question: WebhookQuestion, signal: AbortSignal): Promise<WebhookAnswer> {
-    const { client, token, isConfigured } = this.#options;
-    const startedMs = performance.now();
+    const { client, token, isConfigured, now = () => performance.now() } = this.#options;
+    const startedMs = now();
     const reply = await client.ask(webhookQuestion(question), signal);
-    if (!signal.aborted) this.#tookMs[this.#answers++ % RECENT] = performance.now() - startedMs;
+    if (!signal.aborted) this.#tookMs[this.#answers++ % RECENT] = now() - startedMs;
     if (!reply.ok) throw new LoginRefused(reply.code, `${WHERE}: ${reply.detail}`);
     const read = readWebhookAnswer(reply.text);
     const { credential } = question;
@@ -63,7 +66,7 @@ export class Webhook {
    *  of the service, or it would tell whom the config knows. Never rejects. */
   async likeAnAnswer(signal: AbortSignal): Promise<void> {
     const tookMs = this.#tookMs.length === 0 ? 0 : (this.#tookMs[randomInt(this.#tookMs.length)] ?? 0);
-    await delay(tookMs, undefined, { signal, ref: false }).catch(() => {});
+    await pause(tookMs, signal, this.#options.after ?? after);
   }
 }
 

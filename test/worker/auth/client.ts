@@ -5,7 +5,8 @@ import type { AuthMethod, Identity, PublicKeyInfo } from '../../../src/shared/id
 import { concatFields, MSG, message, type WireField, WireReader } from '../../../src/shared/protocol.js';
 import { askPassword } from '../../../src/worker/auth/dialogue.js';
 import type { AuthHooks, LoginStep } from '../../../src/worker/auth/hooks.js';
-import { type AuthFailureEvent, type AuthStep, UserAuth } from '../../../src/worker/auth/userauth.js';
+import type { AuthStep } from '../../../src/worker/auth/login.js';
+import { type AuthFailureEvent, UserAuth } from '../../../src/worker/auth/userauth.js';
 import { ed25519, type TestKey } from './keys.js';
 
 export const SESSION_ID = Buffer.from('the exchange hash of this very connection');
@@ -74,7 +75,7 @@ export class Client {
         this.#events.once('deadline', callback);
         return () => this.#events.off('deadline', callback);
       },
-      onSuccess: (identity, method, fingerprint, steps) => {
+      onSuccess: ({ identity, method, fingerprint, steps }) => {
         this.login = { identity, method, fingerprint };
         this.loginSteps = steps;
       },

@@ -40,7 +40,7 @@ t.test('a method that has succeeded is a try, and makes no other one good', asyn
 });
 
 t.test('a check that could not be made is not held against the peer', async (t) => {
-  for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT', 'WEBHOOK_FAILED'] as const) {
+  for (const code of ['POOL_BUSY', 'HOOK_FAILED', 'HOOK_TIMEOUT', 'WEBHOOK_FAILED', 'SETTINGS_CHANGED'] as const) {
     t.equal(triedWith('NOTHING', code), 'UNDECIDED', code);
     t.equal(triedWith('HALF_WAY', code), 'UNDECIDED', code);
     t.equal(triedWith('FAILED', code), 'FAILED', code);

@@ -726,3 +726,67 @@ t.test('what a login stands on is known while a hook is asked, and after it has 
   await client.answers(1);
   t.same(client.loginSteps, [byKey, { username: 'bob', method: 'password' }]);
 });
+
+t.test('a reload while a row is under way: what has succeeded counts for the ways in of now', async (t) => {
+  for (const [name, before, now, afterwards] of [
+    ['the same', ['password,publickey'], ['password,publickey'], 'success'],
+    ['more than enough by now', ['password,publickey'], ['password'], 'failure password false'],
+    [
+      'one more',
+      ['password,publickey'],
+      ['password,publickey,keyboard-interactive'],
+      'failure keyboard-interactive true',
+    ],
+    ['another order', ['password,publickey'], ['publickey,password'], 'failure password true'],
+    [
+      'another one beside',
+      ['password,publickey'],
+      ['password,keyboard-interactive'],
+      'failure keyboard-interactive false',
+    ],
+    ['none of them', ['password,publickey'], ['keyboard-interactive'], 'failure keyboard-interactive false'],
+  ] as const) {
+    let allowed: readonly AuthChain[] = before;
+    const client = await Client.ready({ getAllowedAuths: () => allowed });
+    t.equal(await client.ask(password('secret')), 'failure publickey true', name);
+    allowed = now;
+    client.auth.review({ methods: true, proofs: false });
+    t.equal(await client.ask(signed({ key: KEY })), afterwards, name);
+  }
+});
+
+t.test('a reload while a hook is asked: its yes is judged by the ways in of then', async (t) => {
+  for (const [name, now, change, answer] of [
+    ['still a way in', ['password'], { methods: true, proofs: false }, 'success'],
+    ['none any more', ['publickey'], { methods: true, proofs: false }, 'failure publickey false'],
+    ['one of two', ['password,publickey'], { methods: true, proofs: false }, 'failure publickey true'],
+    ['somebody else decides', ['password'], { methods: false, proofs: true }, 'failure password false'],
+    ['a no', ['publickey'], { methods: true, proofs: false }, 'failure publickey false'],
+    ['a no, and somebody else decides', ['publickey'], { methods: true, proofs: true }, 'failure publickey false'],
+  ] as const) {
+    let allowed: readonly AuthChain[] = ['password'];
+    const client: Client = await Client.ready({
+      getAllowedAuths: () => allowed,
+      checkAuthPassword: async () => {
+        allowed = now;
+        client.auth.review(change);
+        return !name.startsWith('a no');
+      },
+    });
+    t.equal(await client.ask(password('secret')), answer, name);
+    if (name === 'somebody else decides') t.match(client.failures, [{ code: 'SETTINGS_CHANGED' }]);
+  }
+});
+
+t.test('a reload while the methods are asked for: they are asked for again', async (t) => {
+  let asked = 0;
+  const client: Client = await Client.ready({
+    getAllowedAuths: async () => {
+      asked += 1;
+      if (asked === 1) client.auth.review({ methods: true, proofs: false });
+      return asked === 1 ? ['password'] : ['publickey'];
+    },
+  });
+  t.equal(await client.ask(none()), 'failure publickey false');
+  t.equal(asked, 2);
+});

@@ -4,6 +4,7 @@ import { Webhook } from '../../../src/worker/auth/webhook.js';
 import type { WebhookReply } from '../../../src/worker/auth/webhook_client.js';
 import type { WebhookQuestion } from '../../../src/worker/auth/webhook_question.js';
 import { within } from '../../support/deadline.js';
+import { FakeClock } from '../../support/fake_clock.js';
 
 const TOKEN = 't0ken-t0ken';
 const PASSWORD = 'pass"wörd';
@@ -16,8 +17,13 @@ const question: WebhookQuestion = {
   before: [],
 };
 
-function webhookThat(reply: WebhookReply | ((signal: AbortSignal) => Promise<WebhookReply>)): Webhook {
+function webhookThat(
+  reply: WebhookReply | ((signal: AbortSignal) => Promise<WebhookReply>),
+  clock = new FakeClock(),
+): Webhook {
   return new Webhook({
+    now: () => clock.nowMs(),
+    after: (ms, action) => clock.after(ms, action),
     client: { ask: (_body, asking) => (typeof reply === 'function' ? reply(asking) : Promise.resolve(reply)) },
     token: TOKEN,
     isConfigured: (name) => name === 'alice' || name === 'bob',
@@ -57,30 +63,45 @@ t.test('every no has its code and its reason', async (t) => {
 });
 
 t.test('a no of the config’s own takes as long as an answer, and no longer than the peer waits', async (t) => {
-  const awake = setInterval(() => {}, 1000);
-  t.teardown(() => clearInterval(awake));
-  const quick = says({ allow: true });
-  await within(quick.likeAnAnswer(signal), 'no answer yet: at once');
+  const clock = new FakeClock();
   const slow = webhookThat(async () => {
-    await new Promise((resolve) => setTimeout(resolve, 120));
+    clock.advance(120);
     return { ok: true, text: '{"allow": true}' };
-  });
+  }, clock);
+  await within(slow.likeAnAnswer(signal), 'no answer yet: at once');
   await slow.ask(question, signal);
-  const startMs = performance.now();
-  await slow.likeAnAnswer(signal);
-  t.ok(performance.now() - startMs >= 100, 'as long as the answer took');
+  let over = false;
+  const waiting = slow.likeAnAnswer(signal).then(() => {
+    over = true;
+  });
+  clock.advance(119);
+  await Promise.resolve();
+  t.equal(over, false);
+  clock.advance(1);
+  await within(waiting, 'as long as the answer took');
+  t.equal(clock.pending, 0);
   const leaves = new AbortController();
+  const left = slow.likeAnAnswer(leaves.signal);
+  t.equal(clock.pending, 1);
+  leaves.abort();
+  await within(left, 'whose peer has left');
+  t.equal(clock.pending, 0);
+});
+
+t.test('a question that was given up is no measure', async (t) => {
+  const leaves = new AbortController();
+  const clock = new FakeClock();
   const endless = webhookThat(
     (asking) =>
       new Promise((resolve) => {
         const end = (): void => resolve({ ok: false, code: 'WEBHOOK_FAILED', detail: 'left' });
         asking.addEventListener('abort', end, { once: true });
       }),
+    clock,
   );
   const asked = endless.ask(question, leaves.signal);
+  clock.advance(1_000);
   leaves.abort();
   await t.rejects(asked, { code: 'WEBHOOK_FAILED' });
-  await within(endless.likeAnAnswer(signal), 'a question that was given up is no measure');
-  const waiting = slow.likeAnAnswer(leaves.signal);
-  await within(waiting, 'whose peer has left');
+  await within(endless.likeAnAnswer(signal), 'at once');
 });
