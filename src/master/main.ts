@@ -82,7 +82,8 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     reload: () =>
       orders.give('reload', async () => {
         service?.reloading();
-        service?.reloaded(await reload(primary, log, () => read('all'), { took }));
+        const wrong = await reload(primary, log, () => read('all'), { took });
+        service?.reloaded(wrong);
       }),
     replace: () => orders.give('replace', () => primary.replaceWorkers()),
   };

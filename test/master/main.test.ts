@@ -219,6 +219,17 @@ t.test('kill -9 of the primary: tunnels go on, nobody new, and the workers end w
   for (const pid of pids) t.notOk(runs(pid), `worker ${pid} has ended`);
 });
 
+/** The first line of its log that is a warning. */
+async function warned(log: NodeJS.ReadableStream | null): Promise<string> {
+  let text = '';
+  for await (const chunk of log ?? []) {
+    text += String(chunk);
+    const line = /^.*"level":"warn".*$/m.exec(text)?.[0];
+    if (line !== undefined) return line;
+  }
+  return text;
+}
+
 t.test('systemd socket activation: the inherited socket is used, and `listen` is not', async (t) => {
   const server = net.createServer();
   server.listen(0, '127.0.0.1');
@@ -229,14 +240,20 @@ t.test('systemd socket activation: the inherited socket is used, and `listen` is
     throw new Error('no listening socket');
   // The shell becomes the server, so LISTEN_PID is its own number.
   const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"';
-  const keys = JSON.stringify({ stateDir: tempDir(t), listen: ['203.0.113.7:1'] });
-  const child = spawn('/bin/sh', ['-c', script, process.execPath, entry, keys], {
-    stdio: ['ignore', 'pipe', 'ignore', Number(fd.fd)],
+  const stateDir = tempDir(t);
+  const reloaded = join(stateDir, 'reloaded.json');
+  const keys = JSON.stringify({ stateDir, listen: ['203.0.113.7:1'] });
+  const child = spawn('/bin/sh', ['-c', script, process.execPath, entry, keys, reloaded], {
+    stdio: ['ignore', 'pipe', 'pipe', Number(fd.fd)],
   });
   t.teardown(() => child.kill('SIGKILL'));
   server.close(); // the child's copy lives
   const [text] = await within(once(child.stdout ?? child, 'data'), 'start');
   t.equal(String(text), `port ${address.port}\n`);
+  writeFileSync(reloaded, JSON.stringify({ stateDir, listen: ['203.0.113.7:2'] }));
+  const told = within(warned(child.stderr), 'warning');
+  child.kill('SIGHUP');
+  t.match(await told, /listen has changed, and nothing with it/);
   t.ok((await (await FakePeer.connect(t, address.port)).worker()) > 0);
 });
 
