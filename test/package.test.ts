@@ -1,12 +1,12 @@
 /** PACKAGE: what npm publishes, as somebody gets it who installs it in an empty project: it runs, its types compile, and the
  *  linters of packages have nothing to say. Dependencies come from the registry, without their install scripts, so this is
  *  also a server without ssh2's native binding. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { logins } from './support/library.js';
 import { projectRoot } from './support/paths.js';
-import { mustRun, type StartOptions, start } from './support/process.js';
+import { mustRun, run, type StartOptions, start } from './support/process.js';
 import { need } from './support/programs.js';
 import { endpointOf } from './support/server.js';
 import { tunnel } from './support/ssh.js';
@@ -95,6 +95,39 @@ try {
 new TunnelServer({ timeouts: { keepalive: '60' } });
 `;
 
+const NOBODY = 10_001;
+/** $0 is the one place that can be written to, $1 a file of which is asked whether it can, and the rest the program. The shell
+ *  becomes it, so that signals are its own. */
+const CONTAINER = `mount --bind "$0" "$0" && mount -o remount,bind,ro / || exit 9
+touch "$1.x" 2>/dev/null || echo read-only
+shift
+exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --no-new-privs --bounding-set=-all "$@"`;
+
+/** The files of the page go along as they are. */
+function isServed(file: string): boolean {
+  return /^build\/src\/.*\.(html|css|svg)$/.test(file);
+}
+
+t.test('the Dockerfile copies what is there, and what it starts is nobody in particular', async (t) => {
+  const dockerfile = readFileSync(join(projectRoot, 'Dockerfile'), 'utf8');
+  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+)$/gm)].flatMap(([, words = '']) =>
+    words.split(' ').slice(0, -1),
+  );
+  for (const path of copied) t.ok(existsSync(join(projectRoot, path)), path);
+  const taken = readFileSync(join(projectRoot, '.dockerignore'), 'utf8')
+    .split('\n')
+    .flatMap((line) => (line.startsWith('!') ? [line.slice(1)] : []));
+  for (const path of copied)
+    t.ok(
+      taken.some((kept) => path === kept || path.startsWith(`${kept}/`)),
+      `${path} is not ignored`,
+    );
+  const [, last = ''] = /\nFROM (?:(?!\nFROM )[\s\S])*-slim\n([\s\S]*)$/.exec(dockerfile) ?? [];
+  t.match(last, /^USER 10001:10001$/m);
+  t.match(last, /^HEALTHCHECK /m);
+  t.notMatch(last, /npm/, 'nothing is built in what is shipped');
+});
+
 t.test('an installed package', { timeout: 400_000 }, async (t) => {
   const dir = tempDir(t);
   const packed = JSON.parse(await npm(t, projectRoot, ['pack', '--json', '--pack-destination', dir]));
@@ -110,6 +143,10 @@ t.test('an installed package', { timeout: 400_000 }, async (t) => {
       'build/src/index.d.ts',
       'docs/library.md',
       'RELIABILITY.md',
+      'docs/proxy.md',
+      'examples/haproxy/haproxy.cfg',
+      'contrib/systemd/sallyport.service',
+      'contrib/docker/healthcheck.mjs',
       'examples/demo.ts',
       'LICENSE',
     ])
@@ -118,6 +155,14 @@ t.test('an installed package', { timeout: 400_000 }, async (t) => {
       files.filter((file) => /test|node_modules|state\/|\.log$/.test(file)),
       [],
     );
+    const known = /^(build\/src\/.*\.(js|d\.ts|js\.map)|(docs|examples|contrib)\/.*|[A-Z]+\.md|LICENSE|package\.json)$/;
+    t.same(
+      files.filter((file) => !known.test(file) && !isServed(file)),
+      [],
+      'of a known kind',
+    );
+    const keys = files.filter((file) => /\.(pub|key|pem|krl)$|id_ed25519/.test(file));
+    t.same(keys, [], 'no key of anybody');
   });
 
   await t.test('publint and are-the-types-wrong are content', async (t) => {
@@ -151,6 +196,40 @@ t.test('an installed package', { timeout: 400_000 }, async (t) => {
     }
     const command = join(app, 'node_modules/.bin/sallyport');
     t.match(await mustRun(t, command, ['--version']), /^\d+\.\d+\.\d+/, 'and its command');
+  });
+
+  await t.test('runs as in a container: nobody, on a read-only disk, with a folder for its state', async (t) => {
+    if (!need(t, ['ssh', 'ssh-keygen', 'unshare', 'setpriv'])) return;
+    const { alice } = await logins(t, 'alice');
+    const state = join(dir, 'state');
+    const config = join(dir, 'sallyport.yaml');
+    const users = {
+      alice: { authorizedKeys: [readFileSync(`${alice.keyFile}.pub`, 'utf8').trim()], permitOpen: ['localhost:*'] },
+    };
+    writeFileSync(config, JSON.stringify({ listen: ['127.0.0.1:0'], stateDir: state, workers: 2, users }));
+    await mustRun(t, 'mkdir', [state]);
+    await mustRun(t, 'chown', [String(NOBODY), state]);
+    await mustRun(t, 'chmod', ['755', dir]);
+    const main = join(app, 'node_modules/sallyport/build/src/cli/main.js');
+    const program = start(t, 'unshare', [
+      '--mount',
+      '--propagation=private',
+      ...['sh', '-c', CONTAINER, state, config],
+      ...[process.execPath, main, 'serve', '--config', config],
+    ]);
+    const [, address = ''] = await program.waitFor(/"server.listening","address":"([^"]+)"/);
+    t.match(program.stdout, /read-only$/m, 'it could not write beside its config');
+    const echo = await startEcho(t);
+    const near = await freePort();
+    await tunnel(t, endpointOf(address), alice, ['-L', `${near}:localhost:${echo.port}`]);
+    const socket = await connect(t, near);
+    socket.end('through a container');
+    t.equal(Buffer.concat(await socket.toArray()).toString(), 'through a container');
+    const check = join(app, 'node_modules/sallyport/contrib/docker/healthcheck.mjs');
+    t.match(await run(t, process.execPath, [check, address]), { code: 0, stderr: '' }, 'healthy');
+    t.match(await program.stop('SIGTERM'), { code: 0 });
+    t.match(await run(t, process.execPath, [check, address]), { code: 1, stderr: /ECONNREFUSED/ }, 'not any more');
+    t.match(await run(t, process.execPath, [check, `127.0.0.1:${echo.port}`]), { code: 1 }, 'an echo is no SSH server');
   });
 
   await t.test('its types compile in a strict project', async (t) => {

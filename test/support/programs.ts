@@ -20,6 +20,8 @@ const PACKAGES = {
   autossh: 'autossh',
   sshpass: 'sshpass',
   prlimit: 'util-linux',
+  unshare: 'util-linux',
+  setpriv: 'util-linux',
   openssl: 'openssl',
   haproxy: 'haproxy',
   'systemd-notify': 'systemd',
