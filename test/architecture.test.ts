@@ -128,6 +128,30 @@ const CASES: readonly Case[] = [
     files: { 'src/load/client.ts': "import '../worker/policy.js';", 'src/worker/policy.ts': '' },
     broken: /load\/client\.ts imports src\/worker\/policy\.ts: not downwards/,
   },
+  {
+    name: 'the page on types of the ground floor',
+    files: { 'src/dashboard/state.ts': "import type { A } from '../shared/admin.js';", 'src/shared/admin.ts': '' },
+  },
+  {
+    name: 'the page on code of it, which no browser is served',
+    files: { 'src/dashboard/words.ts': "import { REFUSALS } from '../shared/errors.js';", 'src/shared/errors.ts': '' },
+    broken: /words\.ts loads \.\.\/shared\/errors\.js: a browser cannot/,
+  },
+  {
+    name: 'the page on Node',
+    files: { 'src/dashboard/api.ts': 'Buffer.from(token)' },
+    broken: /uses what only Node has/,
+  },
+  {
+    name: 'a server on the page',
+    files: { 'src/master/page.ts': "import { bytes } from '../dashboard/format.js';", 'src/dashboard/format.ts': '' },
+    broken: /not downwards/,
+  },
+  {
+    name: 'uplot elsewhere',
+    files: { 'src/dashboard/chart.ts': "import uPlot from 'uplot';" },
+    broken: /imports uplot: not its room/,
+  },
   { name: 'piscina in the pool', files: { 'src/worker/pool/p.ts': "import { Piscina } from 'piscina';" } },
   {
     name: 'piscina elsewhere',

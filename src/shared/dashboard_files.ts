@@ -24,10 +24,24 @@ export const DASHBOARD_FILES: readonly DashboardFile[] = [
   { path: '/', file: 'index.html', type: TYPES.html },
   ...dashboard('css', 'style', 'uplot'),
   ...dashboard('svg', 'icon'),
-  ...dashboard('js', 'main', 'api', 'pace', 'state', 'derive', 'format', 'words', 'dom', 'chart', 'uplot', 'dialogs'),
   ...dashboard(
     'js',
-    ...['notice', 'header', 'tiles', 'tunnels', 'forwards', 'workers', 'users', 'refusals'].map(
+    'main',
+    'api',
+    'pace',
+    'state',
+    'derive',
+    'format',
+    'words',
+    'notices',
+    'dom',
+    'chart',
+    'uplot',
+    'dialogs',
+  ),
+  ...dashboard(
+    'js',
+    ...['notice', 'header', 'tiles', 'tunnels', 'forwards', 'workers', 'users', 'refusals', 'charts'].map(
       (name) => `views/${name}`,
     ),
   ),

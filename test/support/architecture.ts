@@ -15,6 +15,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'memory', holds: /^src\/worker\/(memory|lingering)\.ts$/ },
     { room: 'tally', holds: /^src\/worker\/tally\.ts$/ },
   ],
+  [{ room: 'dashboard', holds: /^src\/dashboard\// }],
   [
     { room: 'transport', holds: /^src\/worker\/transport\// },
     { room: 'load', holds: /^src\/load\// },
@@ -49,6 +50,7 @@ const DOORS: ReadonlyArray<{ readonly name: string; readonly only: RegExp }> = [
   { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/ssh2_client\.ts$)/ },
   { name: 'piscina', only: /^src\/worker\/pool\// },
   { name: 'prom-client', only: /^src\/master\/exposition\.ts$/ },
+  { name: 'uplot', only: /^src\/dashboard\/uplot\.d\.ts$/ },
 ];
 /** Who may ask for the load client: it is no part of a server, and a server must not carry it. */
 const LOADS = /^src\/(load\/|cli\/bench)/;
@@ -67,6 +69,7 @@ export function violations(files: readonly SourceFile[]): string[] {
     edges.set(path, imports);
     if (placeOf(path) === undefined) found.push(`${path} belongs to no room`);
     for (const target of imports) found.push(...brokenBy(path, target));
+    if (path.startsWith('src/dashboard/')) found.push(...notForBrowsers(path, code));
     if (/\bprocess\s*\.\s*(env|argv)\b|['"](?:node:)?process['"]/.test(code) && !READS_PROCESS.test(path)) {
       found.push(`${path} reads process.env or process.argv`);
     }
@@ -86,10 +89,22 @@ function brokenBy(path: string, target: string): string[] {
   return [];
 }
 
+/** What runs in a browser has its own files, and nothing of Node. Types leave no import behind. */
+function notForBrowsers(path: string, code: string): string[] {
+  const loaded = importsOf(code.replaceAll(/\bimport type\b[^;]*;/g, ''));
+  const foreign = loaded.filter(
+    (specifier) =>
+      specifier.startsWith('../shared/') || specifier.startsWith('../../shared/') || specifier.startsWith('node:'),
+  );
+  const globals = /\b(Buffer|setImmediate|require)\b/.test(code) ? [`${path} uses what only Node has`] : [];
+  return [...foreign.map((specifier) => `${path} loads ${specifier}: a browser cannot`), ...globals];
+}
+
 function mayImport(path: string, target: string): boolean {
   const [from, to] = [placeOf(path), placeOf(target)];
   if (from === undefined || to === undefined) return false;
   if (to.room === 'load' && !LOADS.test(path)) return false;
+  if (to.room === 'dashboard' && from.room !== 'dashboard') return false;
   if (/^src\/master\//.test(path) && /^src\/worker\//.test(target)) return false;
   if (/^src\/worker\//.test(path) && /^src\/master\//.test(target)) return false;
   return from.room === to.room || to.floor < from.floor;

@@ -27,6 +27,7 @@ const PACKAGES = {
   'systemd-notify': 'systemd',
   'systemd-analyze': 'systemd',
   python3: 'python3',
+  chromium: 'chromium',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
