@@ -8,6 +8,7 @@ import type { ConfigIssue } from '../shared/config_file.js';
 import type { Entry, Located, Place } from '../shared/config_source.js';
 import { readYaml } from '../shared/config_yaml.js';
 import { reasonOf } from '../shared/errors.js';
+import type { HostKeyFile } from '../shared/ipc.js';
 import { parseHostKeys } from '../worker/transport/host_key.js';
 import { loadSsh2 } from '../worker/transport/ssh2.js';
 import { readTextFile } from './load_config.js';
@@ -18,18 +19,38 @@ export async function hostKeyErrors(file: string, config: Config): Promise<reado
   if (blocked !== null)
     return [{ file, at: null, key: 'stateDir', message: `${blocked} is a file, allowed: a path of folders` }];
   const issues: ConfigIssue[] = [];
+  const keys: HostKeyFile[] = [];
   const inStateDir = config.hostKeys.length === 0;
   const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
   for (const [index, path] of paths.entries()) {
     try {
-      parseHostKeys(loadSsh2(), await loadHostKeys([path], config.stateDir));
+      const loaded = await loadHostKeys([path], config.stateDir);
+      parseHostKeys(loadSsh2(), loaded);
+      keys.push(...loaded);
     } catch (thrown) {
       const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
       const place = inStateDir ? { at: null, key: 'stateDir' } : hostKeyPlace(file, index);
       issues.push({ file, ...place, message });
     }
   }
-  return issues;
+  return issues.length > 0 ? issues : allowNone(file, config, keys);
+}
+
+/** Keys of which each is good, and none may sign. With none the two of stateDir will be made. */
+function allowNone(file: string, { algorithms }: Config, keys: readonly HostKeyFile[]): readonly ConfigIssue[] {
+  const made = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
+  const known: readonly string[] = keys.length === 0 ? made : parseHostKeys(loadSsh2(), keys).algorithms;
+  if (algorithms.hostKeys.some((name) => known.includes(name))) return [];
+  const message = `none is what the host keys sign with, allowed: at least one of ${known.join(', ')}`;
+  return [{ file, at: algorithmsPlace(file), key: 'algorithms.hostKeys', message }];
+}
+
+function algorithmsPlace(file: string): Place {
+  return placeOf(file, ({ name, value }) =>
+    name === 'algorithms' && value.type === 'map'
+      ? value.entries.find((entry) => entry.name === 'hostKeys')?.value
+      : undefined,
+  );
 }
 
 /** The first part of a path that is there and no folder. */

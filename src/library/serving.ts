@@ -8,6 +8,7 @@ import type { LogLevel } from '../shared/log.js';
 import type { LoginStep } from '../worker/auth/hooks.js';
 import { Endpoint } from '../worker/endpoint.js';
 import { type Primary, type WorkerServer, withEvents } from '../worker/primary_link.js';
+import { loadMlKem } from '../worker/transport/ml_kem.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
 import { hookMistakes, unheardKeys } from './hook_names.js';
 import { HEARING, SERVED, type Served } from './served.js';
@@ -28,10 +29,11 @@ export async function serve(
   // Once, and not by every worker.
   if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
   await ciphersReady();
+  const mlKem = await loadMlKem();
   server[SERVED].serves(primary);
   server[SERVED].configure(config, ownListeners, written);
   const hint = (step: LoginStep): string | null => server[SERVED].hint(step);
-  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary, hint });
+  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary, mlKem, hint });
   return {
     nativeBinding: endpoint.nativeBinding,
     accept: (connection) => endpoint.accept(connection),

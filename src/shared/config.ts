@@ -2,6 +2,7 @@
  *  number and where it comes from. Owns the only place where a default stands. The file's reader (config_file.ts), the
  *  JSON Schema and docs/config.md (config_schema.ts) and the types below all come from it. Data only. */
 
+import { CIPHERS, DEFAULT_MACS, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS, MACS } from './algorithms.js';
 import type { Table, Values } from './config_keys.js';
 import type { AuthMethod } from './identity.js';
 import { LOG_LEVELS } from './log.js';
@@ -520,6 +521,40 @@ export const SERVER_KEYS = {
       does: 'Time after which new keys are agreed',
       why: 'a key that leaks opens an hour, and one key exchange an hour costs next to nothing',
       source: 'RFC 4253 §9',
+    },
+  },
+  algorithms: {
+    kex: {
+      kind: 'choices',
+      default: KEX_ALGORITHMS,
+      values: KEX_ALGORITHMS,
+      does: 'Key exchanges that are offered ([crypto.md](crypto.md))',
+      why: 'the first is safe from quantum computers too, the others for clients that do not know it. Leaving out `ecdh-sha2-nistp256` shuts out clients in FIPS mode and old Java ones',
+      source: 'draft-ietf-sshm-mlkem-hybrid-kex, RFC 8731, RFC 5656',
+    },
+    ciphers: {
+      kind: 'choices',
+      default: CIPHERS,
+      values: CIPHERS,
+      does: 'Ciphers that are offered, the same in both directions',
+      why: 'all that are sound. A client without strict key exchange is refused `chacha20-poly1305@openssh.com` (CVE-2023-48795); AES-GCM costs the least',
+      source: 'RFC 5647, RFC 4344, OpenSSH PROTOCOL.chacha20poly1305',
+    },
+    macs: {
+      kind: 'choices',
+      default: DEFAULT_MACS,
+      values: MACS,
+      does: 'MACs that are offered, for the AES-CTR ciphers; the others bring their own',
+      why: 'encrypt-then-MAC alone. `hmac-sha2-256` is for clients that know neither that nor GCM nor ChaCha20, such as JSch 0.1',
+      source: 'RFC 6668, OpenSSH PROTOCOL §1.5',
+    },
+    hostKeys: {
+      kind: 'choices',
+      default: HOST_KEY_ALGORITHMS,
+      values: HOST_KEY_ALGORITHMS,
+      does: 'Signatures of host keys that are offered, of those that the keys in `hostKeys` can make',
+      why: 'all: which keys there are is said by `hostKeys`, Ed25519 and ECDSA over P-256 where it says nothing. Never with SHA-1',
+      source: 'RFC 8709, RFC 5656, RFC 8332',
     },
   },
   admin: { kind: 'later', does: 'The admin socket' },

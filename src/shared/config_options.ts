@@ -57,6 +57,7 @@ export interface ConfigOptions {
   readonly penalties?: PenaltiesOptions | false | undefined;
   readonly timeouts?: TimeoutsOptions | undefined;
   readonly rekey?: RekeyOptions | undefined;
+  readonly algorithms?: AlgorithmsOptions | undefined;
   readonly log?: LogOptions | undefined;
   /** What every user gets unless it says otherwise. */
   readonly defaults?: UserOptions | undefined;
@@ -386,6 +387,68 @@ export interface RekeyOptions {
    *  Source: RFC 4253 §9.
    *  @default '1h' */
   readonly time?: Duration | undefined;
+}
+
+/** Keys of `algorithms`. */
+export interface AlgorithmsOptions {
+  /** Key exchanges that are offered ([crypto.md](crypto.md)).
+   *
+   *  Allowed: a list of at least one of mlkem768x25519-sha256, curve25519-sha256, curve25519-sha256@libssh.org,
+   *  ecdh-sha2-nistp256.
+   *  Why: the first is safe from quantum computers too, the others for clients that do not know it. Leaving out
+   *  `ecdh-sha2-nistp256` shuts out clients in FIPS mode and old Java ones.
+   *  Source: draft-ietf-sshm-mlkem-hybrid-kex, RFC 8731, RFC 5656.
+   *  @default ['mlkem768x25519-sha256', 'curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256'] */
+  readonly kex?:
+    | readonly ('mlkem768x25519-sha256' | 'curve25519-sha256' | 'curve25519-sha256@libssh.org' | 'ecdh-sha2-nistp256')[]
+    | undefined;
+  /** Ciphers that are offered, the same in both directions.
+   *
+   *  Allowed: a list of at least one of aes128-gcm@openssh.com, aes256-gcm@openssh.com,
+   *  chacha20-poly1305@openssh.com, aes128-ctr, aes192-ctr, aes256-ctr.
+   *  Why: all that are sound. A client without strict key exchange is refused `chacha20-poly1305@openssh.com`
+   *  (CVE-2023-48795); AES-GCM costs the least.
+   *  Source: RFC 5647, RFC 4344, OpenSSH PROTOCOL.chacha20poly1305.
+   *  @default ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes192-ctr', 'aes256-ctr'] */
+  readonly ciphers?:
+    | readonly (
+        | 'aes128-gcm@openssh.com'
+        | 'aes256-gcm@openssh.com'
+        | 'chacha20-poly1305@openssh.com'
+        | 'aes128-ctr'
+        | 'aes192-ctr'
+        | 'aes256-ctr'
+      )[]
+    | undefined;
+  /** MACs that are offered, for the AES-CTR ciphers; the others bring their own.
+   *
+   *  Allowed: a list of at least one of hmac-sha2-256-etm@openssh.com, hmac-sha2-512-etm@openssh.com,
+   *  hmac-sha2-256, hmac-sha2-512.
+   *  Why: encrypt-then-MAC alone. `hmac-sha2-256` is for clients that know neither that nor GCM nor ChaCha20, such
+   *  as JSch 0.1.
+   *  Source: RFC 6668, OpenSSH PROTOCOL §1.5.
+   *  @default ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com'] */
+  readonly macs?:
+    | readonly ('hmac-sha2-256-etm@openssh.com' | 'hmac-sha2-512-etm@openssh.com' | 'hmac-sha2-256' | 'hmac-sha2-512')[]
+    | undefined;
+  /** Signatures of host keys that are offered, of those that the keys in `hostKeys` can make.
+   *
+   *  Allowed: a list of at least one of ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521,
+   *  rsa-sha2-512, rsa-sha2-256.
+   *  Why: all: which keys there are is said by `hostKeys`, Ed25519 and ECDSA over P-256 where it says nothing.
+   *  Never with SHA-1.
+   *  Source: RFC 8709, RFC 5656, RFC 8332.
+   *  @default ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'] */
+  readonly hostKeys?:
+    | readonly (
+        | 'ssh-ed25519'
+        | 'ecdsa-sha2-nistp256'
+        | 'ecdsa-sha2-nistp384'
+        | 'ecdsa-sha2-nistp521'
+        | 'rsa-sha2-512'
+        | 'rsa-sha2-256'
+      )[]
+    | undefined;
 }
 
 /** Keys of `log`. */

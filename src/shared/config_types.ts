@@ -10,6 +10,7 @@ import { assertNever } from './errors.js';
 
 /** Room for the text of a comment within the 120 columns of a line. */
 const COMMENT_COLUMNS = 110;
+const LINE_COLUMNS = 120;
 
 /** The text of src/shared/config_options.ts, as Biome would format it. */
 export function configTypes(): string {
@@ -66,7 +67,17 @@ function section(table: Table, of: Section, more: readonly string[] = []): reado
 
 /** `undefined` counts as left out, so that a program may pass on what it does not have. */
 function member(name: string, type: string, about: readonly string[]): string {
-  return `${comment(about, '  ')}  readonly ${name}?: ${type} | undefined;`;
+  const line = `  readonly ${name}?: ${type} | undefined;`;
+  const fitting = line.length <= LINE_COLUMNS ? line : `  readonly ${name}?:\n    | ${broken(type)}\n    | undefined;`;
+  return `${comment(about, '  ')}${fitting}`;
+}
+
+/** A list of one of many texts, over as many lines as Biome would take. */
+function broken(type: string): string {
+  const list = /^readonly \((.*)\)\[\]$/.exec(type)?.[1];
+  if (list === undefined || `    | ${type}`.length <= LINE_COLUMNS) return type;
+  const texts = list.split(' | ').map((text) => `        | ${text}\n`);
+  return `readonly (\n${texts.join('')}      )[]`;
 }
 
 function typeOf(key: LiveKey): string {

@@ -22,6 +22,7 @@ import { type Standing, Tally } from './tally.js';
 import { makeOffer } from './transport/algorithms.js';
 import { Buffers } from './transport/buffers.js';
 import { parseHostKeys } from './transport/host_key.js';
+import type { MlKem } from './transport/ml_kem.js';
 import { loadSsh2 } from './transport/ssh2.js';
 import type { TransportOptions } from './transport/transport.js';
 
@@ -34,6 +35,7 @@ export interface EndpointSettings {
 export interface EndpointOptions extends EndpointSettings {
   readonly hooks: ServerHooks;
   readonly primary: Primary;
+  readonly mlKem: MlKem;
   /** What an operator should hear of a step of a login. Default: nothing. */
   readonly hint?: LifeContext['hint'];
   /** Default: this process on this machine. */
@@ -72,7 +74,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   readonly #onEmpty: (() => void)[] = [];
 
   /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys that cannot be read) */
-  constructor({ hooks, config, hostKeys, primary, hint = () => null, process = THIS_PROCESS }: EndpointOptions) {
+  constructor({ hooks, config, hostKeys, primary, mlKem, hint = () => null, process = THIS_PROCESS }: EndpointOptions) {
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
     const budgetBytes = budgetOf(config.limits.memoryPerWorkerBytes, processBytes);
@@ -92,6 +94,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
         bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
         buffers: new Buffers(),
         ssh2: loadSsh2(),
+        mlKem,
       },
     );
   }
@@ -210,12 +213,13 @@ type Lasting = Pick<
   LifeContext,
   'hooks' | 'primary' | 'tally' | 'hint' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
 > &
-  Pick<TransportOptions, 'ssh2' | 'buffers'>;
+  Pick<TransportOptions, 'ssh2' | 'mlKem' | 'buffers'>;
 
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
-  const { hooks, primary, tally, hint, revoked, memory, resolver, openRates, bandwidth, ssh2, buffers } = lasting;
-  const keys = parseHostKeys(ssh2, hostKeys);
-  const { timeouts, limits } = config;
+  const { hooks, primary, tally, hint, revoked, memory, resolver, openRates, bandwidth } = lasting;
+  const { ssh2, mlKem, buffers } = lasting;
+  const keys = parseHostKeys(ssh2, hostKeys, config.algorithms.hostKeys);
+  const { algorithms, timeouts, limits } = config;
   return {
     hooks,
     primary,
@@ -231,7 +235,9 @@ function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): Li
     auth: { ...config.auth, refusalDelay: RefusalDelay.of(hostKeys) },
     transport: {
       ssh2,
-      offer: makeOffer(ssh2, keys.algorithms),
+      mlKem,
+      offer: makeOffer(ssh2, { ...algorithms, hostKeys: keys.algorithms }),
+      kex: algorithms.kex,
       hostKeys: keys,
       buffers,
       userSignatureAlgorithms: SIGNATURE_ALGORITHMS,

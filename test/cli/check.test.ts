@@ -73,6 +73,45 @@ t.test('host keys: there, private, and private to us', async (t) => {
   t.match(lines[3], /^c\.yaml:6:5: hostKeys\[4\]: .*good\.pub: this is a public key/);
 });
 
+t.test(
+  'algorithms: a name that is weak or unknown, one twice, none, and signatures that no host key makes',
+  async (t) => {
+    const dir = tempDir(t);
+    await newKey(t, join(dir, 'good'));
+    const head = 'hostKeys: [good]\nlisten: ["127.0.0.1:0"]\nalgorithms:\n';
+    const cases: ReadonlyArray<readonly [key: string, says: RegExp]> = [
+      [
+        'kex: [curve25519-sha256, diffie-hellman-group14-sha1]',
+        /^c\.yaml:4:\d+: algorithms\.kex\[1\]: "diffie-hellman-group14-sha1" is not known, allowed: .*mlkem768x25519-sha256, curve/,
+      ],
+      [
+        'ciphers: [aes128-cbc]',
+        /algorithms\.ciphers\[0\]: "aes128-cbc" is not known, allowed: .*aes128-gcm@openssh\.com/,
+      ],
+      ['macs: [hmac-sha1]', /algorithms\.macs\[0\]: "hmac-sha1" is not known, allowed: .*hmac-sha2-512/],
+      ['hostKeys: [ssh-rsa]', /algorithms\.hostKeys\[0\]: "ssh-rsa" is not known, allowed: .*rsa-sha2-512/],
+      ['kex: []', /algorithms\.kex: is empty, allowed: a list of at least one of/],
+      ['macs: [hmac-sha2-256, hmac-sha2-256]', /algorithms\.macs\[1\]: "hmac-sha2-256" is there already/],
+      ['compression: [zlib]', /algorithms\.compression: unknown key/],
+      [
+        'hostKeys: [rsa-sha2-512]',
+        /^c\.yaml:4:13: algorithms\.hostKeys: none is what the host keys sign with, allowed: at least one of ssh-ed25519$/m,
+      ],
+    ];
+    for (const [key, says] of cases) {
+      write(dir, 'c.yaml', `${head}  ${key}\n`);
+      const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+      t.equal(code, 2, key);
+      t.match(stdout, says);
+    }
+    write(dir, 'c.yaml', `${head}  hostKeys: [rsa-sha2-512, ssh-ed25519]\n  kex: [ecdh-sha2-nistp256]\n`);
+    t.match(await sallyport(t, dir, ['check', '--config', 'c.yaml']), { code: 0 });
+    write(dir, 'd.yaml', 'listen: ["127.0.0.1:0"]\nalgorithms: { hostKeys: [rsa-sha2-512] }\n');
+    const { stdout } = await sallyport(t, dir, ['check', '--config', 'd.yaml']);
+    t.match(stdout, /allowed: at least one of ssh-ed25519, ecdsa-sha2-nistp256/, 'such keys would be made');
+  },
+);
+
 t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', async (t) => {
   const dir = tempDir(t);
   mkdirSync(join(dir, 'state'), { mode: 0o700 });

@@ -1,5 +1,6 @@
 /** REKEY: RFC 4253 §9, again and again under full load both ways, with every cipher that the server offers. */
 import t from 'tap';
+import { CIPHERS } from '../../src/shared/algorithms.js';
 import { exchange, MIB } from '../support/bytes.js';
 import { flow } from '../support/flow.js';
 import type { Running } from '../support/process.js';
@@ -7,13 +8,6 @@ import { startSallyport } from '../support/server.js';
 import { tunnel } from '../support/ssh.js';
 import { connect, freePort, startEcho } from '../support/targets.js';
 
-const CIPHERS = [
-  'aes128-gcm@openssh.com',
-  'aes256-gcm@openssh.com',
-  'chacha20-poly1305@openssh.com',
-  'aes128-ctr',
-  'aes256-ctr',
-] as const;
 const TRANSFER_BYTES = 100 * MIB;
 /** Far below the 200 that 100 MB each way at 1 MB per key amount to, and far above what happens without RekeyLimit. */
 const MANY_REKEYS = 50;

@@ -1,13 +1,16 @@
 /** KEX SHAPES: what a peer says before there are keys: its ident, KEXINIT, the key exchange, NEWKEYS (RFC 4253 §4.2, §6, §7), and
  *  the packets around them, in the clear. Owns nothing. */
+
+import { CIPHERS, KEX_ALGORITHMS } from '../../src/shared/algorithms.js';
 import { MSG } from '../../src/shared/protocol.js';
-import { CIPHERS, KEX_ALGORITHMS } from '../../src/worker/transport/algorithms.js';
 import { draft, type Field, flag, raw, string, uint32 } from './grammar.js';
 import { EDGES, mutateBytes } from './mutate.js';
 import type { Random } from './random.js';
 import { type Packet, type Shape, script } from './script.js';
 
 const KEXDH_INIT = 30;
+/** C_INIT of mlkem768x25519-sha256: an ML-KEM-768 public key and a point. */
+const HYBRID_BYTES = 1184 + 32;
 const STRICT = 'kex-strict-c-v00@openssh.com';
 const IDENT = 'SSH-2.0-Fuzzer\r\n';
 
@@ -31,10 +34,11 @@ const P256_BASE = Buffer.from(
   'hex',
 );
 
-/** Points of Curve25519 as a peer may send them, those of low order among them, and of P-256. */
+/** Keys of Curve25519 as a peer may send them, those of low order among them, of P-256, and hybrid ones: zeros are numbers below
+ *  the modulus, random ones hardly ever. */
 function point(random: Random): Field {
   const made = random.bytes(32);
-  switch (random.below(8)) {
+  switch (random.below(11)) {
     case 0:
       return string(Buffer.alloc(32));
     case 1:
@@ -45,6 +49,12 @@ function point(random: Random): Field {
       return string(Buffer.concat([Buffer.of(4), random.bytes(64)])); // hardly ever on the curve
     case 4:
       return string(P256_BASE);
+    case 5:
+      return string(Buffer.concat([Buffer.alloc(HYBRID_BYTES - 32), made]));
+    case 6:
+      return string(random.bytes(HYBRID_BYTES));
+    case 7:
+      return string(Buffer.alloc(HYBRID_BYTES + random.below(3) - 1));
     default:
       return string(made);
   }

@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MACS } from '../../src/shared/algorithms.js';
 import { DISCONNECT, MSG } from '../../src/shared/protocol.js';
 import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
 import {
@@ -72,6 +73,7 @@ export class Served {
       auth: { loginGraceTime: '5m' },
       limits: { channelsPerConnection: 6, forwardsPerConnection: 2 },
       timeouts: { keepalive: 'off' },
+      algorithms: { macs: MACS },
     };
     const at = await startEndpoint(owner, { hooks: server, config });
     const canary = rawClient(owner, at);

@@ -3,8 +3,8 @@
  *  nothing from the first harmed one on.
  *  Owns a direction with keys of its own for the time of a case. */
 import { createRequire } from 'node:module';
+import { CIPHERS } from '../../src/shared/algorithms.js';
 import { reasonOf } from '../../src/shared/errors.js';
-import { CIPHERS } from '../../src/worker/transport/algorithms.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import { PACKET_HEADER_BYTES } from '../../src/worker/transport/sealer.js';
 import type { Negotiated, Ssh2Cipher, Ssh2Decipher } from '../../src/worker/transport/ssh2.js';

@@ -17,7 +17,7 @@ import { FAIR_DISCONNECTS, Served } from './served.js';
 
 const SUITES = [
   { cipher: 'aes128-gcm@openssh.com' },
-  { cipher: 'aes256-gcm@openssh.com' },
+  { cipher: 'aes256-gcm@openssh.com', kex: 'mlkem768x25519-sha256' },
   { cipher: 'chacha20-poly1305@openssh.com' },
   { cipher: 'aes128-ctr', mac: 'hmac-sha2-256-etm@openssh.com' },
   { cipher: 'aes256-ctr', mac: 'hmac-sha2-512' },

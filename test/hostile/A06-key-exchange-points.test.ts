@@ -1,5 +1,5 @@
-/** A06: public keys that would make a shared secret known to anybody: points of low order of Curve25519 (RFC 8731 §3), points that
- *  are not on P-256 (RFC 5656 §4), and what is no point at all. Finite-field Diffie-Hellman, whose e = 0, 1 and p - 1 are the like,
+/** A06: public keys that would make a shared secret known to anybody: points of low order of Curve25519 (RFC 8731 §3), alone or in a
+ *  hybrid key, keys that are none of ML-KEM-768 (FIPS 203 §7.2), points that are not on P-256 (RFC 5656 §4), and what is no point at all. Finite-field Diffie-Hellman, whose e = 0, 1 and p - 1 are the like,
  *  is not offered. */
 import t from 'tap';
 import { DISCONNECT, MSG } from '../../src/shared/protocol.js';
@@ -19,6 +19,10 @@ const [X, Y] = [
 const P256 = 'ecdh-sha2-nistp256';
 const FIELD = 'ffffffff00000001000000000000000000000000ffffffffffffffffffffffff';
 
+/** A C_INIT: a key of ML-KEM-768 whose numbers are all zero is one, as far as FIPS 203 §7.2 looks. */
+const HYBRID = 'mlkem768x25519-sha256';
+const hybrid = (point: Buffer, mlKem: Buffer = Buffer.alloc(1184)): Buffer => Buffer.concat([mlKem, point]);
+
 const REFUSED: ReadonlyArray<readonly [name: string, kex: string, point: Buffer]> = [
   ...LOW_ORDER.map((point) => [`low order ${point.toString('hex').slice(0, 8)}…`, CURVE25519, point] as const),
   ...[0, 31, 33, 1_000].map((bytes) => [`${bytes} bytes of 32`, CURVE25519, Buffer.alloc(bytes, 9)] as const),
@@ -31,6 +35,9 @@ const REFUSED: ReadonlyArray<readonly [name: string, kex: string, point: Buffer]
   ['a compressed point with no y', P256, hex(`02${'0'.repeat(62)}07`)],
   ['a form that is none', P256, hex(`05${X}${Y}`)],
   ['nothing', P256, Buffer.alloc(0)],
+  ...LOW_ORDER.map((point) => [`low order ${point.toString('hex').slice(0, 8)}…`, HYBRID, hybrid(point)] as const),
+  ...[0, 32, 1_184, 1_215, 1_217].map((bytes) => [`${bytes} bytes of 1216`, HYBRID, Buffer.alloc(bytes, 9)] as const),
+  ['numbers beyond the modulus', HYBRID, hybrid(X25519_POINT, Buffer.alloc(1184, 0xff))],
 ];
 
 hostile(t, 'A06', 'points that give the secret away', {}, async (t, { server, tcp }) => {
@@ -53,6 +60,7 @@ hostile(t, 'A06', 'points that give the secret away', {}, async (t, { server, tc
   for (const [kex, point] of [
     [CURVE25519, X25519_POINT],
     [P256, hex(`04${X}${Y}`)],
+    [HYBRID, hybrid(X25519_POINT)],
   ] as const) {
     const client = await offered(kex, point);
     await client.take(KEX_ECDH_REPLY);

@@ -7,7 +7,7 @@ t.test('RFC 4253 §11.4: unknown messages', async (t) => {
   const server = await startEndpoint(t);
   const client = await server.login(t);
   await client.roundTrip();
-  for (const type of [101, 127, 192, 255]) {
+  for (const type of [101, 127, MSG.PONG, 255]) {
     client.send(message(type, 'whatever'));
     const sequence = client.lastSequence;
     t.equal((await client.take(MSG.UNIMPLEMENTED)).readUInt32BE(1), sequence, `${type} is answered with its number`);

@@ -1,5 +1,6 @@
 /** CONFIG: the table itself. Its defaults and bounds can be read by its own reader, and every default lies in its range. */
 import t from 'tap';
+import { CIPHERS, DEFAULT_MACS, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS } from '../../src/shared/algorithms.js';
 import { SERVER_KEYS, USER_KEYS } from '../../src/shared/config.js';
 import { parseConfig } from '../../src/shared/config_file.js';
 import { isKey, type Key, nameOf, type Table } from '../../src/shared/config_keys.js';
@@ -115,6 +116,7 @@ t.test('the defaults', async (t) => {
       retireMs: 0,
     },
     rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
+    algorithms: { kex: KEX_ALGORITHMS, ciphers: CIPHERS, macs: DEFAULT_MACS, hostKeys: HOST_KEY_ALGORITHMS },
     log: { level: 'info', format: 'auto' },
     defaults: {
       totp: null,

@@ -72,6 +72,12 @@ const EVERYTHING = {
     retire: 'off',
   },
   rekey: { bytes: '65536B', time: '1h' },
+  algorithms: {
+    kex: ['mlkem768x25519-sha256'],
+    ciphers: ['aes256-ctr'],
+    macs: ['hmac-sha2-512'],
+    hostKeys: ['ssh-ed25519'],
+  },
   log: { level: 'silent', format: 'json' },
   defaults: {
     authorizedKeys: './keys',
@@ -105,6 +111,7 @@ t.test('both take every key', async (t) => {
     [SERVER_KEYS.penalties, EVERYTHING.penalties],
     [SERVER_KEYS.timeouts, EVERYTHING.timeouts],
     [SERVER_KEYS.rekey, EVERYTHING.rekey],
+    [SERVER_KEYS.algorithms, EVERYTHING.algorithms],
     [SERVER_KEYS.log, EVERYTHING.log],
     [USER_KEYS, EVERYTHING.defaults],
     [USER_KEYS.limits, EVERYTHING.defaults.limits],
@@ -139,6 +146,8 @@ t.test('both refuse what is no value of a key', async (t) => {
     { timeouts: { hook: 'off' } },
     // @ts-expect-error MB means two things
     { rekey: { bytes: '16MB' } },
+    // @ts-expect-error weak
+    { algorithms: { kex: ['diffie-hellman-group14-sha1'] } },
     // @ts-expect-error a duration is no size
     { limits: { memoryPerConnection: '16s' } },
     // @ts-expect-error no triple

@@ -49,6 +49,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
 const DOORS: ReadonlyArray<{ readonly name: string; readonly only: RegExp }> = [
   { name: 'ssh2', only: /^src\/(worker\/transport\/|load\/ssh2_client\.ts$)/ },
   { name: 'piscina', only: /^src\/worker\/pool\// },
+  { name: '@noble/post-quantum', only: /^src\/worker\/transport\/ml_kem\.ts$/ },
   { name: 'prom-client', only: /^src\/master\/exposition\.ts$/ },
   { name: 'uplot', only: /^src\/dashboard\/uplot\.d\.ts$/ },
 ];

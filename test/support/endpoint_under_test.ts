@@ -1,6 +1,7 @@
 /** ENDPOINT UNDER TEST: all of a worker's SSH in this process, behind a listener of its own: what it does to memory and to
  *  its sockets can be looked at, and a fault of its own fails the test.
  *  Owns the listener and the endpoint until the test ends. */
+
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { TunnelServer } from '../../src/library/tunnel_server.js';
@@ -19,6 +20,7 @@ import type {
 } from '../../src/shared/ipc.js';
 import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
+import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import { type EventOf, isNamed } from './named_event.js';
 import { type Owner, type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
@@ -133,6 +135,7 @@ export async function startEndpoint(
     config: testConfig(options.config),
     hostKeys: [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
     primary,
+    mlKem: await loadMlKem(),
     ...(options.process === undefined ? {} : { process: options.process }),
   });
   let lastId = 0;

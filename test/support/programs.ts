@@ -1,7 +1,7 @@
 /** PROGRAMS: which foreign programs a flow needs, and which Debian package brings each.
  *  A developer without one gets a skipped test that says what to install; under CI a missing program fails. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
 
@@ -45,6 +45,20 @@ export function need(t: Test, programs: readonly Program[]): boolean {
   if (process.env.CI) t.fail(reason);
   else t.plan(0, reason);
   return false;
+}
+
+/** Suites of Debian whose programs are newer than this machine's: `test/support/debian_suite.sh SUITE $DEBIAN_SUITES/SUITE PACKAGE…`
+ *  fetches them without installing anything. */
+const { DEBIAN_SUITES } = process.env;
+
+/** @returns the path of a program of another suite. Otherwise ends the test: skipped, or failed where CI is set. */
+export function programOfSuite(t: Test, suite: 'trixie' | 'forky', program: 'ssh' | 'ssh-audit'): string | undefined {
+  const path = join(DEBIAN_SUITES ?? '', suite, 'bin', program);
+  if (DEBIAN_SUITES !== undefined && existsSync(path)) return path;
+  const reason = `needs ${program} of Debian ${suite} in DEBIAN_SUITES (test/support/debian_suite.sh)`;
+  if (process.env.CI) t.fail(reason);
+  else t.plan(0, reason);
+  return undefined;
 }
 
 /** Absolute path of a program. sshd wants to be called by it, and /usr/sbin is in no ordinary user's PATH. */

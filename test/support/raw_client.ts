@@ -6,7 +6,10 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect, type Socket } from 'node:net';
 import { concatFields, MSG, message, WireReader } from '../../src/shared/protocol.js';
+import { HYBRID_KEX } from '../../src/worker/transport/algorithms.js';
+import type { Offer, Ssh2KexInit, Ssh2KeyExchange } from '../../src/worker/transport/ssh2.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
+import { acceptStandIn, useHybridClient } from './hybrid_client.js';
 import type { SshEndpoint } from './server.js';
 
 interface ClientCipher {
@@ -22,14 +25,14 @@ interface ClientProtocol {
   _onHandshakeComplete: (negotiated: object) => void;
   _strictMode: boolean | undefined;
   readonly _kexinit: Buffer | undefined;
-  readonly _kex: { readonly sessionID: Buffer } | undefined;
+  _kex: Ssh2KeyExchange | undefined;
   readonly _cipher: ClientCipher;
 }
 
 interface ClientProtocolOptions {
   readonly server: false;
   readonly ident: string;
-  readonly offer: object;
+  readonly offer: Ssh2KexInit;
   onWrite(data: Buffer): void;
   onError(error: Error): void;
   readonly messageHandlers: object;
@@ -44,13 +47,17 @@ interface PrivateKey {
 const require = createRequire(import.meta.url);
 const ssh2: {
   readonly Protocol: new (options: ClientProtocolOptions) => ClientProtocol;
+  readonly KexInit: new (offer: Offer) => Ssh2KexInit;
   readonly parseKey: (text: string) => PrivateKey;
 } = {
   Protocol: require('ssh2/lib/protocol/Protocol.js'),
+  KexInit: require('ssh2/lib/protocol/kex.js').KexInit,
   parseKey: require('ssh2/lib/protocol/keyParser.js').parseKey,
 };
 
 export interface RawClientOptions {
+  /** Default curve25519-sha256; also mlkem768x25519-sha256 (hybrid_client.ts). */
+  readonly kex?: string;
   /** Default aes128-gcm@openssh.com. */
   readonly cipher?: string;
   /** Only where the cipher needs one. */
@@ -91,14 +98,17 @@ export class RawClient {
   constructor(socket: Socket, options: RawClientOptions) {
     this.socket = socket;
     this.#ready.promise.catch(() => {});
-    const { cipher = 'aes128-gcm@openssh.com', mac = 'hmac-sha2-256-etm@openssh.com', strict = true } = options;
+    const { cipher = 'aes128-gcm@openssh.com', mac = 'hmac-sha2-256-etm@openssh.com' } = options;
+    const { kex = 'curve25519-sha256', strict = true } = options;
     const names = { cipher: [cipher], mac: [mac], compress: ['none'], lang: [] };
-    const kex = ['curve25519-sha256', 'ext-info-c', ...(strict ? ['kex-strict-c-v00@openssh.com'] : [])];
-    const { KexInit } = require('ssh2/lib/protocol/kex.js');
+    const kexes = [kex, 'ext-info-c', ...(strict ? ['kex-strict-c-v00@openssh.com'] : [])];
+    const hostKeys = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
+    const offer: Ssh2KexInit = new ssh2.KexInit({ kex: kexes, serverHostKey: hostKeys, cs: names, sc: names });
+    if (kex === HYBRID_KEX) acceptStandIn(offer);
     this.#protocol = new ssh2.Protocol({
       server: false,
       ident: 'RawClient',
-      offer: new KexInit({ kex, serverHostKey: ['ssh-ed25519', 'ecdsa-sha2-nistp256'], cs: names, sc: names }),
+      offer,
       onWrite: (data) => this.socket.write(data),
       onError: (error) => this.socket.destroy(error),
       messageHandlers: {
@@ -108,6 +118,7 @@ export class RawClient {
         },
       },
     });
+    if (kex === HYBRID_KEX) useHybridClient(this.#protocol);
     if (!strict) this.#protocol._strictMode = false; // else the server's announcement alone would count
     const ssh2OnPayload = this.#protocol._onPayload;
     this.#protocol._onPayload = (payload) => {

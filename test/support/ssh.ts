@@ -71,15 +71,16 @@ export interface Tunnel {
 }
 
 /** Starts `ssh -N SPECS sallyport` and resolves once the tunnel is up; rejects, with the client's own words, when the
- *  login or a forwarding is refused. `specs` are arguments such as `-L`, `8080:localhost:80`. */
+ *  login or a forwarding is refused. `specs` are arguments such as `-L`, `8080:localhost:80`; `program` is another ssh. */
 export async function tunnel(
   t: Test,
   server: SshEndpoint,
   login: Login,
   specs: readonly string[],
   deadlineMs?: number,
+  program?: string,
 ): Promise<Tunnel> {
-  const { client, config, controlPath } = startTunnel(t, server, login, specs);
+  const { client, config, controlPath } = startTunnel(t, server, login, specs, program);
   await client.waitFor(/Entering interactive session/, deadlineMs);
   const remotes = specs.filter((arg) => arg === '-R').length;
   // The first text is that of OpenSSH before 9.7.
@@ -96,10 +97,11 @@ export function startTunnel(
   server: SshEndpoint,
   login: Login,
   specs: readonly string[],
+  program = 'ssh',
 ): Omit<Tunnel, 'allocatedPorts'> {
   const config = sshConfig(t, [{ alias: HOST, endpoint: server, login }]);
   const controlPath = join(tempDir(t), 'ctl');
-  const client = start(t, 'ssh', ['-F', config, '-v', '-N', ...specs, HOST], { mayMissSignals: true });
+  const client = start(t, program, ['-F', config, '-v', '-N', ...specs, HOST], { mayMissSignals: true });
   return { client, config, controlPath };
 }
 

@@ -1,20 +1,26 @@
 /** TRANSPORT UNDER TEST: one Transport behind a listener, with a clock of the test's and everything that it told.
  *  Owns the listener and the connection until the test ends. */
+
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { newKeyPair } from '../../src/master/openssh_key.js';
+import { CIPHERS, KEX_ALGORITHMS, MACS } from '../../src/shared/algorithms.js';
 import { takeHandle } from '../../src/shared/handles.js';
 import { SIGNATURE_ALGORITHMS } from '../../src/worker/auth/signature.js';
 import { makeOffer } from '../../src/worker/transport/algorithms.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import { parseHostKeys } from '../../src/worker/transport/host_key.js';
+import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
 import { SocketReader } from '../../src/worker/transport/reader.js';
 import { loadSsh2 } from '../../src/worker/transport/ssh2.js';
 import { Transport } from '../../src/worker/transport/transport.js';
 import { plenty } from './account.js';
 import { deferred, within } from './deadline.js';
 import { type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
+
+/** What a server offers whose config says nothing of it, and the MACs over plain text. */
+const OFFERED = { kex: KEX_ALGORITHMS, ciphers: CIPHERS, macs: MACS };
 
 export interface TransportUnderTest {
   readonly transport: Transport;
@@ -42,6 +48,7 @@ export async function startTransport(
   } = {},
 ): Promise<TransportUnderTest> {
   const ssh2 = loadSsh2();
+  const mlKem = await loadMlKem();
   const hostKeys = parseHostKeys(ssh2, [{ path: 'test', pem: newKeyPair('ed25519', 'test').privateKey }]);
   const buffers = new Buffers();
   const clock = { nowMs: 1_000_000 };
@@ -66,7 +73,9 @@ export async function startTransport(
           hostKeys,
           buffers,
           userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
-          offer: makeOffer(ssh2, hostKeys.algorithms),
+          offer: makeOffer(ssh2, { ...OFFERED, hostKeys: hostKeys.algorithms }),
+          kex: OFFERED.kex,
+          mlKem,
           rekey: options.rekey ?? { bytes: 2 ** 30, timeMs: 3_600_000 },
           kexTimeoutMs: options.kexTimeoutMs ?? 20_000,
           now: () => clock.nowMs,

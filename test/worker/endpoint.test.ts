@@ -1,5 +1,6 @@
 /** A worker's connections from accept to end: drain, the primary's orders, limits of a user, and what is told in which
  *  order. Raw clients, a fake primary. */
+
 import { connect } from 'node:net';
 import t from 'tap';
 import { newKeyPair } from '../../src/master/openssh_key.js';
@@ -9,6 +10,7 @@ import type { ConnId } from '../../src/shared/ipc.js';
 import { DISCONNECT, MSG, message, OPEN_FAILURE, WireReader } from '../../src/shared/protocol.js';
 import { Endpoint } from '../../src/worker/endpoint.js';
 import type { IdentityLimits } from '../../src/worker/server.js';
+import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
 import { deferred, within } from '../support/deadline.js';
 import {
   type EndpointUnderTest,
@@ -450,11 +452,13 @@ t.test('a hook has `timeouts.hook` to answer', async (t) => {
   });
 });
 
+const mlKem = await loadMlKem();
+
 t.test('a server without a usable host key does not start', async (t) => {
   const config = testConfig();
   for (const hostKeys of [[], [{ path: '/keys/bad', pem: 'nonsense' }]])
     t.throws(
-      () => new Endpoint({ hooks: new OpenServer(), config, hostKeys, primary: new FakePrimary() }),
+      () => new Endpoint({ hooks: new OpenServer(), config, hostKeys, primary: new FakePrimary(), mlKem }),
       new TunnelError('HOST_KEY_INVALID', hostKeys.length === 0 ? 'there is no host key to serve with' : /bad/.source),
     );
 });
@@ -465,6 +469,7 @@ t.test('a process without a free descriptor, which cannot be asked for its size,
     config: testConfig(),
     hostKeys: [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
     primary: new FakePrimary(),
+    mlKem,
     process: {
       usableBytes: () => 1e9,
       residentBytes() {

@@ -1,6 +1,7 @@
 /** HOST KEY: private host keys from PEM or OpenSSH text to what the key exchange signs with.
  *  Owns the keys' KeyObjects. ssh2 would parse the PEM text again at each login (0.38 ms); a KeyObject signs in 0.03 ms. */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { HOST_KEY_ALGORITHMS } from '../../shared/algorithms.js';
 import { TunnelError } from '../../shared/errors.js';
 import type { Ssh2, Ssh2HostKey } from './ssh2.js';
 
@@ -21,25 +22,32 @@ const DIGESTS: ReadonlyMap<string, string> = new Map([
 ]);
 
 export interface HostKeys {
-  /** Algorithm names in the order of the files, for the offer. */
+  /** Algorithm names in the order of those allowed, for the offer. */
   readonly algorithms: readonly string[];
   /** By algorithm name, as ssh2's key exchange looks them up. */
   readonly byAlgorithm: { readonly [algorithm: string]: Ssh2HostKey };
 }
 
-/** Parses every file; `path` is for the message only.
+/** Parses every file; `path` is for the message only. `allowed`: what keys may sign with.
  *  @throws TunnelError HOST_KEY_INVALID that names the file and what is wrong with it. */
 export function parseHostKeys(
   ssh2: Ssh2,
   files: ReadonlyArray<{ readonly path: string; readonly pem: string }>,
+  allowed: readonly string[] = HOST_KEY_ALGORITHMS,
 ): HostKeys {
   const byAlgorithm: { [algorithm: string]: Ssh2HostKey } = {};
   for (const file of files) {
     const key = parseHostKey(ssh2, file);
     for (const algorithm of SIGNATURES.get(key.type) ?? []) byAlgorithm[algorithm] ??= key;
   }
-  const algorithms = Object.keys(byAlgorithm);
-  if (algorithms.length === 0) throw new TunnelError('HOST_KEY_INVALID', 'there is no host key to serve with');
+  const known = Object.keys(byAlgorithm);
+  if (known.length === 0) throw new TunnelError('HOST_KEY_INVALID', 'there is no host key to serve with');
+  const algorithms = allowed.filter((algorithm) => known.includes(algorithm));
+  if (algorithms.length === 0)
+    throw new TunnelError(
+      'HOST_KEY_INVALID',
+      `algorithms.hostKeys allows ${allowed.join(', ')}, and the host keys at hand sign with ${known.join(', ')}`,
+    );
   return { algorithms, byAlgorithm };
 }
 

@@ -46,15 +46,21 @@ export type ParseStep = undefined | false | number;
 export interface Ssh2KeyExchange {
   readonly sessionID: Buffer;
   remoteExtInfoEnabled: boolean;
+  /** The peer's KEXINIT, for the exchange hash; until that is made. */
+  _remoteKexinit?: Buffer | undefined;
+  readonly negotiated?: { kex: string };
   readonly _sentNEWKEYS?: boolean;
   readonly _receivedNEWKEYS?: boolean;
   /** Holds the shared secret. */
   finish: unknown;
   /** '25519' for Curve25519. */
   readonly type?: string;
-  /** Ours, as it goes over the wire. */
+  /** Ours, as it goes over the wire; asked for behind the secret. */
   getPublicKey?: (() => Buffer) | undefined;
-  /** @returns the shared secret as an mpint without its length, or what is wrong with the peer's key */
+  /** The peer's, as it goes into the exchange hash. */
+  convertPublicKey?: ((theirs: Buffer) => Buffer) | undefined;
+  /** @returns the shared secret without its length, as it is hashed (most methods say: as an mpint), or what is wrong with the
+   *  peer's key */
   computeSecret?: ((theirs: Buffer) => Buffer | Error) | undefined;
 }
 
@@ -87,7 +93,7 @@ export interface Ssh2HostKey {
 export interface Ssh2ProtocolOptions {
   readonly server: true;
   readonly hostKeys: { readonly [type: string]: Ssh2HostKey };
-  readonly offer: object;
+  readonly offer: Ssh2KexInit;
   onWrite(data: Buffer): void;
   onError(error: Error): void;
   readonly messageHandlers: { DISCONNECT(protocol: unknown, reason: number, text: string): void };
@@ -107,6 +113,12 @@ export interface Offer {
   readonly sc: DirectionOffer;
 }
 
+/** An offer, written as a KEXINIT. */
+export interface Ssh2KexInit {
+  /** The names of key exchanges that ssh2 finds acceptable. */
+  readonly lists: { readonly kex: { array: readonly string[] } };
+}
+
 export interface Ssh2ParsedKey {
   readonly type: string;
   getPrivatePEM(): string | null;
@@ -116,7 +128,7 @@ export interface Ssh2ParsedKey {
 
 export interface Ssh2 {
   readonly Protocol: new (options: Ssh2ProtocolOptions) => Ssh2Protocol;
-  readonly KexInit: new (offer: Offer) => object;
+  readonly KexInit: new (offer: Offer) => Ssh2KexInit;
   /** True when ssh2's C++ ciphers could be loaded; without them all is correct and slow. */
   readonly nativeBinding: boolean;
   /** Reads a private key file in OpenSSH, PEM or PPK format. Only ever given our own files, never a peer's bytes. */
@@ -156,6 +168,7 @@ export function forgetExchange(protocol: Ssh2Protocol): void {
     protocol._kex.finish = undefined;
     protocol._kex.getPublicKey = undefined;
     protocol._kex.computeSecret = undefined;
+    protocol._kex.convertPublicKey = undefined;
   }
   protocol.start = undefined;
   const ident = protocol._remoteIdentRaw;
@@ -174,15 +187,16 @@ export function isBetweenKeys({ _kex: exchange }: Ssh2Protocol): boolean {
 /** Makes a throw-away Protocol and looks for the fields that it has before an exchange. What an exchange brings is looked for where it is
  *  used: without a native decipher ssh2's own serves. */
 function assertShapes(ssh2: Ssh2): void {
+  const offer = new ssh2.KexInit({
+    kex: ['curve25519-sha256'],
+    serverHostKey: ['ssh-ed25519'],
+    cs: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
+    sc: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
+  });
   const protocol = new ssh2.Protocol({
     server: true,
     hostKeys: {},
-    offer: new ssh2.KexInit({
-      kex: ['curve25519-sha256'],
-      serverHostKey: ['ssh-ed25519'],
-      cs: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
-      sc: { cipher: ['aes128-gcm@openssh.com'], mac: [], compress: ['none'], lang: [] },
-    }),
+    offer,
     onWrite() {},
     onError() {},
     messageHandlers: { DISCONNECT() {} },
@@ -203,6 +217,7 @@ function assertShapes(ssh2: Ssh2): void {
     ['Protocol._cipher.allocPacket', typeof protocol._cipher?.allocPacket === 'function'],
     ['Protocol._cipher.encrypt', typeof protocol._cipher?.encrypt === 'function'],
     ['Protocol._cipher.outSeqno', protocol._cipher?.outSeqno === 0],
+    ['KexInit.lists.kex.array', Array.isArray(offer.lists?.kex?.array)],
     ['parseKey', typeof ssh2.parseKey === 'function'],
   ];
   const missing = expectations.filter(([, present]) => !present).map(([name]) => name);

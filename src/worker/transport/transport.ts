@@ -5,13 +5,15 @@ import type { Socket } from 'node:net';
 import type { CloseReason } from '../../shared/errors.js';
 import { reasonOf } from '../../shared/errors.js';
 import { resetSocket } from '../../shared/handles.js';
-import { DISCONNECT, type DisconnectReason, MSG, message } from '../../shared/protocol.js';
+import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../../shared/protocol.js';
 import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
+import { Exchanges } from './exchanges.js';
 import type { HostKeys } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
+import type { MlKem } from './ml_kem.js';
 import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
 import type { SocketReader } from './reader.js';
 import { makeSealer, PACKET_HEADER_BYTES } from './sealer.js';
@@ -21,10 +23,10 @@ import {
   type Negotiated,
   type ParseStep,
   type Ssh2,
+  type Ssh2KexInit,
   type Ssh2Protocol,
 } from './ssh2.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
-import { useRawX25519 } from './x25519.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
@@ -44,6 +46,9 @@ const MAX_BYTES_BEFORE_KEYS = 128 * 1024;
 /** After `disconnect` the peer gets this long to read it (ssh2 would leave the descriptor open for ever). */
 const LINGER_MS = 2_000;
 
+/** OpenSSH PROTOCOL §1.9: an extension and its version. */
+const PING = ['ping@openssh.com', '0'] as const;
+
 /** What becomes of the socket: `linger` lets what was said last arrive, `reset` throws it away, `close` is for a peer that
  *  has gone. */
 type Parting = 'linger' | 'reset' | 'close';
@@ -62,7 +67,10 @@ export interface TransportHandlers {
 
 export interface TransportOptions {
   readonly ssh2: Ssh2;
-  readonly offer: object;
+  readonly offer: Ssh2KexInit;
+  /** The names of key exchanges in it. */
+  readonly kex: readonly string[];
+  readonly mlKem: MlKem;
   readonly hostKeys: HostKeys;
   readonly buffers: Buffers;
   /** What a user's key may sign with, for `server-sig-algs` (RFC 8308 §3.1). ssh2's own list lacks a comma and advertises
@@ -83,6 +91,7 @@ export class Transport {
   readonly #handlers: TransportHandlers;
   readonly #protocol: Ssh2Protocol;
   readonly #ssh2OnPayload: (payload: Buffer) => ParseStep;
+  readonly #exchanges: Exchanges;
   readonly #outbox: Outbox;
   /** In the place of ssh2's decipher, where the cipher allows it. */
   #unsealer: Unsealer | null = null;
@@ -118,7 +127,7 @@ export class Transport {
         DISCONNECT: (_protocol, reason, text) => this.#fail('PEER_DISCONNECTED', `${reason} ${text}`),
       },
     });
-    useRawX25519(this.#protocol);
+    this.#exchanges = new Exchanges(this.#protocol, options.kex, options.mlKem);
     this.#protocol._identRaw = SERVER_IDENT; // given as an option, each connection would hold slices of Node's pool for it
     // All payloads behind the key exchange come to us unparsed: ssh2's own parsers answer unknown methods with a
     // disconnect, and two of them can be made to throw before login (DECISIONS 2).
@@ -140,6 +149,7 @@ export class Transport {
   start(identLine: Buffer, rest: Buffer): void {
     this.#reader.consumer = (bytes, lease) => this.#onBytes(bytes, lease);
     this.#onBytes(identLine, null);
+    this.#exchanges.readFirstOf(this.#protocol);
     if (rest.length > 0) this.#onBytes(rest, null);
   }
 
@@ -290,16 +300,28 @@ export class Transport {
       case MSG.DEBUG:
       case MSG.EXT_INFO: // RFC 8308 §2.5: extensions that we do not know are ignored, and we need none of a client's
         return undefined;
+      case MSG.PING:
+        if (this.#authenticated) return this.#pong(payload);
+        break;
       case MSG.DISCONNECT:
         return this.#ssh2OnPayload(payload);
       case MSG.KEXINIT:
         return this.#onPeerKexInit(payload);
-      default:
-        if (type < 50 && type !== MSG.SERVICE_REQUEST && type !== MSG.SERVICE_ACCEPT)
-          this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'unexpected message', 'PROTOCOL_ERROR');
-        else this.#handlers.onPayload(payload, this.#lease);
-        return this.#closed ? Number.POSITIVE_INFINITY : undefined;
     }
+    if (type < 50 && type !== MSG.SERVICE_REQUEST && type !== MSG.SERVICE_ACCEPT)
+      this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'unexpected message', 'PROTOCOL_ERROR');
+    else this.#handlers.onPayload(payload, this.#lease);
+    return this.#closed ? Number.POSITIVE_INFINITY : undefined;
+  }
+
+  /** OpenSSH PROTOCOL §1.9: `byte SSH2_MSG_PONG`, and the same `string data`. Pongs count as control messages: who sends pings and
+   *  does not read, or sends them all through a key exchange (CVE-2025-26466), is cut like with any other. */
+  #pong(payload: Buffer): ParseStep {
+    const reader = new WireReader(payload, 1);
+    const data = reader.bytes();
+    if (reader.atEnd) this.send(message(MSG.PONG, data));
+    else this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'a ping that is none', 'PROTOCOL_ERROR');
+    return this.#closed ? Number.POSITIVE_INFINITY : undefined;
   }
 
   #onPeerKexInit(payload: Buffer): ParseStep {
@@ -315,7 +337,7 @@ export class Transport {
     }
     this.#outbox.flush(); // what is sealed under the old keys goes out before our KEXINIT does
     this.#armKexTimer();
-    return this.#ssh2OnPayload(Buffer.from(payload)); // kept until the exchange hash is made
+    return this.#ssh2OnPayload(this.#exchanges.read(payload));
   }
 
   /** NEWKEYS went both ways: the new cipher is in force. */
@@ -338,9 +360,9 @@ export class Transport {
     }
     this.#keyed = true;
     this.#keyAge.renew(this.#options.now());
-    // RFC 8308 §2.4: EXT_INFO is the first message behind our first NEWKEYS, or is not sent.
+    // RFC 8308 §2.4: EXT_INFO is the first message behind our first NEWKEYS, or is not sent; never behind later ones.
     if (first && this.#protocol._kex?.remoteExtInfoEnabled)
-      this.send(message(MSG.EXT_INFO, 1, 'server-sig-algs', this.#options.userSignatureAlgorithms.join(',')));
+      this.send(message(MSG.EXT_INFO, 2, 'server-sig-algs', this.#options.userSignatureAlgorithms.join(','), ...PING));
     for (const payload of this.#takeHeld()) this.send(payload);
     if (first) this.#handlers.onReady(negotiated);
     else if (this.writable) this.#handlers.onWritable();

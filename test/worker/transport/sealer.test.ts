@@ -3,7 +3,7 @@
 import Module, { createRequire } from 'node:module';
 import fc from 'fast-check';
 import t from 'tap';
-import { CIPHERS } from '../../../src/worker/transport/algorithms.js';
+import { CIPHERS } from '../../../src/shared/algorithms.js';
 import { makeSealer, PACKET_HEADER_BYTES, PACKET_OVERHEAD_BYTES } from '../../../src/worker/transport/sealer.js';
 import { loadSsh2, type Negotiated, type Ssh2Cipher } from '../../../src/worker/transport/ssh2.js';
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
-import { DISCONNECT, MSG, message } from '../../../src/shared/protocol.js';
+import { DISCONNECT, MSG, message, WireReader } from '../../../src/shared/protocol.js';
 import { within } from '../../support/deadline.js';
 import { keyStream } from '../../support/raw_client.js';
 import { startTransport } from '../../support/transport_under_test.js';
@@ -36,9 +36,76 @@ t.test('RFC 8308 §2.4: EXT_INFO is the first message, and its list has no SHA-1
   const text = (await client.take(MSG.EXT_INFO)).toString('latin1');
   t.match(
     text,
-    /server-sig-algs.*ssh-ed25519,sk-ssh-ed25519@openssh.com,.*,rsa-sha2-512,rsa-sha2-256,.*-cert-v01@openssh.com$/s,
+    /server-sig-algs.*ssh-ed25519,sk-ssh-ed25519@openssh.com,.*,rsa-sha2-512,rsa-sha2-256,.*-cert-v01@openssh.com\0/s,
   );
   t.notMatch(text, /ssh-rsa|ssh-dss/);
+});
+
+t.test('RFC 8308 §2.4: EXT_INFO comes once, whatever a later KEXINIT says', async (t) => {
+  const { transport, client, clock } = await startTransport(t);
+  await client.take(MSG.EXT_INFO);
+  await client.rekey(); // its KEXINIT has ext-info-c again
+  client.send(message(MSG.PING, 'in force on the other side too'));
+  await client.take(MSG.PONG);
+  clock.nowMs += 3_600_000;
+  transport.rekeyIfDue();
+  transport.send(numbered(0));
+  await client.take(MSG.GLOBAL_REQUEST);
+  t.equal(client.rekeys, 2);
+  t.same(client.untaken, []);
+});
+
+t.test('RFC 8308 §2.5: an EXT_INFO of the client’s is passed over', async (t) => {
+  const { client, payloads } = await startTransport(t);
+  client.send(message(MSG.EXT_INFO, 1, 'ext-info-in-auth@openssh.com', '0'));
+  client.send(message(MSG.PING, 'still here'));
+  await client.take(MSG.PONG);
+  t.same(payloads, []);
+});
+
+t.test('OpenSSH PROTOCOL §1.9: a ping is announced, and answered with what was in it', async (t) => {
+  const { transport, client, clock, payloads } = await startTransport(t);
+  const announced = new WireReader(await client.take(MSG.EXT_INFO), 1);
+  t.equal(announced.uint32(), 2);
+  const fields = Array.from({ length: 4 }, () => announced.text());
+  t.same([fields[0], ...fields.slice(2)], ['server-sig-algs', 'ping@openssh.com', '0']);
+  t.ok(announced.atEnd);
+  for (const data of ['', 'x', keyStream(1)(30_000)]) {
+    client.send(message(MSG.PING, data));
+    t.same(await client.take(MSG.PONG), message(MSG.PONG, data));
+  }
+  clock.nowMs += 3_600_000;
+  client.send(message(MSG.PING, 'on its way when new keys are asked for'));
+  transport.rekeyIfDue();
+  await client.take(MSG.PONG);
+  t.equal(client.rekeys, 1, 'the answer waits for them');
+  t.same(payloads, [], 'nobody above the transport hears of it');
+});
+
+t.test('a ping that is none ends the connection', async (t) => {
+  for (const payload of [message(MSG.PING), message(MSG.PING, 'x', 'more'), message(MSG.PING, 9)]) {
+    const { client, closed } = await startTransport(t);
+    client.send(payload);
+    t.equal(await closed(), 'PROTOCOL_ERROR');
+    t.match(await client.ended, { reason: DISCONNECT.PROTOCOL_ERROR });
+  }
+});
+
+t.test('CVE-2025-26466: pings of a peer that does not read the answers pile up to a limit', async (t) => {
+  const { transport, client, closed } = await startTransport(t);
+  client.socket.pause();
+  const gone = closed().then((reason) => ({ reason }));
+  const ping = message(MSG.PING, keyStream(2)(30_000));
+  let most = 0;
+  for (;;) {
+    for (let count = 0; count < 10; count++) client.send(ping);
+    most = Math.max(most, transport.queuedBytes);
+    const outcome = await Promise.race([gone, nextTurn().then(() => null)]);
+    if (outcome === null) continue;
+    t.equal(outcome.reason, 'OVERFLOW');
+    break;
+  }
+  t.ok(most < 2 * 1024 * 1024, `${most} bytes were held`);
 });
 
 for (const cipher of SUITES)

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { CIPHERS } from '../../../src/worker/transport/algorithms.js';
+import { CIPHERS } from '../../../src/shared/algorithms.js';
 import { Buffers } from '../../../src/worker/transport/buffers.js';
 import { PACKET_HEADER_BYTES } from '../../../src/worker/transport/sealer.js';
 import {
