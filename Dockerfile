@@ -15,7 +15,7 @@ WORKDIR /src
 COPY package.json package-lock.json tsconfig.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY src ./src
-RUN npx tsc -p tsconfig.json
+RUN npm run build
 
 # What it stands on is of one machine's kind: ssh2's native binding is compiled here, where a compiler is.
 FROM node:${NODE_VERSION}-bookworm AS dependencies

@@ -26,6 +26,8 @@ export async function startHaproxy(
     '  timeout connect 5s',
     '  timeout client 60s',
     '  timeout server 60s',
+    // Without it a check that takes longer than the next one is due is a failed one, and a busy machine one that is down.
+    '  timeout check 20s',
     'frontend ssh',
     `  bind 127.0.0.1:${port}`,
     '  default_backend sallyport',

@@ -125,6 +125,7 @@ const connection = {
   id: 1,
   peerAddress: '192.0.2.1',
   peerPort: 5,
+  proxied: false,
   deadlineNs: String(NOW_NS),
 };
 
