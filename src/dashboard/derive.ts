@@ -142,3 +142,15 @@ export function refusalRows(refusals: readonly LoggedEvent[]): readonly RefusalR
   }
   return rows.reverse();
 }
+
+export interface RefusalReason {
+  readonly reason: string;
+  readonly count: number;
+}
+
+/** The most frequent first; whatever was refused for one reason is one. */
+export function refusalReasons(refusals: readonly RefusalReason[]): readonly RefusalReason[] {
+  const counts = new Map<string, number>();
+  for (const { reason, count } of refusals) counts.set(reason, (counts.get(reason) ?? 0) + count);
+  return [...counts].map(([reason, count]) => ({ reason, count })).sort((a, b) => b.count - a.count);
+}

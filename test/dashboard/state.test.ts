@@ -4,6 +4,7 @@ import {
   channelGroups,
   highest,
   latest,
+  refusalReasons,
   refusalRows,
   sortedConnections,
   throughput,
@@ -165,6 +166,18 @@ t.test('refusals in words', async (t) => {
   t.equal(why('constructor'), 'constructor');
   t.equal(refusalWords({ event: 'server.listening', address: 'x', level: 'info', time: '' }), undefined);
   t.equal(channelWords('forwarded-tcpip').arrow, '←');
+});
+
+t.test('refusals by reason', async (t) => {
+  const counted = refusalReasons([
+    { reason: 'DRAINING', count: 2 },
+    { reason: 'POLICY_DENIED', count: 4 },
+    { reason: 'DRAINING', count: 3 },
+  ]);
+  t.same(counted, [
+    { reason: 'DRAINING', count: 5 },
+    { reason: 'POLICY_DENIED', count: 4 },
+  ]);
 });
 
 t.test('the pace', async (t) => {

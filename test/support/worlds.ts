@@ -131,13 +131,13 @@ export function busyWorld(now = Date.now()): World {
       bufferedBytes: 3.4 * MIB,
       penalisedSources: 2,
       refusals: [
-        { reason: 'UNKNOWN_USER', count: 1_893 },
-        { reason: 'PENALTY', count: 412 },
-        { reason: 'KEY_NOT_ACCEPTED', count: 37 },
-        { reason: 'PROTECTED_DESTINATION', count: 9 },
-        { reason: 'POLICY_DENIED', count: 6 },
-        { reason: 'CONNECT_REFUSED', count: 4 },
-        { reason: 'PORT_TAKEN', count: 1 },
+        refused('login', 'UNKNOWN_USER', 1_893),
+        refused('connection', 'PENALTY', 412),
+        refused('login', 'KEY_NOT_ACCEPTED', 37),
+        refused('channel', 'PROTECTED_DESTINATION', 9),
+        refused('channel', 'POLICY_DENIED', 6),
+        refused('channel', 'CONNECT_REFUSED', 4),
+        refused('forward', 'PORT_TAKEN', 1),
       ],
     },
     connections,
@@ -182,6 +182,10 @@ export function secondLater(world: World): void {
     bytesIn: each.bytesIn + Math.round((pace[index] ?? 0) * MIB * wave * (index === 1 || index === 4 ? 1 : 0.1)),
     bytesOut: each.bytesOut + Math.round((pace[index] ?? 0) * MIB * wave * (index === 1 || index === 4 ? 0.01 : 0.9)),
   }));
+}
+
+function refused(what: string, reason: string, count: number) {
+  return { what, reason, count };
 }
 
 function forward(

@@ -1,21 +1,20 @@
 /** REFUSALS: who was refused what, and why, in words; and how often each reason has occurred. */
-import { type RefusalRow, refusalRows } from '../derive.js';
+import { type RefusalReason, type RefusalRow, refusalReasons, refusalRows } from '../derive.js';
 import { KeyedList, make, need, type Part, setAttribute, setHidden, setText } from '../dom.js';
 import { clock, count } from '../format.js';
 import type { State } from '../state.js';
 import { why } from '../words.js';
 
-interface Reason {
-  readonly reason: string;
-  readonly count: number;
-}
-
 export function refusalsView(): (state: State) => void {
   const rows = new KeyedList<RefusalRow>(need('refusals-body', HTMLTableSectionElement), ({ key }) => key, refusalRow);
-  const reasons = new KeyedList<Reason>(need('refusals-reasons', HTMLUListElement), ({ reason }) => reason, reasonItem);
+  const reasons = new KeyedList<RefusalReason>(
+    need('refusals-reasons', HTMLUListElement),
+    ({ reason }) => reason,
+    reasonItem,
+  );
   let shown: State['details'];
   return ({ details, status }) => {
-    const counted = [...(status?.refusals ?? [])].sort((a, b) => b.count - a.count);
+    const counted = refusalReasons(status?.refusals ?? []);
     reasons.update(counted);
     setHidden(need('refusals-reasons', HTMLUListElement), counted.length === 0);
     if (details === undefined || details === shown) return;
@@ -28,7 +27,7 @@ export function refusalsView(): (state: State) => void {
   };
 }
 
-function reasonItem(): Part<Reason> {
+function reasonItem(): Part<RefusalReason> {
   const [words, times] = [make('span', ''), make('b', 'number')];
   const element = make('li', '', times, ' ', words);
   return {
