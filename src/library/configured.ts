@@ -117,8 +117,8 @@ export class ConfiguredServer extends PatternServer {
     soFar: Identity | null,
   ): LoginAnswer | Promise<LoginAnswer> {
     const directory = this.#granted?.directory;
-    const ask = { username, key, address: peer.address, atMs: Date.now(), soFar };
-    const own = directory === undefined ? unknownWord(directory, username) : keyWord(directory, ask);
+    const asker = { username, address: peer.address, nowMs: Date.now() };
+    const own = directory === undefined ? unknownWord(directory, username) : keyWord(directory, key, asker, soFar);
     const webhook = this.#webhook;
     if (webhook !== null) return this.#askAboutKey(webhook, own, { username, key, peer, soFar }, signal);
     if (own.kind === 'yes') return noted(peer, username, own.identity);

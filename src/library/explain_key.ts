@@ -39,7 +39,7 @@ export async function explainKey(world: KeyWorld, blob: Buffer, ask: KeyAsk): Pr
   let identity: Identity | null = null;
   let isOpen = false;
   const offer = (_: string, key: PublicKeyInfo): boolean => {
-    const word = keyWord(directory, { username, key, address, atMs, soFar: null });
+    const word = keyWord(directory, key, { username, address, nowMs: atMs }, null);
     if (word.kind === 'no' && word.refusal !== undefined) throw word.refusal;
     isOpen = word.kind === 'open';
     identity = word.kind === 'yes' ? word.identity : { user: username, fingerprint: key.fingerprint };

@@ -2,9 +2,10 @@
  *  do not.
  *  Owns nothing. */
 import type { AuthorizedKeyLine } from '../shared/config_keys.js';
+import type { Asking } from '../worker/auth/asking.js';
 import { parseAuthorizedKeys, whereIs } from '../worker/auth/authorized_keys.js';
 import { type Certificate, keyIdOf } from '../worker/auth/certificate.js';
-import type { Asking, Directory } from '../worker/auth/directory.js';
+import type { Directory } from '../worker/auth/directory.js';
 import type { KeyOptions } from '../worker/auth/key_options.js';
 import type { PresentedKey } from '../worker/auth/presented_key.js';
 import { fingerprint } from '../worker/auth/public_key.js';

@@ -1,11 +1,12 @@
 /** OWN WORD: what a config says of a login by itself: the users, their rules, and what there is for a key.
  *  Owns nothing. The server asks it, and `explain`: one verdict for both. */
 import type { Config } from '../shared/config.js';
-import type { Identity } from '../shared/identity.js';
+import type { Identity, PublicKeyInfo } from '../shared/identity.js';
+import type { Asker } from '../worker/auth/asking.js';
 import { Directory, type DirectoryOptions } from '../worker/auth/directory.js';
 import { withGrant } from '../worker/auth/grant.js';
 import type { LoginRefused } from '../worker/auth/hooks.js';
-import { type KeyLoginAsk, keyLogin } from '../worker/auth/key_login.js';
+import { keyLogin } from '../worker/auth/key_login.js';
 import { Rules } from './rules.js';
 import type { Granted } from './taken.js';
 
@@ -14,10 +15,6 @@ export type OwnWord =
   | { readonly kind: 'yes'; readonly identity: Identity }
   | { readonly kind: 'no'; readonly refusal?: LoginRefused }
   | { readonly kind: 'open' };
-
-export interface KeyAsk extends KeyLoginAsk {
-  readonly soFar: Identity | null;
-}
 
 /** The users of a config, and where it has a webhook what it gives to those whom it does not know. */
 export function grantedBy(config: Config, verifyPassword: DirectoryOptions['verifyPassword']): Granted {
@@ -37,15 +34,16 @@ export function grantedBy(config: Config, verifyPassword: DirectoryOptions['veri
   };
 }
 
-/** Of a key or a certificate. */
-export function keyWord(directory: Directory, { soFar, ...ask }: KeyAsk): OwnWord {
-  const login = keyLogin(directory, ask);
+/** Of a key or a certificate. @param soFar what the methods before gave */
+export function keyWord(directory: Directory, key: PublicKeyInfo, asker: Asker, soFar: Identity | null): OwnWord {
+  const { username } = asker;
+  const login = keyLogin(directory, key, asker);
   if (login.kind === 'no') return login;
   // A certificate whose CA nobody trusts is refused here: a service that looks at its key alone would let it in past its end.
   if (login.kind === 'unknown')
-    return ask.key.certificate === undefined ? unknownWord(directory, ask.username) : { kind: 'no' };
+    return key.certificate === undefined ? unknownWord(directory, username) : { kind: 'no' };
   const { fingerprint, grant } = login;
-  return yesWord(withGrant({ ...(soFar ?? { user: ask.username }), fingerprint }, grant));
+  return yesWord(withGrant({ ...(soFar ?? { user: username }), fingerprint }, grant));
 }
 
 export function yesWord(identity: Identity): OwnWord {

@@ -3,14 +3,10 @@
  *  A CA's signature is checked for every CA that stands anywhere in the config, whomever the peer asks for: how long that takes
  *  tells nobody whose line it is. */
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
+import type { Asker } from './asking.js';
 import type { StoredKey } from './authorized_keys.js';
 import { type Certificate, isIssuedBy, readCertificate } from './certificate.js';
-import {
-  admitCertificate,
-  type CertificateAsk,
-  type CertificateLoginVerdict,
-  type CertificateWays,
-} from './certificate_login.js';
+import { admitCertificate, type CertificateLoginVerdict, type CertificateWays } from './certificate_login.js';
 import type { PublicKey } from './public_key.js';
 import { caOf, readTrustedCas, type TrustedCa } from './trusted_cas.js';
 
@@ -31,7 +27,7 @@ export class Authorities {
   /** May he come in by it?
    *  @param lines the user's own `cert-authority` lines
    *  @param isUser the config knows him: all that comes before is done for whoever asks */
-  check(blob: Buffer, lines: readonly StoredKey[], isUser: boolean, ask: CertificateAsk): CertificateLoginVerdict {
+  check(blob: Buffer, lines: readonly StoredKey[], isUser: boolean, ask: Asker): CertificateLoginVerdict {
     const certificate = readOrNull(blob);
     const ca = certificate === null ? undefined : this.#known.get(certificate.caBlob.toString('latin1'));
     if (certificate === null || ca === undefined) return UNKNOWN;
@@ -41,7 +37,7 @@ export class Authorities {
   }
 
   /** The same for a certificate that has been found to be signed before. */
-  checkAgain(blob: Buffer, lines: readonly StoredKey[], ask: CertificateAsk): CertificateLoginVerdict {
+  checkAgain(blob: Buffer, lines: readonly StoredKey[], ask: Asker): CertificateLoginVerdict {
     const certificate = readOrNull(blob);
     return certificate === null ? UNKNOWN : admitCertificate(certificate, this.#ways(certificate, lines), ask);
   }

@@ -3,21 +3,13 @@
  *  Owns nothing. Pure: that the CA has signed, and that nothing is revoked, has been found out before. */
 import type { AuthFailure } from '../../shared/errors.js';
 import type { KeyNarrowing } from '../policy.js';
+import type { Asker } from './asking.js';
 import { type StoredKey, whereIs } from './authorized_keys.js';
 import { type Certificate, keyIdOf } from './certificate.js';
 import { type CertificateRights, judgeCertificate } from './certificate_rights.js';
 import { earlier } from './grant.js';
 import { type KeyOptions, NO_OPTIONS, refusalBy } from './key_options.js';
 import type { TrustedCa } from './trusted_cas.js';
-
-export interface CertificateAsk {
-  /** The name that the peer gave. */
-  readonly username: string;
-  /** IP literal of the peer. */
-  readonly address: string;
-  /** Wall clock. */
-  readonly nowMs: number;
-}
 
 /** What the certificate and the line of its CA leave together, the narrower of both. */
 export interface CertificateLogin {
@@ -61,7 +53,7 @@ export interface CertificateWays {
 export function admitCertificate(
   certificate: Certificate,
   { trusted, lines }: CertificateWays,
-  ask: CertificateAsk,
+  ask: Asker,
 ): CertificateLoginVerdict {
   const closed: ClosedWay[] = [];
   for (const way of trusted === null ? lines : [trusted, ...lines]) {
@@ -79,7 +71,7 @@ type ByWay =
   | ({ readonly kind: 'accepted' } & CertificateLogin)
   | { readonly kind: 'refused'; readonly code: AuthFailure; readonly detail: string };
 
-function byTrustedCa(certificate: Certificate, ca: TrustedCa, ask: CertificateAsk): ByWay {
+function byTrustedCa(certificate: Certificate, ca: TrustedCa, ask: Asker): ByWay {
   const verdict = judgeCertificate(certificate, { ...ask, user: ask.username, principals: null });
   if (!verdict.ok) return { kind: 'refused', ...verdict };
   const { rights } = verdict;
@@ -95,7 +87,7 @@ function byTrustedCa(certificate: Certificate, ca: TrustedCa, ask: CertificateAs
 }
 
 /** sshd's auth_check_authkey_line and sshauthopt_merge. */
-function byLine(certificate: Certificate, line: StoredKey, ask: CertificateAsk): ByWay {
+function byLine(certificate: Certificate, line: StoredKey, ask: Asker): ByWay {
   const { options } = line;
   const refusal = refusalBy(options, ask.address, ask.nowMs);
   if (refusal !== null) return { kind: 'refused', code: refusal.code, detail: refusal.why };

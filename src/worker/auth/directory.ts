@@ -6,9 +6,10 @@ import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { type AuthFailure, TunnelError } from '../../shared/errors.js';
 import type { KeyNarrowing, KeyUse } from '../policy.js';
 import type { PasswordVerdict } from '../pool/task.js';
+import type { Asker, Asking } from './asking.js';
 import { Authorities } from './authorities.js';
 import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
-import type { CertificateAsk, CertificateLogin, CertificateLoginVerdict } from './certificate_login.js';
+import type { CertificateLogin, CertificateLoginVerdict } from './certificate_login.js';
 import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
 import { type KeyRefusal, narrowingBy, refusalBy } from './key_options.js';
@@ -24,14 +25,6 @@ export interface DirectoryOptions {
   readonly trustedCas?: readonly AuthorizedKeyLine[];
   /** The pool's check; its `ok: false` becomes a rejection of `checkPassword`. */
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
-}
-
-/** Who asks, and when. */
-export interface Asking {
-  /** The peer's address in canonical form. */
-  readonly address: string;
-  /** Wall clock. */
-  readonly nowMs: number;
 }
 
 /** What the lines of a user say to a key. */
@@ -182,7 +175,7 @@ export class Directory {
   }
 
   /** For a certificate that has logged in. */
-  #again(certificate: Buffer, ask: CertificateAsk): CertificateLoginVerdict {
+  #again(certificate: Buffer, ask: Asker): CertificateLoginVerdict {
     const user = this.#find(ask.username);
     return user === undefined ? { kind: 'unknown' } : this.#authorities.checkAgain(certificate, user.authorities, ask);
   }

@@ -1,21 +1,12 @@
 /** KEY LOGIN: what a directory says to a key or a certificate, made into what the login is given.
  *  Owns nothing. */
 import type { PublicKeyInfo } from '../../shared/identity.js';
+import type { Asker } from './asking.js';
 import { whereIs } from './authorized_keys.js';
 import type { Directory } from './directory.js';
 import type { Grant } from './grant.js';
 import { LoginRefused } from './hooks.js';
 import { narrowingBy } from './key_options.js';
-
-export interface KeyLoginAsk {
-  /** The name that the peer gave. */
-  readonly username: string;
-  readonly key: PublicKeyInfo;
-  /** IP literal of the peer. */
-  readonly address: string;
-  /** Wall clock. */
-  readonly atMs: number;
-}
 
 export type KeyLogin =
   | { readonly kind: 'yes'; readonly fingerprint: string; readonly grant: Grant }
@@ -23,19 +14,19 @@ export type KeyLogin =
   | { readonly kind: 'no'; readonly refusal: LoginRefused }
   | { readonly kind: 'unknown' };
 
-export function keyLogin(directory: Directory, ask: KeyLoginAsk): KeyLogin {
-  return ask.key.certificate === undefined
-    ? plainLogin(directory, ask)
-    : certificateLogin(directory, ask, ask.key.certificate);
+export function keyLogin(directory: Directory, key: PublicKeyInfo, asker: Asker): KeyLogin {
+  return key.certificate === undefined
+    ? plainLogin(directory, key, asker)
+    : certificateLogin(directory, key, key.certificate, asker);
 }
 
-function plainLogin(directory: Directory, { username, key, address, atMs }: KeyLoginAsk): KeyLogin {
-  const verdict = directory.checkKey(username, key.blob, { address, nowMs: atMs });
+function plainLogin(directory: Directory, key: PublicKeyInfo, { username, ...asking }: Asker): KeyLogin {
+  const verdict = directory.checkKey(username, key.blob, asking);
   if (verdict.kind === 'unknown') return verdict;
   if (verdict.kind === 'refused') return no(new LoginRefused(verdict.code, verdict.detail));
   const { fingerprint, options } = verdict.key;
   const where = whereIs(verdict.key);
-  const use = { username, fingerprint, address, atMs };
+  const use = { username, fingerprint, address: asking.address, atMs: asking.nowMs };
   const grant = { narrowings: [narrowingBy(options, where, use)], expiresAtMs: options.expiresAtMs };
   return withPresence({ fingerprint, grant }, options, key, where);
 }
@@ -43,15 +34,16 @@ function plainLogin(directory: Directory, { username, key, address, atMs }: KeyL
 /** As sshd has it, a certificate is never taken for the key in it: that stands in the lines for itself, or it does not. */
 function certificateLogin(
   directory: Directory,
-  { username, key, address, atMs }: KeyLoginAsk,
+  key: PublicKeyInfo,
   certificate: Buffer,
+  { username, ...asking }: Asker,
 ): KeyLogin {
-  const verdict = directory.checkCertificate(username, certificate, { address, nowMs: atMs });
+  const verdict = directory.checkCertificate(username, certificate, asking);
   if (verdict.kind === 'unknown') return verdict;
   if (verdict.kind === 'refused') return no(new LoginRefused(verdict.code, verdict.detail));
   const { where, options, narrowing, expiresAtMs } = verdict;
   const { fingerprint } = key;
-  const use = { username, fingerprint, address, atMs, certificate };
+  const use = { username, fingerprint, address: asking.address, atMs: asking.nowMs, certificate };
   const grant = { narrowings: [narrowingBy(options, where, use), narrowing], expiresAtMs };
   return withPresence({ fingerprint, grant }, verdict, key, where);
 }

@@ -175,7 +175,7 @@ type KeyHook = (username: string, key: PublicKeyInfo, peer: Peer) => LoginAnswer
 /** Logs in as the config has it. */
 function hooksOf(directory: Directory): KeyHook {
   return (username, key, peer) => {
-    const login = keyLogin(directory, { username, key, address: HERE.address, atMs: NOW_MS });
+    const login = keyLogin(directory, key, { username, ...HERE });
     if (login.kind === 'no') throw login.refusal;
     if (login.kind === 'unknown') return false;
     const identity = withGrant({ user: username, fingerprint: login.fingerprint }, login.grant);
