@@ -23,8 +23,9 @@ export function parseKeyPermit(text: string, { barePort }: { readonly barePort: 
     return { ok: false, error: `"${text}": no ${barePort ? '[HOST:]PORT' : 'HOST:PORT'}` };
   const bare = host.startsWith('[') ? host.slice(1, -1) : host;
   if (port === '*') return { ok: true, value: { host: bare, port: 'any' } };
-  // sshd takes names of services too; which ones there are is the machine's affair and may change under a running server.
-  if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > MAX_PORT)
+  // As strtonum reads it, with blanks, a plus and zeros before it. sshd takes names of services too; which ones there are is the
+  // machine's affair and may change under a running server.
+  if (!/^[ \t\n\v\f\r]*\+?\d+$/.test(port) || Number(port) < 1 || Number(port) > MAX_PORT)
     return { ok: false, error: `"${text}": bad port, allowed are * and 1 to ${MAX_PORT}, no names of services` };
   return { ok: true, value: { host: bare, port: Number(port) } };
 }

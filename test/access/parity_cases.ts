@@ -110,6 +110,111 @@ function single(): ParityCase[] {
   }));
 }
 
+/** Lines that two readers of the manual may read in two ways. `PORT` and `OTHER` as in a case. */
+const SUSPECTS: readonly string[] = [
+  // Numbers, as strtonum reads them, and hosts in all spellings.
+  ...value('permitopen', ['127.0.0.1:0PORT', '127.0.0.1:+PORT', '127.0.0.1: PORT', '127.0.0.1:PORT ', '127.0.0.1:-1']),
+  ...value('permitopen', [
+    '[127.0.0.1]:PORT',
+    '127.0.0.1/PORT',
+    ':PORT',
+    'PORT',
+    '*',
+    '[*]:PORT',
+    '127.0.0.1:',
+    ' localhost:PORT',
+  ]),
+  ...value('permitlisten', [
+    '0PORT',
+    '+PORT',
+    ' PORT',
+    ':PORT',
+    '[localhost]:PORT',
+    'localhost/PORT',
+    '*',
+    '?ocalhost:PORT',
+  ]),
+  // Order, repetition, and what cancels what.
+  'restrict,port-forwarding,restrict',
+  'port-forwarding,no-port-forwarding',
+  'no-port-forwarding,permitopen="127.0.0.1:PORT"',
+  'restrict,permitlisten="PORT",port-forwarding',
+  'expiry-time="20991231",expiry-time="20000101"',
+  'expiry-time="20000101",expiry-time="20991231"',
+  'from="127.0.0.1",from="127.0.0.1"',
+  'command="a",command="b"',
+  'environment="A=b",environment="A=c"',
+  'tunnel="0",tunnel="1"',
+  'permitopen="127.0.0.1:PORT",permitopen="127.0.0.1:PORT"',
+  // Commas, blanks, quotes.
+  'restrict,',
+  ',restrict',
+  'pty,,no-pty',
+  'restrict ,pty',
+  'command="a\\\\"',
+  'command="a\\"b"',
+  'command=""',
+  "command='a'",
+  ...value('from', [
+    ' 127.0.0.1',
+    '127.0.0.1 ',
+    '127.0.0.1, 10.0.0.1',
+    '127.0.0.1,',
+    ',127.0.0.1',
+    '!127.0.0.3',
+    '127.0.0.1/32',
+  ]),
+  ...value('from', ['127.0.0.1/032', '127.0.0.01', '127.1', '::ffff:127.0.0.1', '!*', '*,!127.0.0.0/8', '0.0.0.0/0']),
+  ...value('expiry-time', [
+    '20991231z',
+    '20991231Z ',
+    '209912312460',
+    '209912312400',
+    '20991231235960',
+    '20991231235961',
+    '20991231235962',
+    '00000101',
+  ]),
+  // A key that is a CA is no key.
+  'cert-authority',
+  'cert-authority,principals="ops"',
+];
+
+function suspects(): ParityCase[] {
+  const lines = SUSPECTS.map((options) => ({ name: `suspect: ${options}`, options, certificate: null }));
+  const certified = SUSPECT_CERTIFICATES.map(([options, certificate]) => ({
+    name: `suspect certificate: ${options} ${JSON.stringify(certificate)}`,
+    options,
+    certificate: { ca: 'line', principals: ['NAME'], validity: null, options: [], ...certificate } as const,
+  }));
+  return [...lines, ...certified].map((suspect) => ({ ...suspect, kind: 'ed25519', source: '127.0.0.1' }));
+}
+
+const SUSPECT_CERTIFICATES: ReadonlyArray<readonly [options: string, certificate: Partial<CertificateSpec>]> = [
+  ['cert-authority,principals="ops,"', { principals: ['ops'] }],
+  ['cert-authority,principals=",ops"', { principals: ['ops'] }],
+  ['cert-authority,principals="dev,,ops"', { principals: ['ops'] }],
+  ['cert-authority,principals="ops,,dev"', { principals: ['ops'] }],
+  ['cert-authority,principals="dev, ops"', { principals: ['ops'] }],
+  ['cert-authority,principals="o*"', { principals: ['ops'] }],
+  ['cert-authority,principals="OPS"', { principals: ['ops'] }],
+  ['cert-authority,principals=""', { principals: ['ops'] }],
+  ['cert-authority,principals="ops"', { principals: ['op', 'opss', ' ops'] }],
+  ['cert-authority,principals="dev",principals="ops"', { principals: ['ops'] }],
+  ['cert-authority,command="date"', { options: ['force-command=date'] }],
+  ['cert-authority,command="date"', { options: ['force-command=date '] }],
+  ['cert-authority,command="date"', {}],
+  ['cert-authority', { options: ['clear', 'extension:permit-port-forwarding=x'] }],
+  ['cert-authority', { options: ['no-touch-required'] }],
+  ['cert-authority,restrict', {}],
+  ['cert-authority,restrict,port-forwarding', { options: ['no-port-forwarding'] }],
+  ['cert-authority,from="127.0.0.0/8"', { options: ['source-address=127.0.0.2'] }],
+  ['cert-authority,from="10.0.0.0/8"', { options: ['source-address=127.0.0.1'] }],
+  ['cert-authority,expiry-time="20000101"', {}],
+  ['CERT-AUTHORITY', {}],
+  ['', {}],
+];
+
 function kinds(): ParityCase[] {
   const all: readonly KeyKind[] = ['ed25519', 'ecdsa256', 'ecdsa384', 'ecdsa521', 'rsa2048', 'rsa1024'];
   return all.map((kind) => ({ name: `key: ${kind}`, kind, options: '', certificate: null, source: '127.0.0.1' }));
@@ -181,5 +286,5 @@ function pick<T>(from: readonly T[], random: () => number): T {
 /** More than 300. */
 export function parityCases(seed: number): readonly ParityCase[] {
   const random = seededRandom(seed);
-  return [...kinds(), ...single(), ...mixed(170, random), ...certificates(100, random)];
+  return [...kinds(), ...single(), ...suspects(), ...mixed(170, random), ...certificates(100, random)];
 }

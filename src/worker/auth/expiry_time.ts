@@ -3,6 +3,9 @@
 
 const FORM = /^(\d{4})(\d{2})(\d{2})(?:(\d{2})(\d{2})(\d{2})?)?(Z|UTC)?$/i;
 
+/** strptime leaves room for leap seconds; to the clock they are those of the next minute. */
+const MOST_SECOND = 61;
+
 /** The moment in wall-clock milliseconds, or null for what is none. A day that its month does not have is none: sshd would take
  *  31 February for 3 March. */
 export function parseExpiryTime(text: string): number | null {
@@ -11,7 +14,7 @@ export function parseExpiryTime(text: string): number | null {
   const [year, month, day, hour = 0, minute = 0, second = 0] = parts.map((part) => Number(part ?? 0));
   if (year === undefined || month === undefined || day === undefined) return null;
   if (month < 1 || month > 12 || day < 1 || day > daysOf(year, month)) return null;
-  if (hour > 23 || minute > 59 || second > 59) return null;
+  if (hour > 23 || minute > 59 || second > MOST_SECOND) return null;
   const atMs =
     zone === undefined
       ? new Date(year, month - 1, day, hour, minute, second).getTime()

@@ -81,7 +81,7 @@ const VALUES: ReadonlyMap<string, (options: Draft, value: string) => string | nu
   ['permitlisten', (options: Draft, value: string) => addPermit(options, 'permitListen', value)],
   ['from', readFrom],
   ['expiry-time', readExpiry],
-  ['principals', (options: Draft, value: string) => once(options, 'principals', value.split(',').filter(Boolean))],
+  ['principals', (options: Draft, value: string) => once(options, 'principals', principalsIn(value))],
   ['command', (options: Draft, value: string) => once(options, 'command', value)],
   ['environment', (_: Draft, value: string) => (/^\w+=/.test(value) ? null : 'no NAME=value')],
   ['tunnel', (_: Draft, value: string) => (isTunnel(value) ? null : 'no number of a tun device, and not "any"')],
@@ -211,6 +211,13 @@ function readExpiry(options: Draft, value: string): string | null {
   if (atMs === null) return 'no time, write YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z]';
   options.expiresAtMs = Math.min(atMs, options.expiresAtMs ?? atMs);
   return null;
+}
+
+/** sshd's match_list ends at the first empty name: `ops,,dev` is ops alone, and `,ops` is nobody. */
+function principalsIn(value: string): readonly string[] {
+  const names = value.split(',');
+  const end = names.indexOf('');
+  return end === -1 ? names : names.slice(0, end);
 }
 
 function once<K extends 'from' | 'principals' | 'command'>(options: Draft, key: K, value: Draft[K]): string | null {
