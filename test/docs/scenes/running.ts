@@ -1,0 +1,50 @@
+/** RUNNING: the commands of docs/running.md at a server that runs, and the half of a proxy of docs/proxy.md. */
+import { put } from '../../support/doc_blocks.js';
+import type { Stage } from '../../support/doc_stage.js';
+import type { Scene } from './scene.js';
+
+const FILE = 'docs/running.md';
+const CONFIG = 'listen: ["127.0.0.1:0"]\nusers: { alice: { authorizedKeys: ./alice.pub } }\n';
+
+/** `pgrep` looks at the whole machine, where other servers may run with a `sallyport.yaml`. */
+function own(stage: Stage): string {
+  return stage.path('sallyport.yaml');
+}
+
+export const RUNNING: readonly Scene[] = [
+  {
+    file: FILE,
+    heading: 'Reload',
+    needs: ['ssh-keygen', 'pgrep'],
+    play: async (_t, stage, section) => {
+      await stage.login('alice');
+      const server = await stage.serve(CONFIG, `sallyport serve --config ${own(stage)}`);
+      // In a script of its own: on the command line of a shell the words would be found as the shell's.
+      stage.write('reload.sh', put(section.command('sallyport check'), [['sallyport.yaml', own(stage)]]));
+      await stage.must('bash reload.sh');
+      await server.events.wait('config.reloaded');
+    },
+  },
+  {
+    file: FILE,
+    heading: "Upgrade, crash, and the first server's tunnels",
+    needs: ['ssh-keygen'],
+    play: async (t, stage, section) => {
+      await stage.login('alice');
+      const first = await stage.serve(CONFIG);
+      await stage.started(section.command('sallyport serve'));
+      t.same(await first.program.exited, { code: 0, signal: null }, 'the old one has let go');
+    },
+  },
+  {
+    file: 'docs/proxy.md',
+    heading: 'HAProxy',
+    needs: ['haproxy'],
+    play: async (t, stage, section) => {
+      const around = 'defaults\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n';
+      const front = 'frontend ssh\n  mode tcp\n  bind 127.0.0.1:2222\n  default_backend sallyport\n';
+      stage.write('haproxy.cfg', `${around}${front}${section.take('')}`);
+      t.match(await stage.run('haproxy -c -f haproxy.cfg'), { code: 0 });
+    },
+  },
+];
