@@ -16,7 +16,7 @@ import { HARDENING } from './scenes/hardening.js';
 import { README } from './scenes/readme.js';
 import { RECIPES } from './scenes/recipes.js';
 import { RUNNING } from './scenes/running.js';
-import { ELSEWHERE, UNPLAYED } from './unplayed.js';
+import { ELSEWHERE, PROMISED, UNPLAYED } from './unplayed.js';
 
 const SCENES = [...README, ...RECIPES, ...ACCESS, ...HARDENING, ...RUNNING];
 
@@ -115,12 +115,13 @@ root.test('the blocks', { timeout: 400_000 }, async (t) => {
       t.fail(`${nameOf(block)}: no scene plays it, and unplayed.ts does not say why not`);
 });
 
-root.test('the figures of capacity.md are those of the bench', async (t) => {
-  const text = readFileSync(join(projectRoot, 'docs/capacity.md'), 'utf8');
-  const results = readFileSync(join(projectRoot, 'bench/RESULTS.md'), 'utf8').replaceAll(/^#+ .*$/gm, '');
-  const figures = [...text.matchAll(/\*\*([\d.,]+)\*\*/g)].map(([, figure = '']) => figure);
-  t.ok(figures.length > 20, 'figures are in bold');
-  for (const figure of figures)
+root.test('figures of speed and weight are those of the bench', async (t) => {
+  const read = (file: string): string => readFileSync(join(projectRoot, file), 'utf8');
+  const inBold = [...read('docs/capacity.md').matchAll(/\*\*([\d.,]+)\*\*/g)];
+  const withUnit = [...read('docs/comparison.md').matchAll(/([\d.,]+) (?:KiB|ms|us)\b/g)];
+  const results = read('bench/RESULTS.md').replaceAll(/^#+ .*$/gm, '');
+  t.ok(inBold.length > 20 && withUnit.length > 4, 'figures are found');
+  for (const [, figure = ''] of [...inBold, ...withUnit])
     t.match(
       results,
       new RegExp(`(?<![\\d.,])${figure.replaceAll('.', '\\.')}(?![\\d])`),
@@ -133,7 +134,7 @@ root.test('links lead to files and headings that are there', async (t) => {
     const text = readFileSync(join(projectRoot, file), 'utf8');
     for (const [, target = '', anchor = ''] of text.matchAll(/\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)/g)) {
       const path = target === '' ? join(projectRoot, file) : join(projectRoot, dirname(file), target);
-      if (!existsSync(path)) t.fail(`${file}: ${target} is not there`);
+      if (!existsSync(path)) t.ok(PROMISED.includes(`${file}: ${target}`), `${file}: ${target} is not there`);
       else if (anchor !== '') t.ok(anchorsOf(path).has(anchor), `${file}: ${target}#${anchor}`);
     }
   }

@@ -14,6 +14,9 @@ export const ELSEWHERE: readonly Elsewhere[] = [
   { file: 'docs/from-python.md', language: 'ts', test: 'test/docs/library_docs.test.ts' },
 ];
 
+/** What the docs point at and another change brings; passed over while it is missing. */
+export const PROMISED: readonly string[] = ['docs/proxy.md: ../examples/haproxy'];
+
 export interface Unplayed {
   readonly file: string;
   readonly begins: string;
@@ -35,7 +38,7 @@ export const UNPLAYED: readonly Unplayed[] = [
   {
     file: 'docs/library.md',
     begins: 'npm pack',
-    why: 'asks the npm registry; test/package.test.ts packs, and library_docs.test.ts compiles with these options',
+    why: 'asks the npm registry; test/package.test.ts packs, installs and compiles in a strict project',
   },
   { file: 'docs/running.md', begins: 'systemctl kill', why: 'needs systemd as process 1' },
   { file: 'docs/running.md', begins: 'docker run', why: 'needs a Docker daemon' },

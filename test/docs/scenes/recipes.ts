@@ -102,7 +102,7 @@ export const RECIPES: readonly Scene[] = [
   {
     file: FILE,
     heading: 'Devices behind NAT',
-    needs: [...SSH, 'sshd', 'ssh-keyscan'],
+    needs: [...SSH, 'sshd', 'ssh-keyscan', 'systemd-analyze'],
     play: async (t, stage, section) => {
       const [device, port] = [await startSshd(t), await freePort()];
       await stage.login('sensor-17');
@@ -112,6 +112,8 @@ export const RECIPES: readonly Scene[] = [
       ]);
       const server = await serveTunnel(stage, config);
       const unit = section.take('ini');
+      stage.write('tunnel.service', unit);
+      await stage.must('systemd-analyze verify ./tunnel.service');
       const line = /^ExecStart=(.*)$/m.exec(unit)?.[1] ?? '';
 
       const scan = put(section.command('ssh-keyscan'), [
@@ -126,8 +128,7 @@ export const RECIPES: readonly Scene[] = [
       stage.hosts(`Host tunnel.example.org\n  HostName ${server.host}`);
       const ours = put(line, [
         ['/usr/bin/ssh', 'ssh'],
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: systemd's variable
-        ['${CREDENTIALS_DIRECTORY}/id', stage.path('sensor-17')],
+        ['/etc/tunnel/id', stage.path('sensor-17')],
         ['/etc/tunnel/known_hosts', stage.path('known_hosts')],
         ['20017:localhost:22', `${port}:localhost:${device.port}`],
         ['-p 2222', `-p ${server.port}`],
