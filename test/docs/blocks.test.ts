@@ -134,8 +134,9 @@ root.test('links lead to files and headings that are there', async (t) => {
     const text = readFileSync(join(projectRoot, file), 'utf8');
     for (const [, target = '', anchor = ''] of text.matchAll(/\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)/g)) {
       const path = target === '' ? join(projectRoot, file) : join(projectRoot, dirname(file), target);
-      if (!existsSync(path)) t.ok(PROMISED.includes(`${file}: ${target}`), `${file}: ${target} is not there`);
-      else if (anchor !== '') t.ok(anchorsOf(path).has(anchor), `${file}: ${target}#${anchor}`);
+      if (!existsSync(path)) t.fail(`${file}: ${target} is not there`);
+      else if (anchor !== '' && !PROMISED.includes(`${file}: ${target}#${anchor}`))
+        t.ok(anchorsOf(path).has(anchor), `${file}: ${target}#${anchor}`);
     }
   }
 });
