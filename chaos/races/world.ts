@@ -98,7 +98,7 @@ export class World {
       posts.set(worker, { link, toPrimary, toWorker });
       link.listen({
         ...{ start: ignore, drain: ignore, retire: ignore, reload: ignore, count: ignore, orphaned: ignore },
-        ...{ connection: () => 'NO_WORKER' as const },
+        ...{ connection: () => 'NO_WORKER' as const, survey: () => null },
         close: (id) => this.peers.get(id)?.end(),
         probe: (id, timeoutMs) => this.peers.get(id)?.connection.probe(timeoutMs) ?? Promise.resolve(false),
         fault: (thrown) => this.troubles.push(String(thrown)),

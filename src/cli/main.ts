@@ -6,6 +6,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
 import { ownVersion } from '../shared/version.js';
+import type { PsOptions } from './admin_commands.js';
+import type { AdminOptions } from './admin_place.js';
 import type { BenchOptions } from './bench.js';
 import type { CheckOptions } from './check.js';
 import type { ExplainOptions } from './explain.js';
@@ -16,7 +18,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 /** Commands that are planned and that this version does not have. */
-const LATER_COMMANDS = ['status', 'ps', 'kill', 'drain', 'reload', 'top'];
+const LATER_COMMANDS = ['top'];
 
 const HELP_HINT = 'Run `sallyport --help` for the commands and their options.';
 
@@ -115,6 +117,10 @@ async function main(args: readonly string[]): Promise<number> {
       exitCode = await bench(target, options);
     });
 
+  addAdminCommands(program, (code) => {
+    exitCode = code;
+  });
+
   const [first] = args;
   const known = program.commands.map((command) => command.name());
   if (first !== undefined && !first.startsWith('-') && ![...known, 'help'].includes(first))
@@ -127,6 +133,51 @@ async function main(args: readonly string[]): Promise<number> {
     throw thrown;
   }
   return exitCode;
+}
+
+/** What talks to a running server. */
+function addAdminCommands(program: Command, ended: (exitCode: number) => void): void {
+  const command = (usage: string, description: string): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .option(
+        '-c, --config <file>',
+        'config file of the server; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml',
+      )
+      .option('--admin <address>', 'unix:PATH or HOST:PORT, instead of admin.listen of the config')
+      .option('--token-file <file>', 'token for HOST:PORT, instead of admin.tokenFile of the config')
+      .option('--json', 'print one JSON object');
+  command('status', 'say how a running server is').action(async (options: AdminOptions) => {
+    const { status } = await import('./admin_commands.js');
+    ended(await status(options));
+  });
+  command('ps', 'list the connections of a running server')
+    .option('--user <name>', 'of this user alone')
+    .option('--search <text>', 'with this in the user, the peer or a destination')
+    .option('--limit <n>', 'how many are shown, the oldest first (default: 1000)')
+    .option('--channels', 'with their channels')
+    .option('--forwards', 'list what is bound by -R instead')
+    .action(async (options: PsOptions) => {
+      const { ps } = await import('./admin_commands.js');
+      ended(await ps(options));
+    });
+  command('kill', 'end a connection of a running server')
+    .argument('<id>', 'its number, as `ps` shows it')
+    .action(async (id: string, options: AdminOptions) => {
+      const { kill } = await import('./admin_commands.js');
+      ended(await kill(id, options));
+    });
+  command('drain', 'let nobody in any more, and end the server with its last connection').action(
+    async (options: AdminOptions) => {
+      const { drain } = await import('./admin_commands.js');
+      ended(await drain(options));
+    },
+  );
+  command('reload', 'have a running server read its config again').action(async (options: AdminOptions) => {
+    const { reload } = await import('./admin_commands.js');
+    ended(await reload(options));
+  });
 }
 
 function unknownCommand(word: string, known: readonly string[]): number {

@@ -17,6 +17,9 @@ export interface ServeOptions {
   readonly takeover?: boolean;
 }
 
+/** The folder of the quick start, below the working folder. */
+export const QUICK_START_STATE_DIR = './.sallyport';
+
 /** Looked for in this order. */
 export const CONFIG_PLACES = ['sallyport.yaml', '/etc/sallyport/sallyport.yaml'];
 

@@ -12,6 +12,7 @@ import type { AuthorizedKeyLine } from '../shared/config_keys.js';
 import { TunnelError } from '../shared/errors.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
 import { makeHash } from './hash_password.js';
+import { QUICK_START_STATE_DIR } from './options.js';
 
 export interface QuickStart {
   readonly config: Config;
@@ -24,9 +25,6 @@ export interface QuickStart {
   readonly identityFile: string | null;
   readonly warnings: readonly string[];
 }
-
-/** The folder of the quick start, below the working folder. */
-const QUICK_START_STATE_DIR = './.sallyport';
 
 /** Reads `~/.ssh` and makes the config. The only effect is on the clock: hashing the password takes some 20 ms. */
 export async function quickStart(): Promise<QuickStart> {

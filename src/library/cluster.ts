@@ -58,8 +58,8 @@ export class Cluster extends EventHub {
   async reload(options: ClusterOptions = this.#source.options): Promise<void> {
     const copy = copyOf(options);
     const { readAgain } = await import('./reading.js');
-    const error = await this.#started.reload(async () => readAgain((await loadCluster(copy)).loaded, 'options'));
-    if (error !== null) throw error;
+    const outcome = await this.#started.reload(async () => readAgain((await loadCluster(copy)).loaded, 'options'));
+    if (!outcome.ok) throw outcome.error;
     this.#source.options = copy;
   }
 
@@ -110,10 +110,10 @@ async function loadCluster({ handler, signals: _, ...options }: ClusterOptions):
   readonly loaded: Loaded;
   readonly handler: HandlerStart | null;
 }> {
-  const { loadObject } = await import('./load_config.js');
+  const { loadObject, withoutAdmin } = await import('./load_config.js');
   const url = handler === undefined ? undefined : urlOf(handler);
   const path = url === undefined ? {} : { handler: fileURLToPath(url) };
-  const loaded = loadObject({ ...options, ...path }, 'options');
+  const loaded = withoutAdmin(loadObject({ ...options, ...path }, 'options'), options);
   return { loaded: { ...loaded, options }, handler: url === undefined ? null : { url, options } };
 }
 

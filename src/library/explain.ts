@@ -1,8 +1,10 @@
 /** EXPLAIN: what the server of a config would decide about a login and its requests, and by which line of which file.
  *  Owns nothing. It asks the functions that the server asks, and they name their reasons; nobody is contacted, nothing bound. */
 import { networkInterfaces } from 'node:os';
+import { addressOf } from '../master/admin/place.js';
 import { ownSocketsIn } from '../master/succession.js';
 import { formatHostPort, parseHostPort } from '../shared/address.js';
+import { adminListenOf } from '../shared/admin_listen.js';
 import type { Config, UserConfig } from '../shared/config.js';
 import type { BindAddress, Destination } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
@@ -104,12 +106,13 @@ function namesOf(
 }
 
 /** As far as the config tells: a port that the kernel chose is known to the server that runs alone. */
-async function listenersOf({ listen, stateDir }: Config): Promise<readonly ListenerAddress[]> {
+async function listenersOf({ listen, stateDir, admin }: Config): Promise<readonly ListenerAddress[]> {
   const tcp = listen.flatMap((entry): ListenerAddress[] => {
     const parsed = parseHostPort(entry.address);
     return parsed === null || parsed.port === 0 ? [] : [{ kind: 'tcp', address: parsed.host, port: parsed.port }];
   });
-  return [...tcp, ...(await ownSocketsIn(stateDir))];
+  const place = admin.enabled ? await addressOf(adminListenOf(admin.listen, stateDir)) : null;
+  return [...tcp, ...(await ownSocketsIn(stateDir)), ...(place === null ? [] : [place])];
 }
 
 function textOf(target: Destination | BindAddress): string {

@@ -68,6 +68,30 @@ export function loadObject(options: object, name: string, { hooksDecide = false 
   });
 }
 
+/** Where a server of this config file has its admin API, and what that asks for: of the rest of the file nothing is read. */
+export function loadAdmin(
+  file: string,
+):
+  | ({ readonly ok: true } & Pick<Config, 'admin' | 'stateDir'>)
+  | { readonly ok: false; readonly errors: readonly string[] } {
+  const read = readTextFile(file);
+  if (!read.ok) return { ok: false, errors: [`${file}: ${read.error}`] };
+  const source = readYaml(read.value);
+  if (!source.ok) return { ok: false, errors: source.problems.map(({ message }) => `${file}: ${message}`) };
+  const { admin, stateDir }: { readonly admin?: unknown; readonly stateDir?: unknown } = Object(plainOf(source.root));
+  const result = configFromObject({ admin, stateDir }, file, worldAt(dirname(file), new Map()));
+  if (!result.ok) return { ok: false, errors: result.errors.map(formatIssue) };
+  return { ok: true, admin: result.config.admin, stateDir: result.config.stateDir };
+}
+
+/** A program has an admin API where its options say so: it did not ask for a socket in its stateDir, and several of its servers may
+ *  share one. */
+export function withoutAdmin(loaded: Loaded, options: object): Loaded {
+  const { config } = loaded;
+  if (config === null || ('admin' in options && options.admin !== undefined)) return loaded;
+  return { ...loaded, config: { ...config, admin: { ...config.admin, enabled: false } } };
+}
+
 /** What the group and all others may do; for a secret nothing, as with host keys. */
 const OTHERS_MAY = 0o077n;
 

@@ -33,7 +33,7 @@ export async function serve(
   server[SERVED].serves(primary);
   server[SERVED].configure(config, ownListeners, written);
   const hint = (step: LoginStep): string | null => server[SERVED].hint(step);
-  const endpoint = new Endpoint({ hooks: server, config, hostKeys, primary, mlKem, hint });
+  const endpoint = new Endpoint({ hooks: server, config, hostKeys, ownListeners, primary, mlKem, hint });
   return {
     nativeBinding: endpoint.nativeBinding,
     accept: (connection) => endpoint.accept(connection),
@@ -47,6 +47,7 @@ export async function serve(
     },
     look: () => endpoint.look(),
     load: () => endpoint.load(),
+    survey: (query) => endpoint.survey(query),
     counts() {
       const { waiting, running } = server[SERVED].pool();
       return endpoint.counts({ waiting, running });

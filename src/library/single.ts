@@ -4,14 +4,14 @@ import { FileWatch } from '../master/file_watch.js';
 import { Orders } from '../master/orders.js';
 import { reload } from '../master/reload.js';
 import type { Reading } from '../master/settings.js';
-import { preparePrimary } from '../master/start.js';
+import { type Prepared, preparePrimary } from '../master/start.js';
 import { TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import { unheardKeys } from './hook_names.js';
 import { inProcessFork } from './in_process.js';
-import { type Loaded, loadObject } from './load_config.js';
+import { type Loaded, loadObject, withoutAdmin } from './load_config.js';
 import { readAgain } from './reading.js';
 import { HEARING, SERVED, type Served } from './served.js';
 import { serve } from './serving.js';
@@ -28,7 +28,10 @@ export interface SingleServer {
 export async function startSingle(server: Served, options: object): Promise<SingleServer> {
   const { config, errors, warnings, files } = loadFor(server, options);
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
-  const { primary, log, close, end } = await preparePrimary({
+  const orders = new Orders();
+  let current = options;
+  const readFrom = (next: object) => (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
+  const prepared: Prepared = await preparePrimary({
     config,
     handler: null,
     written: options,
@@ -38,15 +41,17 @@ export async function startSingle(server: Served, options: object): Promise<Sing
     fds: [],
     warnings,
     listener: server[HEARING],
+    steering: {
+      drain: () => void stop(false),
+      reload: () => orders.ask(() => reload(primary, log, readFrom(current), { took })),
+    },
   });
+  const { primary, log, close, end } = prepared;
   const addresses = await primary.start().catch(async (error: unknown) => {
     await close();
     throw error;
   });
-  const orders = new Orders();
   orders.begin();
-  let current = options;
-  const readFrom = (next: object) => (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
   const fileWatch = new FileWatch({
     after,
     onChange: () => orders.give('files', () => reload(primary, log, readFrom(current), { filesOnly: true, took })),
@@ -55,26 +60,27 @@ export async function startSingle(server: Served, options: object): Promise<Sing
   took(files);
   let draining: Promise<void> | null = null;
   let killed = false;
+  const stop = async (now: boolean): Promise<void> => {
+    fileWatch.end();
+    draining ??= primary.drain().then(async (clean) => {
+      await end(clean && !killed);
+      await server[SERVED].closed();
+      server[HEARING].ended();
+    });
+    if (now) {
+      killed = true;
+      await primary.kill();
+    }
+    await draining;
+  };
   return {
     addresses,
     async reload(next) {
-      const error = await orders.ask(() => reload(primary, log, readFrom(next), { took }));
-      if (error !== null) throw error;
+      const outcome = await orders.ask(() => reload(primary, log, readFrom(next), { took }));
+      if (!outcome.ok) throw outcome.error;
       current = next;
     },
-    async close(now) {
-      fileWatch.end();
-      draining ??= primary.drain().then(async (clean) => {
-        await end(clean && !killed);
-        await server[SERVED].closed();
-        server[HEARING].ended();
-      });
-      if (now) {
-        killed = true;
-        await primary.kill();
-      }
-      await draining;
-    },
+    close: stop,
   };
 }
 
@@ -82,7 +88,7 @@ export async function startSingle(server: Served, options: object): Promise<Sing
 function loadFor(server: Served, options: object): Loaded {
   const { hooksDecide } = server[SERVED];
   const written = new Map<string, unknown>(Object.entries(options).filter(([, value]) => value !== undefined));
-  const loaded = loadObject(options, 'options', { hooksDecide });
+  const loaded = withoutAdmin(loadObject(options, 'options', { hooksDecide }), options);
   const misplaced = [
     ...(written.has('handler') ? ['options: handler: this object is the handler; startCluster takes a module'] : []),
     ...(hooksDecide ? ['users', 'defaults'] : [])

@@ -3,7 +3,7 @@
 import type { Adoption } from '../shared/adoption.js';
 import type { AuditEvent } from '../shared/events.js';
 import { closeHandle } from '../shared/handles.js';
-import { type ConnId, isToPrimary, type ToPrimary, type ToWorker } from '../shared/ipc.js';
+import { type ConnId, isToPrimary, type Seen, type ToPrimary, type ToWorker } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
 import { safeText } from '../shared/log.js';
 import type { Conflict, Lease } from './ledger.js';
@@ -86,11 +86,19 @@ function numberedHere(message: ToPrimary, numbers: Numbers): ToPrimary {
       return { ...message, id: numbers.here(message.id) };
     case 'ask':
       return { ...message, question: { ...message.question, id: numbers.here(message.question.id) } };
+    case 'seen':
+      return { ...message, seen: seenHere(message.seen, numbers) };
     case 'events':
       return { ...message, events: message.events.map((event) => eventHere(event, numbers)) };
     default:
       return message;
   }
+}
+
+function seenHere(seen: Seen, numbers: Numbers): Seen {
+  if (seen.kind === 'connections')
+    return { ...seen, connections: seen.connections.map((one) => ({ ...one, id: numbers.here(one.id) })) };
+  return { ...seen, forwards: seen.forwards.map((one) => ({ ...one, conn: numbers.here(one.conn) })) };
 }
 
 function eventHere(event: AuditEvent, numbers: Numbers): AuditEvent {

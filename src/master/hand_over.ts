@@ -1,7 +1,7 @@
 /** HAND-OVER: gives the listening sockets to another `serve` of this stateDir and these addresses that asks for them.
  *  Owns the socket in `stateDir` at which it asks, the pipes of all who came, and the one successor under way. Nothing changes
  *  here before that one says `done`; if it ends earlier, or is too late, this server goes on as if nobody had asked. */
-import type net from 'node:net';
+import net from 'node:net';
 import { reasonOf } from '../shared/errors.js';
 import { HandlePipe } from '../shared/handle_pipe.js';
 import { closeAny } from '../shared/handles.js';
@@ -64,7 +64,8 @@ export class HandOver {
       trouble(`no other server can take over from this one: ${reasonOf(error)}`);
       return;
     }
-    const outcome = await openStateSocket(path, { pauseOnConnect: true }, (socket) => this.#arrived(socket));
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.#arrived(socket));
+    const outcome = await openStateSocket(path, server);
     if (outcome.kind === 'open') this.#socket = outcome.socket;
     if (outcome.kind === 'failed') trouble(`${path}: ${outcome.why}; no other server can take over from this one`);
   }

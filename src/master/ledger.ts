@@ -82,6 +82,11 @@ export class Ledger {
     return this.#connections.size;
   }
 
+  /** Ports and paths that are leased. */
+  get leased(): number {
+    return this.#leases.size;
+  }
+
   /** A socket was let in; no worker has it yet. */
   accept(id: ConnId, peer: Peer, nowMs: number): void {
     const entry: Entry = {

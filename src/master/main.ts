@@ -1,6 +1,5 @@
 /** PRIMARY'S MAIN: starts the primary in this process and ties it to what a process has: signals, inherited sockets.
  *  Owns the exit code: 0 after a clean drain, 1 after anything else. */
-import type { TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
@@ -8,11 +7,11 @@ import { FileWatch } from './file_watch.js';
 import { Orders } from './orders.js';
 import { reload } from './reload.js';
 import { ServiceManager, serviceSettings } from './service_manager.js';
-import type { Reading } from './settings.js';
+import type { Reading, ReloadOutcome } from './settings.js';
 import { type Prepared, type PrimarySetup, preparePrimary } from './start.js';
 import { clusterFork } from './worker_process.js';
 
-export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive' | 'takeover'> {
+export interface StartOptions extends Omit<PrimarySetup, 'fork' | 'fds' | 'workersOutlive' | 'takeover' | 'steering'> {
   /** The module that workers run. */
   readonly workerEntry: URL;
   /** Node's options for workers; default: those of this process. */
@@ -38,8 +37,8 @@ export interface Started {
   readonly addresses: readonly ListenerAddress[];
   /** Settles when the server has ended; never rejects. Nothing of it is left running then. */
   readonly exitCode: Promise<number>;
-  /** As SIGHUP, with what this reads. Never rejects. @returns what was in the way, or null */
-  reload(read: () => Promise<Reading>): Promise<TunnelError | null>;
+  /** As SIGHUP, with what this reads. Never rejects. */
+  reload(read: () => Promise<Reading>): Promise<ReloadOutcome>;
   /** As SIGTERM. */
   drain(): void;
   /** As a second SIGTERM. */
@@ -61,15 +60,25 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     files = new Map(),
     ...setup
   } = options;
-  const prepared = await preparePrimary({
+  const wishes = new Wishes();
+  const orders = new Orders();
+  const reloadAll = async (): Promise<ReloadOutcome> => {
+    service?.reloading();
+    const outcome = await reload(primary, log, () => read('all'), { took });
+    service?.reloaded(outcome.ok ? null : outcome.error);
+    return outcome;
+  };
+  const prepared: Prepared = await preparePrimary({
     ...setup,
+    steering: {
+      drain: () => wishes.begin(),
+      reload: () => orders.ask(reloadAll),
+    },
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
     workersOutlive: true,
     takeover,
     fds: takeInheritedSockets(),
   });
-  const wishes = new Wishes();
-  const orders = new Orders();
   const { primary, log } = prepared;
   const service = notify ? takeServiceManager(prepared) : null;
   const fileWatch = new FileWatch({
@@ -79,12 +88,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   const took = (now: WatchedFiles): void => fileWatch.watch(now, primary.settings.config.auth.rereadFilesMs);
   const signalled: Signalled = {
     stop: () => wishes.stop(),
-    reload: () =>
-      orders.give('reload', async () => {
-        service?.reloading();
-        const wrong = await reload(primary, log, () => read('all'), { took });
-        service?.reloaded(wrong);
-      }),
+    reload: () => orders.give('reload', reloadAll),
     replace: () => orders.give('replace', () => primary.replaceWorkers()),
   };
   void wishes.asked.then(() => {
@@ -145,6 +149,11 @@ class Wishes {
   readonly urged = new Promise<void>((resolve) => {
     this.#urge = resolve;
   });
+
+  /** Asks for it, if nobody has; never urges. */
+  begin(): void {
+    if (this.#count === 0) this.stop();
+  }
 
   stop(): void {
     this.#count++;

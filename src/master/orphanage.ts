@@ -1,6 +1,7 @@
 /** ORPHANAGE: takes in the workers that an earlier primary left behind, with their connections and ports.
  *  Owns the socket at which they report, and those that have not said yet what they hold. */
 import { realpath } from 'node:fs/promises';
+import net from 'node:net';
 import { ADOPTION_PROTOCOL, type Adoption, controlPath, isAdoption, type Welcome } from '../shared/adoption.js';
 import { JsonLines } from '../shared/json_lines.js';
 import { openStateSocket, type StateSocket } from './state_socket.js';
@@ -31,7 +32,8 @@ export class Orphanage {
   /** @returns 'taken' while another process listens there; null when none can be offered, which is told */
   async open(stateDir: string): Promise<Refuge | 'taken' | null> {
     const path = controlPath(stateDir);
-    const outcome = await openStateSocket(path, {}, (socket) => this.#arrived(new JsonLines(socket, NOBODY)));
+    const server = net.createServer((socket) => this.#arrived(new JsonLines(socket, NOBODY)));
+    const outcome = await openStateSocket(path, server);
     switch (outcome.kind) {
       case 'open':
         this.#socket = outcome.socket;

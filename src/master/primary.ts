@@ -7,13 +7,15 @@ import { requireHandles } from '../shared/handles.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import type { JsonLines } from '../shared/json_lines.js';
 import { LoopLag } from '../shared/loop_lag.js';
+import { Admin } from './admin/admin.js';
+import type { Feed } from './admin/feed.js';
+import type { Steering } from './admin/served.js';
 import { adoptedWorker, conflictText } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
-import type { DoorStatus } from './door.js';
 import { Entrance } from './entrance.js';
 import type { Log } from './event_log.js';
-import { HANDOFF_TIMING, type HandoffCounters, type HandoffTiming } from './handoff.js';
+import { HANDOFF_TIMING, type HandoffTiming } from './handoff.js';
 import { Hints } from './hints.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { Ledger } from './ledger.js';
@@ -24,8 +26,10 @@ import { MUSTER_TIMING, type MusterTiming } from './muster.js';
 import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
+import type { PrimaryStatus } from './status.js';
 import { Succession } from './succession.js';
 import { Supervisor } from './supervisor.js';
+import { Survey } from './survey.js';
 import { UsedCodes } from './used_codes.js';
 import type { ExitText, Fork } from './worker_process.js';
 import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
@@ -63,21 +67,15 @@ export interface PrimaryOptions extends Settings {
   /** From 0 up to but not including 1. */
   readonly random: () => number;
   readonly timing?: PrimaryTiming;
-}
-
-/** Numbers for status pages and tests. */
-export interface PrimaryStatus extends DoorStatus {
-  readonly connections: number;
-  readonly unauthenticated: number;
-  /** Sockets that no worker has acknowledged. */
-  readonly waiting: number;
-  readonly handoff: Readonly<HandoffCounters>;
-  readonly workers: readonly WorkerStatus[];
+  /** What the admin API needs of whoever starts the primary; without it there is none, whatever the config says. */
+  readonly admin?: { readonly feed: Feed; readonly steering: Steering };
 }
 
 export class Primary {
   /** What the server has counted. */
   readonly metrics: Metrics;
+  /** What is connected, and what goes through it. */
+  readonly survey: Survey;
   readonly #options: PrimaryOptions;
   readonly #renewal: Renewal;
   readonly #ledger: Ledger;
@@ -97,6 +95,8 @@ export class Primary {
   readonly superseded = new Promise<void>((resolve) => {
     this.#superseded = resolve;
   });
+  /** Null where nobody can ask for one. */
+  readonly #admin: Admin | null;
   #listeners: ServerListeners | undefined;
   #toldOfBinding = false;
   #draining = false;
@@ -126,12 +126,19 @@ export class Primary {
         trouble: (text) => options.log.error(text),
       },
     });
+    this.survey = new Survey({
+      workers: () => this.#supervisor.workers().flatMap(({ id, state }) => (state === 'starting' ? [] : [id])),
+      look: (worker, look, query) => this.#supervisor.tell(worker, { type: 'look', look, query }),
+      clock,
+    });
+    this.#admin = this.#newAdmin();
     this.#renewal = new Renewal(options, {
       supervisor: this.#supervisor,
       log: options.log,
       listeners: () => (this.#draining ? undefined : this.#listeners),
       control: () => this.#succession?.control ?? null,
-      ownSockets: () => this.#succession?.ownSockets ?? [],
+      ownSockets: () => this.#ownSockets(),
+      changeAdmin: (next) => this.#admin?.change(next) ?? null,
       isFollowed: () => this.#succession?.isUnderWay ?? false,
       listenerOptions: (settings) => this.#listenerOptions(settings),
       changed: (config, all, fresh) => {
@@ -183,6 +190,7 @@ export class Primary {
         if (this.#hints.isNews(event)) options.log.event(event);
       },
       metrics: this.metrics,
+      seen: (worker, look, seen) => this.survey.seen(worker, look, seen),
       code: (use) => this.#usedCodes.judge(use, clock.nowMs()),
       complete: () => this.#succession?.complete ?? null,
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),
@@ -207,15 +215,18 @@ export class Primary {
       const taken = takeover && fds.length === 0 ? await this.#succession?.takeListeners() : null;
       const listeners = taken ?? (await openListeners(options));
       this.#listeners = listeners;
-      await this.#succession?.locate();
+      await Promise.all([this.#succession?.locate(), this.#admin?.locate()]);
       this.#reserve(listeners.addresses);
       await this.#succession?.begin();
+      await this.#admin?.open(taken !== null && taken !== undefined);
+      this.#reserve(listeners.addresses); // once more, with the port that the kernel has chosen for the admin API
       if (this.#draining) {
         await this.#close(); // told to stop meanwhile
         return [];
       }
       await this.#supervisor.start();
       await this.#succession?.accept(listeners, options);
+      await this.#admin?.openNow();
       this.#tellListening(listeners.addresses);
       return listeners.addresses;
     } catch (error) {
@@ -250,7 +261,33 @@ export class Primary {
   }
 
   #reserve(listeners: readonly ListenerAddress[]): void {
-    this.#ledger.reserve([...listeners, ...(this.#succession?.ownSockets ?? [])]);
+    this.#ledger.reserve([...listeners, ...this.#ownSockets()]);
+  }
+
+  /** Beside those at which it takes SSH connections. */
+  #ownSockets(): readonly ListenerAddress[] {
+    return [...(this.#succession?.ownSockets ?? []), ...(this.#admin?.own ?? [])];
+  }
+
+  #newAdmin(): Admin | null {
+    const { admin, config, clock, log } = this.#options;
+    if (admin === undefined) return null;
+    const { feed, steering } = admin;
+    return new Admin({
+      config,
+      served: {
+        ...steering,
+        feed,
+        clock,
+        survey: this.survey,
+        metrics: this.metrics,
+        status: () => this.status(),
+        addresses: () => this.addresses,
+        end: (id) => this.#end(id),
+      },
+      info: (text) => log.info(text),
+      trouble: (text) => log.warn(text),
+    });
   }
 
   #tellListening(addresses: readonly ListenerAddress[]): void {
@@ -273,6 +310,7 @@ export class Primary {
     const clean = await this.#supervisor.drain(this.#renewal.settings.config.timeouts.drainMs);
     this.#entrance.handoff.close();
     await closed;
+    await this.#admin?.close(); // there until the end: who drains wants to see how it goes
     this.#entrance.door.close();
     this.metrics.stop();
     return clean;
@@ -296,7 +334,7 @@ export class Primary {
     });
     this.#draining = true;
     this.#holding = setInterval(nothing, HOLD_MS);
-    await this.#listeners?.close();
+    await Promise.all([this.#listeners?.close(), this.#admin?.close()]); // its place is the other's as well
     void this.#entrance.handoff
       .emptied()
       .then(() => {
@@ -332,6 +370,7 @@ export class Primary {
     this.#supervisor.kill();
     await this.#supervisor.drain(0);
     await closed;
+    await this.#admin?.close();
     this.#entrance.door.close();
     this.metrics.stop();
   }
@@ -353,12 +392,23 @@ export class Primary {
 
   status(): PrimaryStatus {
     return {
+      draining: this.#draining,
       connections: this.#ledger.size,
       waiting: this.#entrance.handoff.size,
       handoff: { ...this.#entrance.handoff.counters },
       ...this.#entrance.door.status(),
       workers: this.#supervisor.workers(),
     };
+  }
+
+  /** @returns false when there is no such connection */
+  #end(id: number): boolean {
+    for (const connection of this.#ledger.connections()) {
+      if (connection.id !== id || connection.worker === null) continue;
+      this.#supervisor.tell(connection.worker, { type: 'close', id: connection.id, reason: 'KILLED' });
+      return true;
+    }
+    return false;
   }
 
   /** The primary's own events, for the metrics and the log. Workers count theirs themselves. */
@@ -400,6 +450,7 @@ export class Primary {
 
   #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
     this.metrics.workerLost(worker.id);
+    this.survey.lost(worker.id);
     if (this.#holding !== null) return; // the other server tells of it, and of what it held
     const { clock } = this.#options;
     // One that drains ends with the last of its connections; if it has any, that was no end of its own.

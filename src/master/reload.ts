@@ -4,7 +4,7 @@ import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { Log } from './event_log.js';
 import type { Primary } from './primary.js';
-import { changedKeys, type Reading } from './settings.js';
+import { changedKeys, type Reading, type ReloadOutcome } from './settings.js';
 
 export interface ReloadOptions {
   /** Only the files that the settings name have changed: no handler's code is loaded anew. Default false. */
@@ -13,31 +13,31 @@ export interface ReloadOptions {
   readonly took?: (files: WatchedFiles) => void;
 }
 
-/** Never rejects; the log has it either way.
- *  @returns what was in the way, or null */
+/** Never rejects; the log has it either way. */
 export async function reload(
   primary: Primary,
   log: Log,
   read: () => Promise<Reading>,
   { filesOnly = false, took }: ReloadOptions = {},
-): Promise<TunnelError | null> {
+): Promise<ReloadOutcome> {
   const before = primary.settings.config;
   try {
     const reading = await read();
     if (!reading.ok) throw new TunnelError(reading.reason, reading.errors.join('\n'));
     for (const line of reading.warnings) log.warn(line);
+    const changed = changedKeys(before, reading.settings.config);
     await primary.reload(reading.settings, {
       filesOnly,
       inForce() {
         reading.inForce?.();
         took?.(reading.files);
-        log.event({ event: 'config.reloaded', changed: changedKeys(before, reading.settings.config) });
+        log.event({ event: 'config.reloaded', changed });
       },
     });
-    return null;
+    return { ok: true, changed };
   } catch (thrown) {
     const error = thrown instanceof TunnelError ? thrown : new TunnelError('INTERNAL', reasonOf(thrown));
     log.event({ event: 'config.rejected', reason: error.code, errors: error.message.split('\n') });
-    return error;
+    return { ok: false, error };
   }
 }

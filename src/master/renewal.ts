@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress, StartMessage, ToWorker, WorkerSettings } from '../shared/ipc.js';
+import type { AdminChange } from './admin/admin.js';
 import type { Log } from './event_log.js';
 import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { cannotChange, type Settings } from './settings.js';
@@ -19,6 +20,9 @@ export interface RenewalRooms {
   control(): string | null;
   /** The server's own sockets in stateDir. */
   ownSockets(): readonly ListenerAddress[];
+  /** Opens the place of the admin API that this config wants. Null: there is none.
+   *  @throws TunnelError LISTEN_FAILED; then all is as it was */
+  changeAdmin(next: Config): Promise<AdminChange> | null;
   /** Another server is about to take this one's place. */
   isFollowed(): boolean;
   listenerOptions(settings: Settings): ListenerOptions;
@@ -61,7 +65,7 @@ export class Renewal {
    *  replaced after it.
    *  @throws TunnelError CONFIG_INVALID, LISTEN_FAILED, HANDLER_INVALID, WORKER_START_FAILED; then all is as it was */
   async reload(next: Settings, { filesOnly = false, inForce }: RenewalOptions = {}): Promise<void> {
-    const { supervisor, log, listenerOptions, changed } = this.#rooms;
+    const { supervisor, log, listenerOptions, changed, changeAdmin } = this.#rooms;
     const wrong = cannotChange(this.#settings.config, next.config);
     if (wrong.length > 0) throw new TunnelError('CONFIG_INVALID', wrong.join('\n'));
     const listeners = this.#listeners();
@@ -73,18 +77,21 @@ export class Renewal {
     const [first] = this.#serving();
     const byModule = !filesOnly && (this.#settings.handler !== null || next.handler !== null);
     let successor: number | undefined;
+    let admin: AdminChange | null = null;
     try {
+      admin = await changeAdmin(next.config);
       if (byModule && first !== undefined)
         successor = await supervisor.succeed(first, retireMs, (worker) =>
           this.#startMessage(worker, next, change.addresses),
         );
       this.#listeners();
     } catch (error) {
-      await change.drop();
+      await Promise.all([change.drop(), admin?.drop()]);
       throw error;
     }
     // Nothing fails from here on.
     change.keep();
+    admin?.keep();
     this.#settings = next;
     log.configure(next.config.log);
     const own = listeners.addresses;
@@ -152,7 +159,8 @@ export class Renewal {
 
   #workerSettings({ config, hostKeys }: Settings, own: readonly ListenerAddress[]): WorkerSettings {
     const ownListeners = [...own, ...this.#rooms.ownSockets()];
-    return { config, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
+    const admin = { ...config.admin, tokenFile: null }; // nobody there needs it, and their modules could read it
+    return { config: { ...config, admin }, hostKeys, ownListeners, eventLevel: this.#rooms.log.eventLevel };
   }
 }
 

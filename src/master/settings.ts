@@ -1,7 +1,7 @@
 /** SETTINGS: what a server runs by, and what of it a running one can change.
  *  Owns nothing. */
 import type { Config } from '../shared/config.js';
-import type { ErrorCode } from '../shared/errors.js';
+import type { ErrorCode, TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { HandlerStart, HostKeyFile } from '../shared/ipc.js';
 
@@ -26,6 +26,11 @@ export type Reading =
       readonly inForce?: () => void;
     }
   | { readonly ok: false; readonly reason: ErrorCode; readonly errors: readonly string[] };
+
+/** What has come of a reload. `changed`: keys of the config, users by name. */
+export type ReloadOutcome =
+  | { readonly ok: true; readonly changed: readonly string[] }
+  | { readonly ok: false; readonly error: TunnelError };
 
 /** Keys that only a start can change: where the state lies is known to more than this process. */
 const FIXED = ['stateDir'] as const satisfies readonly (keyof Config)[];

@@ -5,6 +5,9 @@ import { isatty } from 'node:tty';
 import type { Config } from '../shared/config.js';
 import type { AuditEvent, EventSink } from '../shared/events.js';
 import type { HandlerStart } from '../shared/ipc.js';
+import { type LogLevel, lowerLevel } from '../shared/log.js';
+import { Feed } from './admin/feed.js';
+import type { Steering } from './admin/served.js';
 import { systemClock } from './clock.js';
 import { EventLog, type LinesLost, type Log, type LogSettings } from './event_log.js';
 import { loadHostKeys } from './host_keys.js';
@@ -27,6 +30,8 @@ export interface PrimarySetup {
   readonly warnings?: readonly string[];
   /** Hears every event that the log hears. */
   readonly listener?: EventListener;
+  /** For the admin API; without it there is none. */
+  readonly steering?: Steering;
 }
 
 /** Who else hears events. */
@@ -46,9 +51,11 @@ export interface Prepared {
 
 /** @throws TunnelError HOST_KEY_INVALID */
 export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
-  const { config, handler, written = {}, fork, workersOutlive, takeover, fds, timing, warnings = [], listener } = setup;
+  const { config, handler, written = {}, fork, workersOutlive, takeover, fds, timing, warnings = [] } = setup;
+  const { listener, steering } = setup;
   const eventLog = new EventLog({ ...config.log, terminal: isatty(STDERR_FD) });
-  const log = listener === undefined ? eventLog : new HeardLog(eventLog, listener);
+  const feed = new Feed();
+  const log = new HeardLog(eventLog, feed, listener);
   for (const line of warnings) log.warn(line);
   const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir).catch(async (error: unknown) => {
     await eventLog.close(LOG_FLUSH_MS);
@@ -67,6 +74,7 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
     log,
     clock: systemClock,
     random: Math.random,
+    ...(steering === undefined ? {} : { admin: { feed, steering } }),
     ...(timing === undefined ? {} : { timing }),
   });
   return {
@@ -86,30 +94,37 @@ const STDERR_FD = 2;
 const RESERVED_FILES = 100;
 const MIN_WAITING = 16;
 
-/** The log, and beside it a listener. */
+/** The log, and beside it those who look at the server, and a program's listener. */
 class HeardLog implements Log {
-  /** The listener hears every event. */
-  readonly eventLevel = 'trace';
   readonly #log: EventLog;
-  readonly #listener: EventListener;
+  readonly #feed: Feed;
+  readonly #listener: EventListener | undefined;
 
-  constructor(log: EventLog, listener: EventListener) {
+  constructor(log: EventLog, feed: Feed, listener: EventListener | undefined) {
     this.#log = log;
+    this.#feed = feed;
     this.#listener = listener;
   }
-  readonly event: EventSink = (event) => {
-    this.#log.event(event);
-    this.#listener.event(event);
-  };
+  /** A listener hears every event, and who looks at the server what an operator wants to see, however quiet the log is. */
+  get eventLevel(): LogLevel {
+    if (this.#listener !== undefined) return 'trace';
+    return this.#feed.isOn ? lowerLevel(this.#log.eventLevel, 'info') : this.#log.eventLevel;
+  }
   get linesLost(): LinesLost {
     return this.#log.linesLost;
   }
+  readonly event: EventSink = (event) => {
+    this.#log.event(event);
+    this.#feed.event(event);
+    this.#listener?.event(event);
+  };
   configure(settings: LogSettings): void {
     this.#log.configure(settings);
   }
   lost(worker: number, count: number): void {
     this.#log.lost(worker, count);
-    this.#listener.lost(count);
+    this.#feed.lost(count);
+    this.#listener?.lost(count);
   }
   info(text: string): void {
     this.#log.info(text);

@@ -20,12 +20,8 @@ export type StateSocketOutcome =
   | { readonly kind: 'taken' }
   | { readonly kind: 'failed'; readonly why: string };
 
-/** @param options `pauseOnConnect`: nothing is read from whoever comes */
-export async function openStateSocket(
-  path: string,
-  options: { readonly pauseOnConnect?: boolean },
-  arrived: (socket: net.Socket) => void,
-): Promise<StateSocketOutcome> {
+/** @param server listens there from now on, if the outcome is `open` */
+export async function openStateSocket(path: string, server: net.Server): Promise<StateSocketOutcome> {
   const aside = `${path}.${process.pid}`;
   // libuv cuts what is longer, without a word.
   if (Buffer.byteLength(aside) > MAX_PATH_BYTES)
@@ -35,7 +31,6 @@ export async function openStateSocket(
     const there = await whoIsAt(path);
     if (there === 'somebody') return { kind: 'taken' };
     await removeStaleSocket(aside); // of one that had our number and died while it stood there: in a container all have the same
-    const server = net.createServer(options, arrived);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen(aside, resolve);
     });

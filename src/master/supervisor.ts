@@ -263,6 +263,7 @@ export class Supervisor {
       case 'proxied':
       case 'release':
       case 'probed':
+      case 'seen':
       case 'counted':
       case 'events':
         events.message(member.id, message);

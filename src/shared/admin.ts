@@ -1,20 +1,14 @@
 /** ADMIN: what the admin API answers, as types: the server, the commands, the terminal view and the page mean the same by
  *  them. Owns nothing. Times are ISO 8601 in UTC, durations milliseconds, sizes bytes; fields may be added later, so that who
  *  reads these passes over what he does not know. The OpenAPI document (master/admin/schemas.ts) says the same in JSON Schema. */
-import type { AuditEvent, ChannelKind, ForwardKind } from './events.js';
+import type { AuditEvent, ChannelKind, ForwardKind, Payload } from './events.js';
 import type { AuthMethod } from './identity.js';
 import type { LogLevel } from './log.js';
 
 /** Before every path but `/`, `/dashboard/…`, `/healthz`, `/readyz` and `/metrics`. */
 export const API = '/api/v1';
 
-/** Payload of channels: `bytesIn` from SSH peers, `bytesOut` to them. */
-export interface Payload {
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}
-
-/** `GET /api/v1/status` */
+/** `GET /api/v1/status`. Payload of channels since the start: `bytesIn` from SSH peers, `bytesOut` to them. */
 export interface ServerStatus extends Payload {
   readonly version: string;
   /** As `process.version` says it. */
@@ -37,7 +31,12 @@ export interface ServerStatus extends Payload {
   /** Bytes queued towards peers and targets, in all workers. */
   readonly bufferedBytes: number;
   /** Of peers, logins, channels and forwards, by reason, since the start; reasons that have occurred. */
-  readonly refusals: readonly { readonly reason: string; readonly count: number }[];
+  readonly refusals: readonly {
+    /** Of what: connection, login, channel or forward. */
+    readonly what?: string;
+    readonly reason: string;
+    readonly count: number;
+  }[];
   /** Sources that have earned penalties lately. */
   readonly penalisedSources: number;
 }

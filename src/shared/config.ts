@@ -557,7 +557,30 @@ export const SERVER_KEYS = {
       source: 'RFC 8709, RFC 5656, RFC 8332',
     },
   },
-  admin: { kind: 'later', does: 'The admin socket' },
+  admin: {
+    enabled: {
+      kind: 'switch',
+      default: true,
+      does: 'Serve the admin API, for `sallyport status`, `ps`, `kill`, `drain`, `reload`, for metrics and for the page ([admin.md](admin.md)); `admin: false` switches it off. A server that a program makes has it where its options say `admin`',
+      why: 'on: by default it is a Unix socket that nobody but the user of this server can open',
+      source: 'Sallyport',
+    },
+    listen: {
+      kind: 'adminListener',
+      default: 'auto',
+      auto: 'unix:STATEDIR/admin.sock',
+      does: 'Where the admin API is to be had. No tunnel leads there, and nobody binds it by -R',
+      why: 'a socket with mode 0600 needs no password; on a network there is no API, put a proxy with TLS before it',
+      source: 'Sallyport',
+    },
+    tokenFile: {
+      kind: 'secretFile',
+      default: null,
+      does: 'File with a secret of at least 16 characters, which every request by TCP has to bring as `Authorization: Bearer …`',
+      why: 'none by default: a Unix socket needs none. By TCP it must be there, since every user of the machine can connect',
+      source: 'RFC 6750 §2.1',
+    },
+  },
   log: {
     level: {
       kind: 'choice',

@@ -23,6 +23,10 @@ export type ConfigResult =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigIssue[] }
   | { readonly ok: false; readonly errors: readonly ConfigIssue[]; readonly warnings: readonly ConfigIssue[] };
 
+/** 64 bits and more, however it was made. */
+const MIN_TOKEN_CHARACTERS = 16;
+const TOKEN_FORM = `a file with a secret of at least ${MIN_TOKEN_CHARACTERS} characters, as \`openssl rand -hex 32\` makes one`;
+
 /** A security key that is skipped is worse than a server that does not start. */
 const NOT_YET = 'is not supported in this version yet: leave it out, and do not rely on it';
 
@@ -126,8 +130,21 @@ class Walk {
           entries.find(({ name }) => name === 'auth')?.at ?? null,
           'is longer than timeouts.hook, which holds then',
         );
+    this.#checkAdmin(server.admin, entries.find(({ name }) => name === 'admin')?.at ?? null);
     if (!isComplete(USER_KEYS, defaults)) return undefined;
     return { ...server, defaults: { ...defaults, ...(unnamed ? { unnamed } : {}) }, users };
+  }
+
+  /** Every user of this machine can connect by TCP; a Unix socket has an owner and a mode. */
+  #checkAdmin({ enabled, listen, tokenFile }: Config['admin'], place: Place): void {
+    const { error, warning } = this.#findings.at('admin.tokenFile');
+    if (!enabled) return;
+    if (tokenFile !== null && tokenFile.secret.length < MIN_TOKEN_CHARACTERS)
+      error(place, `(${tokenFile.path}) has a secret of ${tokenFile.secret.length} characters`, TOKEN_FORM);
+    if (listen?.kind === 'tcp' && tokenFile === null)
+      error(place, 'is missing, and by TCP every user of this machine could end connections', TOKEN_FORM);
+    if (listen?.kind !== 'tcp' && tokenFile !== null)
+      warning(place, 'is asked for by TCP alone: on a Unix socket its owner and mode decide');
   }
 
   /** A webhook section without a url would be one that is never asked. */

@@ -35,6 +35,7 @@ export type Key =
   | (About & { readonly kind: 'authorizedKeys'; readonly default: readonly string[] })
   | (About & { readonly kind: 'passwordHash'; readonly default: null })
   | (About & { readonly kind: 'webhookUrl'; readonly default: null })
+  | (About & { readonly kind: 'adminListener'; readonly default: 'auto'; readonly auto: string })
   | (About & { readonly kind: 'secretFile'; readonly default: null })
   | (About & { readonly kind: 'revokedKeys'; readonly default: null })
   | (About & { readonly kind: 'totpFile'; readonly default: null })
@@ -106,6 +107,12 @@ export interface RevokedKeysFile {
   readonly base64: string;
 }
 
+/** Where the admin API is. */
+export type AdminListen =
+  | { readonly kind: 'unix'; readonly path: string }
+  /** `host` is a loopback address. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
 /** A second factor, already read by the primary, with the file that it came from. */
 export interface TotpFile extends TotpKey {
   readonly file: string;
@@ -136,7 +143,9 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
                       ? TotpFile | null
                       : K extends { readonly kind: 'listeners' }
                         ? readonly ListenEntry[]
-                        : readonly string[];
+                        : K extends { readonly kind: 'adminListener' }
+                          ? AdminListen | null
+                          : readonly string[];
 
 /** The unit becomes part of the name (`connect` -> `connectMs`), unless it stands there already (`bytes`). */
 type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }

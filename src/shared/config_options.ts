@@ -58,6 +58,7 @@ export interface ConfigOptions {
   readonly timeouts?: TimeoutsOptions | undefined;
   readonly rekey?: RekeyOptions | undefined;
   readonly algorithms?: AlgorithmsOptions | undefined;
+  readonly admin?: AdminOptions | false | undefined;
   readonly log?: LogOptions | undefined;
   /** What every user gets unless it says otherwise. */
   readonly defaults?: UserOptions | undefined;
@@ -449,6 +450,36 @@ export interface AlgorithmsOptions {
         | 'rsa-sha2-256'
       )[]
     | undefined;
+}
+
+/** Keys of `admin`. */
+export interface AdminOptions {
+  /** Serve the admin API, for `sallyport status`, `ps`, `kill`, `drain`, `reload`, for metrics and for the page
+   *  ([admin.md](admin.md)); `admin: false` switches it off. A server that a program makes has it where its options
+   *  say `admin`.
+   *
+   *  Allowed: true or false.
+   *  Why: on: by default it is a Unix socket that nobody but the user of this server can open.
+   *  Source: Sallyport.
+   *  @default true */
+  readonly enabled?: boolean | undefined;
+  /** Where the admin API is to be had. No tunnel leads there, and nobody binds it by -R.
+   *
+   *  Allowed: "unix:PATH", or "HOST:PORT" of localhost or another loopback address, or auto (auto means
+   *  unix:STATEDIR/admin.sock).
+   *  Why: a socket with mode 0600 needs no password; on a network there is no API, put a proxy with TLS before it.
+   *  Source: Sallyport.
+   *  @default 'auto' */
+  readonly listen?: string | undefined;
+  /** File with a secret of at least 16 characters, which every request by TCP has to bring as `Authorization:
+   *  Bearer …`.
+   *
+   *  Allowed: a path of a file with one line of at most 4096 visible ASCII characters, which nobody else may read.
+   *  Why: none by default: a Unix socket needs none. By TCP it must be there, since every user of the machine can
+   *  connect.
+   *  Source: RFC 6750 §2.1.
+   *  @default none */
+  readonly tokenFile?: string | undefined;
 }
 
 /** Keys of `log`. */

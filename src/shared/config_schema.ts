@@ -123,6 +123,8 @@ function keySchema(key: LiveKey): JsonSchema {
       return { type: 'string', pattern: '^\\$(argon2id\\$v=19|scrypt|2[aby])\\$' };
     case 'webhookUrl':
       return { type: 'string', pattern: '^(https?://|unix:/)' };
+    case 'adminListener':
+      return text(key.default, '^auto$|^unix:.|:[0-9]+$');
     case 'secretFile':
       return { type: 'string', minLength: 1 };
     default:

@@ -103,6 +103,7 @@ function typeOf(key: LiveKey): string {
     case 'module':
     case 'passwordHash':
     case 'webhookUrl':
+    case 'adminListener':
     case 'secretFile':
     case 'revokedKeys':
     case 'totpFile':

@@ -2,6 +2,7 @@
  *  what is wrong, then what is allowed. Pure: files and paths are looked up through `ConfigWorld`. */
 
 import { parseCidr } from './address.js';
+import { ADMIN_LISTEN_FORMS, parseAdminListen } from './admin_listen.js';
 import {
   authorizedKeyLines,
   canonicalListener,
@@ -110,6 +111,8 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       return readText(node, allowed, report, checkPasswordHash, { secret: true });
     case 'webhookUrl':
       return readWebhookUrl(node, allowed, report);
+    case 'adminListener':
+      return one((text) => (text === 'auto' ? ok(null) : parseAdminListen(text, world.resolvePath)));
     case 'secretFile':
       return one((text) => secretIn(text, world));
     case 'revokedKeys':
@@ -161,6 +164,8 @@ export function allowedFor(key: LiveKey): string {
       return 'an argon2id, scrypt or bcrypt hash in quotes; make one with `sallyport hash-password`';
     case 'webhookUrl':
       return WEBHOOK_URL_FORMS;
+    case 'adminListener':
+      return `${ADMIN_LISTEN_FORMS}, or auto`;
     case 'secretFile':
       return `a path of a file with one line of at most ${MAX_SECRET_CHARACTERS} visible ASCII characters, which nobody else may read`;
     case 'revokedKeys':

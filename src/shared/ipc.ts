@@ -2,6 +2,7 @@
  *  Both sides compile against this file. Messages are small and rare: one per login, bind and hand-off, a summary each
  *  second, never one per packet (a large message with a handle, and a queue behind each unanswered handle). */
 
+import type { ConnectionView, ForwardView } from './admin.js';
 import type { Config } from './config.js';
 import type { Counted } from './counts.js';
 import { type CloseReason, type ErrorCode, isPenaltyReason, type PenaltyReason, type RefuseReason } from './errors.js';
@@ -109,6 +110,8 @@ export type ToWorker =
   /** Is this connection's peer alive? The worker sends a keepalive and answers `probed`. */
   | { readonly type: 'probe'; readonly probe: number; readonly id: ConnId; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: ConnId; readonly reason: CloseReason }
+  /** What do you have there? Answered by `seen`; a worker of an earlier version does not know it, and says nothing. */
+  | { readonly type: 'look'; readonly look: number; readonly query: LookQuery }
   /** What have you counted until now? Answered by `counted`; a worker of an earlier version does not know it, and says nothing. */
   | { readonly type: 'count'; readonly count: number }
   /** Heartbeat: answered by `pong` at once. */
@@ -148,6 +151,7 @@ export type ToPrimary =
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
   | { readonly type: 'load'; readonly load: WorkerLoad }
+  | { readonly type: 'seen'; readonly look: number; readonly seen: Seen }
   /** Each second, and when asked by `count`, whose number it then has. What it tells is told once. */
   | { readonly type: 'counted'; readonly count: number | null; readonly counts: WorkerCounts }
   /** Events for the log; the primary writes them, so that one event is one line. `lost` came after the ones before. */
@@ -195,6 +199,31 @@ export interface CodeUse {
  *  even looked at. */
 export type CodeVerdict = 'OK' | 'WRONG' | 'REPLAYED' | 'LIMIT';
 
+/** What a worker is to tell of its connections, chosen there, so that little travels. */
+export type LookQuery =
+  | {
+      readonly kind: 'connections';
+      /** Of this user alone; null: of all. */
+      readonly user: string | null;
+      /** Part of the user's name, the peer or a destination, in whatever case; null: any. */
+      readonly search: string | null;
+      /** The oldest so many. */
+      readonly limit: number;
+    }
+  | { readonly kind: 'forwards'; readonly limit: number };
+
+/** Answers a LookQuery. `total` match, shown or not. */
+export type Seen =
+  | { readonly kind: 'connections'; readonly total: number; readonly connections: readonly SeenConnection[] }
+  | { readonly kind: 'forwards'; readonly total: number; readonly forwards: readonly SeenForward[] };
+
+/** `openedAtMs`: unix time. */
+export type SeenConnection = Omit<ConnectionView, 'id' | 'worker' | 'openedAt'> & {
+  readonly id: ConnId;
+  readonly openedAtMs: number;
+};
+export type SeenForward = Omit<ForwardView, 'conn' | 'worker'> & { readonly conn: ConnId };
+
 export type LeaseKey =
   | { readonly kind: 'tcp'; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
@@ -207,7 +236,8 @@ export interface HostKeyFile {
 
 /** An address on which the server itself listens; refused as a destination always. */
 export type ListenerAddress =
-  | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  /** `role`: what is said there; SSH where none is named. */
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number; readonly role?: 'admin' }
   | { readonly kind: 'unix'; readonly path: string };
 
 /** Guards the border: what is no message of ours is dropped. Any module that is loaded into the process may call
@@ -217,6 +247,7 @@ export function isToPrimary(value: unknown): value is ToPrimary {
   if (Reflect.get(Object(value), 'type') === 'code' && !isStep(Reflect.get(Object(value), 'step'))) return false;
   if (Reflect.get(Object(value), 'type') === 'proxied' && !isClient(Reflect.get(Object(value), 'client'))) return false;
   if ('penalty' in Object(value) && !isPenaltyReason(Reflect.get(Object(value), 'penalty'))) return false;
+  if ('seen' in Object(value) && !isSeen(Reflect.get(Object(value), 'seen'))) return false;
   return !('events' in Object(value)) || areEvents(Reflect.get(Object(value), 'events'));
 }
 export function isToWorker(value: unknown): value is ToWorker {
@@ -225,6 +256,15 @@ export function isToWorker(value: unknown): value is ToWorker {
 
 function isStep(value: unknown): boolean {
   return value === null || Number.isSafeInteger(value);
+}
+
+function isSeen(value: unknown): boolean {
+  const kind: unknown = Reflect.get(Object(value), 'kind');
+  if (kind !== 'connections' && kind !== 'forwards') return false;
+  const list: unknown = Reflect.get(Object(value), kind);
+  const id = kind === 'connections' ? 'id' : 'conn';
+  const isEntry = (one: unknown): boolean => Number.isSafeInteger(Reflect.get(Object(one), id));
+  return Array.isArray(list) && list.every(isEntry) && Number.isSafeInteger(Reflect.get(Object(value), 'total'));
 }
 
 function isClient(value: unknown): boolean {
@@ -257,6 +297,7 @@ const TO_PRIMARY: { readonly [type in ToPrimary['type']]: Shape } = {
   probed: { probe: 'number', alive: 'boolean' },
   pong: {},
   load: { load: 'object' },
+  seen: { look: 'number', seen: 'object' },
   counted: { counts: 'object' },
   events: { events: 'object', lost: 'number' },
 };
@@ -274,6 +315,7 @@ const TO_WORKER: { readonly [type in ToWorker['type']]: Shape } = {
   admitted: { ask: 'number', verdict: 'object' },
   probe: { probe: 'number', id: 'number', timeoutMs: 'number' },
   close: { id: 'number', reason: 'string' },
+  look: { look: 'number', query: 'object' },
   count: { count: 'number' },
   ping: {},
   drain: { deadlineMs: 'number' },

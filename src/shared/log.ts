@@ -5,6 +5,11 @@ import { escapeUnprintable } from './text.js';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** The one of two that lets more through. */
+export function lowerLevel(a: LogLevel, b: LogLevel): LogLevel {
+  return LOG_LEVELS.indexOf(a) < LOG_LEVELS.indexOf(b) ? a : b;
+}
+
 /** Longest text of a peer's in a log, in characters. */
 export const MAX_TEXT = 255;
 

@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import type { Config } from '../shared/config.js';
 import type { CloseReason } from '../shared/errors.js';
 import type { ForwardKind, Payload } from '../shared/events.js';
-import type { ConnId, HostKeyFile, WorkerCounts } from '../shared/ipc.js';
+import type { ConnId, HostKeyFile, ListenerAddress, LookQuery, Seen, WorkerCounts } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import type { RevocationList } from './auth/krl.js';
 import { RefusalDelay } from './auth/refusal_delay.js';
@@ -18,6 +18,7 @@ import { Life, type LifeContext } from './life.js';
 import { budgetOf, WorkerMemory } from './memory.js';
 import { type HandedOver, type Primary, type WorkerServer, withEvents } from './primary_link.js';
 import type { ServerHooks, Taken } from './server.js';
+import { type Sight, survey } from './survey.js';
 import { type Standing, Tally } from './tally.js';
 import { makeOffer } from './transport/algorithms.js';
 import { Buffers } from './transport/buffers.js';
@@ -30,6 +31,8 @@ import type { TransportOptions } from './transport/transport.js';
 export interface EndpointSettings {
   readonly config: Config;
   readonly hostKeys: readonly HostKeyFile[];
+  /** Where the server itself listens. Default: nowhere. */
+  readonly ownListeners?: readonly ListenerAddress[];
 }
 
 export interface EndpointOptions extends EndpointSettings {
@@ -69,12 +72,17 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   /** Payload of connections that have ended. */
   #ended: Payload = { bytesIn: 0, bytesOut: 0 };
   #revoked: RevocationList;
+  /** Whoever is connected is held to it too when a reload moves them. */
+  #own: readonly ListenerAddress[];
   /** Nothing new is taken. */
   #closed = false;
   readonly #onEmpty: (() => void)[] = [];
 
   /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys that cannot be read) */
-  constructor({ hooks, config, hostKeys, primary, mlKem, hint = () => null, process = THIS_PROCESS }: EndpointOptions) {
+  constructor(options: EndpointOptions) {
+    const { hooks, config, hostKeys, ownListeners = [], primary, mlKem } = options;
+    const { hint = () => null, process = THIS_PROCESS } = options;
+    this.#own = ownListeners.filter(isPrivate);
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
     const budgetBytes = budgetOf(config.limits.memoryPerWorkerBytes, processBytes);
@@ -86,6 +94,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
         hooks,
         primary: this.#counting(primary),
         tally: this.#tally,
+        own: () => this.#own,
         revoked: () => this.#revoked,
         hint,
         memory: this.#memory,
@@ -110,6 +119,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
     const revoked = revokedBy(settings.config.auth.revokedKeys);
     this.#context = contextOf(settings, { ...this.#context, ...this.#context.transport });
     this.#revoked = revoked;
+    this.#own = (settings.ownListeners ?? []).filter(isPrivate);
     for (const life of [...this.#lives.values()]) life.review(taken);
   }
 
@@ -192,6 +202,10 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
     return { bytesIn, bytesOut };
   }
 
+  survey(query: LookQuery): Seen {
+    return survey(sightsOf(this.#lives.values()), query, this.#context.now());
+  }
+
   /** Every event is counted here, before anybody asks whether it is loud enough for the log. */
   #counting(primary: Primary): Primary {
     return withEvents(primary, (event) => {
@@ -208,15 +222,24 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   }
 }
 
+/** Who reaches it is taken for an operator, or for a worker. At the front door a tunnel is a client like any other. */
+function isPrivate(listener: ListenerAddress): boolean {
+  return listener.kind === 'unix' || listener.role === 'admin';
+}
+
+function* sightsOf(lives: Iterable<Life>): Iterable<Sight> {
+  for (const life of lives) yield life.sight();
+}
+
 /** What outlives a reload. */
 type Lasting = Pick<
   LifeContext,
-  'hooks' | 'primary' | 'tally' | 'hint' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
+  'hooks' | 'primary' | 'tally' | 'hint' | 'own' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
 > &
   Pick<TransportOptions, 'ssh2' | 'mlKem' | 'buffers'>;
 
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
-  const { hooks, primary, tally, hint, revoked, memory, resolver, openRates, bandwidth } = lasting;
+  const { hooks, primary, tally, hint, own, revoked, memory, resolver, openRates, bandwidth } = lasting;
   const { ssh2, mlKem, buffers } = lasting;
   const keys = parseHostKeys(ssh2, hostKeys, config.algorithms.hostKeys);
   const { algorithms, timeouts, limits } = config;
@@ -224,6 +247,7 @@ function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): Li
     hooks,
     primary,
     tally,
+    own,
     revoked,
     hint,
     memory,

@@ -1,10 +1,12 @@
 /** GUARDED: the server's hooks as a connection asks them: for one identity, with a deadline, and a verdict in any case.
  *  Owns nothing. A hook that throws, hangs or answers nonsense denies, and the refusal says why. */
-import type { Address } from '../shared/address.js';
+import { type Address, isOwnListener } from '../shared/address.js';
 import { ALLOW, REFUSALS, reasonAndCause, reasonOf, refuse, TunnelError, type Verdict } from '../shared/errors.js';
 import type { BindAddress, Destination, Identity, Origin, TcpDestination } from '../shared/identity.js';
+import type { ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { isPort, type PortRange } from '../shared/port.js';
+import { isOwnSocketPath } from '../shared/socket_path.js';
 import { after } from '../shared/timer.js';
 import { callHook, isThenable, kindOf } from './auth/hooks.js';
 import type { SessionPolicy } from './connection/peer_opens.js';
@@ -18,7 +20,13 @@ export interface GuardOptions {
   readonly hooks: ServerHooks;
   readonly identity: Identity;
   readonly timeoutMs: number;
+  /** Sockets of the server's own that no hook may open. Default: none. */
+  readonly own?: () => readonly ListenerAddress[];
 }
+
+const OWN_LISTENER = refuse('OWN_LISTENER');
+
+const nowhere = (): readonly ListenerAddress[] => [];
 
 export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy {
   readonly #options: GuardOptions;
@@ -49,12 +57,15 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
   }
 
   checkDial(destination: TcpDestination, candidate: Address): Verdict {
-    const { hooks, identity } = this.#options;
+    const { hooks, identity, own = nowhere } = this.#options;
+    // They listen on the loopback alone, so the interfaces' addresses lead to none of them.
+    if (isOwnListener(candidate, destination.port, own(), [])) return OWN_LISTENER;
     return askNow('checkDial', () => hooks.checkDial(destination, candidate, identity));
   }
 
   checkDialPath(realPath: string): Verdict {
-    const { hooks, identity } = this.#options;
+    const { hooks, identity, own = nowhere } = this.#options;
+    if (own().some((one) => one.kind === 'unix' && isOwnSocketPath(one.path, realPath))) return OWN_LISTENER;
     return askNow('checkDialPath', () => hooks.checkDialPath(realPath, identity));
   }
 

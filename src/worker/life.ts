@@ -5,8 +5,8 @@
 import { formatHostPort } from '../shared/address.js';
 import { type CloseReason, reasonOf } from '../shared/errors.js';
 import type { ChannelNews, ForwardKind, ForwardNews, OfConnection, OfLogin, Payload } from '../shared/events.js';
-import type { Identity, Peer } from '../shared/identity.js';
-import type { ConnId } from '../shared/ipc.js';
+import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
+import type { ConnId, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { LoginStep } from './auth/hooks.js';
@@ -29,6 +29,7 @@ import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
 import { ProxyIntake } from './proxy_intake.js';
 import type { IdentityLimits, ServerHooks, Taken } from './server.js';
+import type { Sight } from './survey.js';
 import type { Tally } from './tally.js';
 import { SocketReader } from './transport/reader.js';
 import { Transport, type TransportOptions } from './transport/transport.js';
@@ -51,6 +52,8 @@ export interface LifeContext {
     readonly loginGraceTimeMs: number;
     readonly refusalDelay: RefusalDelay;
   };
+  /** The server's own sockets that are for its operators and its workers alone: nobody's tunnel leads there, whatever a hook says. */
+  own(): readonly ListenerAddress[];
   /** What is revoked now: other than the rest it changes under a connection. */
   revoked(): RevocationList;
   readonly hookTimeoutMs: number;
@@ -98,6 +101,11 @@ export class Life {
   /** What every event of this connection says, before the login and after. */
   #conn: OfConnection;
   #login: OfLogin | null = null;
+  #method: AuthMethod | null = null;
+  /** The peer's ident line. */
+  #client: string | null = null;
+  /** Unix time. */
+  readonly #openedAtMs = Date.now();
   #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
@@ -129,6 +137,23 @@ export class Life {
 
   forwards(): readonly ForwardKind[] {
     return this.#stage.name === 'serving' ? this.#stage.connection.binds().map(kindOfBind) : [];
+  }
+
+  /** As it stands now, for whoever looks. */
+  sight(): Sight {
+    const connection = this.#stage.name === 'serving' ? this.#stage.connection : null;
+    return {
+      id: this.id,
+      peer: this.#conn.peer,
+      client: this.#client,
+      openedAtMs: this.#openedAtMs,
+      startedMs: this.#startedMs,
+      login: this.#login === null || this.#method === null ? null : { ...this.#login, method: this.#method },
+      channelCount: this.channels,
+      channels: () => connection?.channels() ?? [],
+      forwards: () => connection?.forwards() ?? [],
+      ...this.traffic(),
+    };
   }
 
   probe(timeoutMs: number): Promise<boolean> {
@@ -235,6 +260,7 @@ export class Life {
       onClose: (reason, detail) => this.#end(reason, detail),
     });
     this.#stage = { name: 'kex', transport };
+    this.#client = line.toString('latin1').trimEnd(); // printable ASCII, as intake has seen to
     transport.start(line, rest);
   }
 
@@ -286,7 +312,8 @@ export class Life {
     transport.setAuthenticated();
     const { user } = identity;
     this.#login = { ...this.#conn, user, ...(fingerprint === undefined ? {} : { fingerprint }) };
-    const policy = new GuardedPolicy({ hooks, identity, timeoutMs: hookTimeoutMs });
+    this.#method = method;
+    const policy = new GuardedPolicy({ hooks, identity, timeoutMs: hookTimeoutMs, own: this.#context.own });
     let own: Required<IdentityLimits>;
     try {
       own = policy.limits();

@@ -20,8 +20,10 @@ import {
   isToWorker,
   type LeaseKey,
   type LeaseTarget,
+  type LookQuery,
   type Question,
   type ReloadMessage,
+  type Seen,
   type StartMessage,
   type ToPrimary,
   type WorkerCounts,
@@ -63,6 +65,8 @@ export interface WorkerServer {
   load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
   /** What was counted since the last call. */
   counts(): WorkerCounts;
+  /** What its connections are and do, for who looks. */
+  survey(query: LookQuery): Seen;
 }
 
 /** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
@@ -117,6 +121,8 @@ export interface LinkHandler {
   connection(connection: HandedOver): true | RefuseReason;
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
+  /** Null: nothing can be said. */
+  survey(query: LookQuery): Seen | null;
   /** The primary asks for what was counted, under this number. */
   count(count: number): void;
   drain(deadlineMs: number): void;
@@ -336,6 +342,9 @@ export class PrimaryLink implements Primary {
       case 'close':
         handler.close(message.id, message.reason);
         return;
+      case 'look':
+        this.#look(message.look, handler.survey(message.query));
+        return;
       case 'count':
         handler.count(message.count);
         return;
@@ -382,6 +391,10 @@ export class PrimaryLink implements Primary {
     closeHandle(handle);
     this.#held.closed(id);
     this.send({ type: 'refused', id, reason });
+  }
+
+  #look(look: number, seen: Seen | null): void {
+    if (seen !== null) this.send({ type: 'seen', look, seen });
   }
 
   async #probe(probe: number, asked: Promise<boolean>): Promise<void> {

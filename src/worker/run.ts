@@ -2,7 +2,7 @@
  *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes no new connections, keeps those
  *  that it has, and ends with the last of them. */
 import { type ErrorCode, type RefuseReason, reasonOf, TunnelError } from '../shared/errors.js';
-import type { ReloadMessage, StartMessage } from '../shared/ipc.js';
+import type { LookQuery, ReloadMessage, Seen, StartMessage } from '../shared/ipc.js';
 import { Orphan, type OrphanSide } from './orphan.js';
 import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
@@ -154,6 +154,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       return server.accept(connection) || 'AT_CAPACITY';
     },
     close: (id, reason) => server?.close(id, reason),
+    survey: (query) => survey(query),
     count: tellCounts,
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
@@ -161,6 +162,16 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
     orphaned,
     fault,
   });
+
+  /** Who looks must not be able to end the tunnels that he looks at. */
+  const survey = (query: LookQuery): Seen | null => {
+    try {
+      return server?.survey(query) ?? null;
+    } catch (thrown) {
+      process.emitWarning(`a look at the connections failed: ${stackOf(thrown)}`, 'SallyportWarning');
+      return null;
+    }
+  };
 
   const loadTimer = setInterval(() => {
     if (server === undefined) return;

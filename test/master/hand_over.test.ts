@@ -167,10 +167,11 @@ t.test('an old server that hangs is not waited for', async (t) => {
   const clock = new FakeClock();
   const asked = deferred<void>();
   const sockets: net.Socket[] = [];
-  const outcome = await openStateSocket(takeoverPath(stateDir), {}, (socket) => {
+  const hanging = net.createServer((socket) => {
     sockets.push(socket);
     socket.once('data', () => asked.resolve());
   });
+  const outcome = await openStateSocket(takeoverPath(stateDir), hanging);
   if (outcome.kind !== 'open') throw new Error(outcome.kind);
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
@@ -198,9 +199,10 @@ t.test(
     const accepting = async (answer: object): Promise<readonly number[] | null> => {
       const stateDir = tempDir(t);
       const replies = [{ type: 'offer', pid: 7, listeners: [] }, answer];
-      const outcome = await openStateSocket(takeoverPath(stateDir), { pauseOnConnect: true }, (socket) => {
+      const earlier = net.createServer({ pauseOnConnect: true }, (socket) => {
         const pipe = HandlePipe.over(socket, { value: () => pipe?.send(replies.shift() ?? {}), closed() {} });
       });
+      const outcome = await openStateSocket(takeoverPath(stateDir), earlier);
       if (outcome.kind !== 'open') throw new Error(outcome.kind);
       t.teardown(() => outcome.socket.close());
       const predecessor = await Predecessor.find(stateDir, LISTEN, new FakeClock());

@@ -42,6 +42,7 @@ function rooms() {
   const verdict = door.admit(PEER, { draining: false, open: 0, waiting: 0 }, null);
   if (verdict.admit) door.begins(CONN, verdict.startup);
   const losses: [number, number][] = [];
+  const looks: [number, number, number][] = [];
   const counted: string[] = [];
   const made: RouterRooms = {
     ledger,
@@ -54,6 +55,7 @@ function rooms() {
       loaded: (lagMs) => counted.push(`lag ${lagMs}`),
     },
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
+    seen: (worker, look, { total }) => looks.push([worker, look, total]),
     complete: () => null,
     code: ({ user, step }) => (user === 'alice' && step === 7 ? 'OK' : 'WRONG'),
     proxied: (_id, client) => (client?.address === '192.0.2.1' ? { admit: true } : { admit: false, lastWords: 'no' }),
@@ -61,7 +63,7 @@ function rooms() {
     tell,
     trouble,
   };
-  return { rooms: made, told, troubles, heard, losses, counted, ledger, door };
+  return { rooms: made, told, troubles, heard, losses, looks, counted, ledger, door };
 }
 
 const login: ToPrimary = {
@@ -74,6 +76,12 @@ t.test('a worker that wants bytes for a user is answered', async (t) => {
   const made = rooms();
   route(made.rooms, 2, { type: 'want', ask: ASK, user: 'alice', bytesPerSecond: 9, upBytes: 5, downBytes: 0 });
   t.same(made.told, [[2, { type: 'grant', ask: ASK, upBytes: 7, downBytes: 0 }]]);
+});
+
+t.test('what a worker has seen goes to whoever looked', async (t) => {
+  const made = rooms();
+  route(made.rooms, 2, { type: 'seen', look: 7, seen: { kind: 'forwards', total: 3, forwards: [] } });
+  t.same(made.looks, [[2, 7, 3]]);
 });
 
 t.test('a worker that asks about a code is answered', async (t) => {

@@ -9,7 +9,10 @@ import { run } from '../support/process.js';
 import { tempDir } from '../support/temp.js';
 
 async function open(t: Test, path: string): Promise<StateSocket> {
-  const outcome = await openStateSocket(path, {}, (socket) => socket.on('error', () => {}).end('here'));
+  const outcome = await openStateSocket(
+    path,
+    net.createServer((socket) => socket.on('error', () => {}).end('here')),
+  );
   if (outcome.kind !== 'open') throw new Error(outcome.kind);
   t.teardown(() => outcome.socket.close());
   return outcome.socket;
@@ -34,7 +37,7 @@ t.test(
 t.test('a living process keeps it', async (t) => {
   const path = join(tempDir(t), 's');
   await open(t, path);
-  t.same(await openStateSocket(path, {}, () => {}), { kind: 'taken' });
+  t.same(await openStateSocket(path, net.createServer()), { kind: 'taken' });
   t.ok(existsSync(path));
 });
 
@@ -59,7 +62,7 @@ t.test('what a dead process left is replaced, and known for it', async (t) => {
   const listen = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
   t.match(await run(t, process.execPath, ['-e', listen]), { signal: 'SIGKILL' });
   for (const wasLeft of [true, false]) {
-    const outcome = await openStateSocket(path, {}, () => {});
+    const outcome = await openStateSocket(path, net.createServer());
     t.match(outcome, { kind: 'open', wasLeft });
     if (outcome.kind === 'open') await outcome.socket.close();
   }
@@ -80,13 +83,19 @@ t.test("another's file under the name is left alone at the end", async (t) => {
 t.test('a folder that cannot be, a path that is too long: told, not thrown', async (t) => {
   const file = join(tempDir(t), 'file');
   writeFileSync(file, '');
-  t.match(await openStateSocket(join(file, 'under', 's'), {}, () => {}), { kind: 'failed', why: /ENOTDIR|EEXIST/ });
-  t.match(await openStateSocket(join(tempDir(t), 'x'.repeat(200)), {}, () => {}), { kind: 'failed' });
+  t.match(await openStateSocket(join(file, 'under', 's'), net.createServer()), {
+    kind: 'failed',
+    why: /ENOTDIR|EEXIST/,
+  });
+  t.match(await openStateSocket(join(tempDir(t), 'x'.repeat(200)), net.createServer()), { kind: 'failed' });
 });
 
 t.test('who has come stays, and the end does not wait for it', async (t) => {
   const path = join(tempDir(t), 's');
-  const outcome = await openStateSocket(path, {}, (socket) => socket.pipe(socket));
+  const outcome = await openStateSocket(
+    path,
+    net.createServer((socket) => socket.pipe(socket)),
+  );
   if (outcome.kind !== 'open') throw new Error(outcome.kind);
   const client = net.connect(path);
   t.teardown(() => client.destroy());

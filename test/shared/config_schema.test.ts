@@ -106,7 +106,12 @@ t.test('both take or refuse the same', async (t) => {
     ['listen: [{proxyProtocol: {from: ["::1"]}}]', false],
     ['listen: [{address: "a:1", proxy: 1}]', false],
     ['bogus: 1', false],
-    ['admin: {}', false],
+    ['admin: {}', true],
+    ['admin: false', true],
+    ['admin: {listen: auto}', true],
+    ['admin: {listen: "unix:/a.sock"}', true],
+    ['admin: {listen: 9090}', false],
+    ['admin: {tokenFile: ""}', false],
     ['users: {a: {password: hunter2}}', false],
   ];
   for (const [text, taken] of cases) {

@@ -133,6 +133,10 @@ export class Sallyport implements SshEndpoint {
     this.config = config;
     return await this.reloadText(stringify(config), 'config.reloaded');
   }
+  /** Puts another config in the place of the one that is there; whoever reloads finds it. */
+  write(config: Readonly<Record<string, unknown>>): void {
+    replaceFile(this.configFile, stringify(config));
+  }
   async reloadText(text: string, outcome: 'config.reloaded' | 'config.rejected'): Promise<ServerEvent> {
     replaceFile(this.configFile, text);
     const from = this.events.mark();

@@ -1,6 +1,7 @@
 /** CHANNEL: one channel of RFC 4254 §5, whatever it carries.
  *  Owns the state of its two directions (window, EOF, CLOSE). Promises its user: data in order, nothing after `onClose`,
  *  and that `onClose` comes exactly once; promises the peer: never more than its window, EOF before CLOSE, one of each. */
+import type { ChannelKind } from '../../shared/events.js';
 import { MSG, message } from '../../shared/protocol.js';
 import type { ReadLease } from '../transport/buffers.js';
 import { Meter } from './meter.js';
@@ -56,6 +57,16 @@ export interface ChannelHolder extends Growth {
   violated(what: string): void;
 }
 
+/** What a channel is, for who looks at it from outside. */
+export interface ChannelLabel {
+  /** Number within its connection, never given twice. */
+  readonly channel: number;
+  readonly kind: ChannelKind;
+  readonly destination: string;
+  /** Monotonic. */
+  readonly openedMs: number;
+}
+
 export interface ChannelParameters {
   readonly id: number;
   readonly peerId: number;
@@ -71,6 +82,8 @@ export interface ChannelParameters {
 export class Channel {
   /** Our number; the peer addresses the channel by it. */
   readonly id: number;
+  /** Null until its story begins. */
+  label: ChannelLabel | null = null;
   readonly #peerId: number;
   readonly #port: ChannelPort;
   readonly #holder: ChannelHolder;

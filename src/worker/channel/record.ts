@@ -2,7 +2,7 @@
  *  Owns the start time and the channel's number in the story. Tells the beginning and the end, in this order. */
 import type { ChannelEnd } from '../../shared/errors.js';
 import type { ChannelKind, ChannelNews } from '../../shared/events.js';
-import type { Channel } from './channel.js';
+import type { Channel, ChannelLabel } from './channel.js';
 
 export interface RecordOptions {
   /** A tunnel is open; so long after it was asked for. */
@@ -21,20 +21,19 @@ export interface ChannelStory {
 }
 
 export class ChannelRecord {
-  readonly #story: ChannelStory & { readonly channel: number };
   readonly #options: RecordOptions;
   readonly #channel: Channel;
-  readonly #openedMs: number;
+  readonly #label: ChannelLabel;
 
   /** Tells that the channel is open.
    *  @param askedMs when it was asked for; null: nothing came between that and its being open */
   constructor(channel: Channel, story: ChannelStory, options: RecordOptions, askedMs: number | null) {
     this.#channel = channel;
-    this.#story = { ...story, channel: options.nextChannel() };
     this.#options = options;
-    this.#openedMs = options.now();
+    this.#label = { channel: options.nextChannel(), ...story, openedMs: options.now() };
+    channel.label = this.#label;
     options.onEvent({ event: 'channel.opened', ...this.#story });
-    if (askedMs !== null) options.onOpened(story.kind, this.#openedMs - askedMs);
+    if (askedMs !== null) options.onOpened(story.kind, this.#label.openedMs - askedMs);
   }
 
   /** @param detail for the log alone: what a hook of the user's did */
@@ -45,8 +44,13 @@ export class ChannelRecord {
       reason,
       bytesIn: this.#channel.bytesIn,
       bytesOut: this.#channel.bytesOut,
-      durationMs: Math.round(this.#options.now() - this.#openedMs),
+      durationMs: Math.round(this.#options.now() - this.#label.openedMs),
       ...(detail === undefined ? {} : { detail }),
     });
+  }
+
+  get #story(): ChannelStory & { readonly channel: number } {
+    const { kind, destination, channel } = this.#label;
+    return { kind, destination, channel };
   }
 }

@@ -80,6 +80,10 @@ export class ChannelTable implements ChannelHolder {
   get(id: number): Channel | undefined {
     return this.#channels.get(id);
   }
+  /** The oldest first. */
+  all(): Iterable<Channel> {
+    return this.#channels.values();
+  }
   /** Data bytes of all its channels, those that are gone included. */
   traffic(): Payload {
     let { bytesIn, bytesOut } = this.#gone;

@@ -12,7 +12,7 @@ import { DISCONNECT, MSG, message, WireReader } from '../../shared/protocol.js';
 import type { Channel } from '../channel/channel.js';
 import { ChannelTable, type PeerSide } from '../channel/table.js';
 import { MAX_PACKET_BYTES } from '../channel/window.js';
-import { type Inbound, RemoteForwards } from '../forward/remote.js';
+import { type ForwardSight, type Inbound, RemoteForwards } from '../forward/remote.js';
 import { Tunnel, type TunnelOptions } from '../forward/tunnel.js';
 import type { ReadLease } from '../transport/buffers.js';
 import { GlobalRequests } from './global_requests.js';
@@ -133,6 +133,15 @@ export class Connection {
 
   get channelCount(): number {
     return this.#channels.size;
+  }
+
+  /** The oldest first. */
+  channels(): Iterable<Channel> {
+    return this.#channels.all();
+  }
+
+  forwards(): readonly ForwardSight[] {
+    return this.#forwards.sights();
   }
 
   /** Of all its channels, also when it has ended. */

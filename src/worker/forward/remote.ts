@@ -7,7 +7,7 @@ import { normalisePeerAddress } from '../../shared/address.js';
 import type { Ends } from '../../shared/ending.js';
 import type { ForwardEnd } from '../../shared/errors.js';
 import { ALLOW, type Refusal, type RefusalCode, refusal, type Verdict } from '../../shared/errors.js';
-import type { Traffic } from '../../shared/events.js';
+import type { Payload, Traffic } from '../../shared/events.js';
 import { adoptHandle, takeHandle } from '../../shared/handles.js';
 import type { BindAddress } from '../../shared/identity.js';
 import type { Answer, LeaseKey, LeaseTarget } from '../../shared/ipc.js';
@@ -69,6 +69,15 @@ export interface RemoteOptions {
 
 export type ForwardOutcome = { readonly ok: true; readonly port: number } | ({ readonly ok: false } & Refusal);
 
+/** A forward as it stands. */
+export interface ForwardSight extends Payload {
+  readonly bind: BindAddress;
+  /** Monotonic. */
+  readonly sinceMs: number;
+  /** Connections that have come in by it and are not over. */
+  readonly open: number;
+}
+
 interface Bound {
   readonly bind: BindAddress;
   readonly key: LeaseKey;
@@ -85,6 +94,8 @@ interface Counts {
   bytesOut: number;
   readonly sinceMs: number;
   open: number;
+  /** What `bytesIn` and `bytesOut` do not have yet. */
+  readonly live: Set<Tunnel>;
   readonly rate: TokenBucket | null;
 }
 
@@ -108,6 +119,16 @@ export class RemoteForwards {
   }
   binds(): BindAddress[] {
     return [...this.#forwards.values()].map(({ bind }) => bind);
+  }
+  sights(): ForwardSight[] {
+    return [...this.#forwards.values()].map(({ bind, counts }) => {
+      let { bytesIn, bytesOut } = counts;
+      for (const { traffic } of counts.live) {
+        bytesIn += traffic.bytesIn;
+        bytesOut += traffic.bytesOut;
+      }
+      return { bind, sinceMs: counts.sinceMs, open: counts.open, bytesIn, bytesOut };
+    });
   }
 
   /** Port 0 asks us to choose; the outcome carries the port. For a Unix socket the port is 0. */
@@ -276,7 +297,7 @@ export class RemoteForwards {
     const sinceMs = now();
     const limit = { burst: 2 * inboundPerSecond, perSecond: inboundPerSecond };
     return {
-      ...{ bytesIn: 0, bytesOut: 0, sinceMs, open: 0 },
+      ...{ bytesIn: 0, bytesOut: 0, sinceMs, open: 0, live: new Set<Tunnel>() },
       rate: inboundPerSecond === 0 ? null : new TokenBucket(limit, sinceMs),
     };
   }
@@ -296,12 +317,17 @@ export class RemoteForwards {
     const handle = takeHandle(accepted);
     if (handle === undefined) return; // gone already
     const tunnel = this.#options.makeTunnel(bind, ({ bytesIn, bytesOut }) => {
+      counts.live.delete(tunnel);
       counts.bytesIn += bytesIn;
       counts.bytesOut += bytesOut;
     });
     const socket = adoptHandle(handle, { allowHalfOpen: true, paused: true, onread: tunnel.onread });
     counts.open++;
-    socket.once('close', () => counts.open--);
+    counts.live.add(tunnel);
+    socket.once('close', () => {
+      counts.open--;
+      counts.live.delete(tunnel);
+    });
     this.#options.onInbound({ bind, binds: bindsOf(made), originator, tunnel, socket });
   }
 }

@@ -3,6 +3,7 @@
  *  Owns nothing else. */
 import type { Socket } from 'node:net';
 import { type Address, parseAddress } from '../../shared/address.js';
+import type { Payload } from '../../shared/events.js';
 import type { OnRead } from '../../shared/handles.js';
 import type { BindAddress, Destination } from '../../shared/identity.js';
 import type { Channel } from '../channel/channel.js';
@@ -57,6 +58,11 @@ export class Tunnel {
   /** The TCP address at its far end; null for a Unix socket, and once it is closed. */
   get farAddress(): Address | null {
     return parseAddress(this.#socket?.remoteAddress ?? '');
+  }
+
+  /** So far. */
+  get traffic(): Payload {
+    return { bytesIn: this.#channel?.bytesIn ?? 0, bytesOut: this.#channel?.bytesOut ?? 0 };
   }
 
   /** All of which it needs. */

@@ -1,0 +1,134 @@
+/** SURVEY: what connections and forwards there are, asked of all workers, each of which knows its own alone.
+ *  Owns the looks that are under way. Each ends within a second, however many workers are silent then; who asks what another one
+ *  has just asked gets the same answer, so that a hundred readers cost the workers one look. */
+import type { ConnectionList, ForwardList } from '../shared/admin.js';
+import type { LookQuery, Seen, SeenConnection, SeenForward } from '../shared/ipc.js';
+import type { Clock } from './clock.js';
+
+export interface SurveyRooms {
+  /** Those that can answer: they have been started, and may be draining. */
+  workers(): readonly number[];
+  look(worker: number, look: number, query: LookQuery): void;
+  readonly clock: Clock;
+}
+
+/** A worker whose event loop stands still for longer is an incident that an operator wants to see as one. */
+const ANSWER_MS = 1_000;
+
+interface Seeing {
+  readonly worker: number;
+  readonly seen: Seen;
+}
+
+interface Answers {
+  readonly seeings: readonly Seeing[];
+  readonly silentWorkers: readonly number[];
+}
+
+interface Look {
+  readonly waiting: Set<number>;
+  readonly seeings: Seeing[];
+  settle(): void;
+}
+
+export class Survey {
+  readonly #rooms: SurveyRooms;
+  readonly #looks = new Map<number, Look>();
+  /** By what was asked. */
+  readonly #underWay = new Map<string, Promise<Answers>>();
+  /** Did not answer the last time: they are asked, and not waited for. One of an earlier version would hold up every look. */
+  readonly #silent = new Set<number>();
+  #last = 0;
+
+  constructor(rooms: SurveyRooms) {
+    this.#rooms = rooms;
+  }
+
+  /** Never rejects. */
+  async connections(query: Extract<LookQuery, { kind: 'connections' }>): Promise<ConnectionList> {
+    const { seeings, silentWorkers } = await this.#ask(query);
+    const found = seeings.flatMap(({ worker, seen }) =>
+      seen.kind === 'connections' ? seen.connections.map((one) => ({ worker, one })) : [],
+    );
+    found.sort((a, b) => a.one.id - b.one.id);
+    const connections = found.slice(0, query.limit).map(({ worker, one }) => connectionView(worker, one));
+    return { total: totalOf(seeings), connections, silentWorkers };
+  }
+
+  /** Never rejects. */
+  async forwards(limit: number): Promise<ForwardList> {
+    const { seeings, silentWorkers } = await this.#ask({ kind: 'forwards', limit });
+    const found = seeings.flatMap(({ worker, seen }) =>
+      seen.kind === 'forwards' ? seen.forwards.map((one) => ({ worker, one })) : [],
+    );
+    found.sort((a, b) => a.one.conn - b.one.conn);
+    const forwards = found.slice(0, limit).map(({ worker, one }) => forwardView(worker, one));
+    return { total: totalOf(seeings), forwards, silentWorkers };
+  }
+
+  /** A worker has answered, be it too late. */
+  seen(worker: number, look: number, seen: Seen): void {
+    this.#silent.delete(worker);
+    const under = this.#looks.get(look);
+    if (under?.waiting.delete(worker) !== true) return;
+    under.seeings.push({ worker, seen });
+    this.#settleIfWhole(under);
+  }
+
+  /** A worker is gone, and its connections with it: nobody waits for it. */
+  lost(worker: number): void {
+    this.#silent.delete(worker);
+    for (const look of [...this.#looks.values()]) if (look.waiting.delete(worker)) this.#settleIfWhole(look);
+  }
+
+  #ask(query: LookQuery): Promise<Answers> {
+    const key = JSON.stringify(query);
+    const same = this.#underWay.get(key);
+    if (same !== undefined) return same;
+    const answers = this.#look(query).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, answers);
+    return answers;
+  }
+
+  #look(query: LookQuery): Promise<Answers> {
+    const { workers, look: tell, clock } = this.#rooms;
+    const number = ++this.#last;
+    const asked = workers();
+    return new Promise((resolve) => {
+      const look: Look = {
+        waiting: new Set(asked),
+        seeings: [],
+        settle: () => {
+          if (!this.#looks.delete(number)) return;
+          cancel();
+          for (const worker of look.waiting) this.#silent.add(worker);
+          resolve({ seeings: look.seeings, silentWorkers: [...look.waiting].sort((a, b) => a - b) });
+        },
+      };
+      const cancel = clock.after(ANSWER_MS, () => look.settle());
+      this.#looks.set(number, look);
+      for (const worker of asked) tell(worker, number, query);
+      if (asked.length === 0) look.settle();
+    });
+  }
+
+  #settleIfWhole(look: Look): void {
+    for (const worker of look.waiting) if (!this.#silent.has(worker)) return;
+    look.settle();
+  }
+}
+
+function totalOf(seeings: readonly Seeing[]): number {
+  return seeings.reduce((sum, { seen }) => sum + seen.total, 0);
+}
+
+function connectionView(
+  worker: number,
+  { openedAtMs, ...seen }: SeenConnection,
+): ConnectionList['connections'][number] {
+  return { ...seen, worker, openedAt: new Date(openedAtMs).toISOString() };
+}
+
+function forwardView(worker: number, seen: SeenForward): ForwardList['forwards'][number] {
+  return { ...seen, worker };
+}

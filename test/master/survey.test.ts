@@ -1,0 +1,114 @@
+/** SURVEY of the primary: workers that answer, answer late, do not answer, or die, on a clock of the test's. */
+import t from 'tap';
+import { Survey } from '../../src/master/survey.js';
+import type { ConnId, LookQuery, Seen, SeenConnection } from '../../src/shared/ipc.js';
+import { FakeClock } from '../support/fake_clock.js';
+
+type Query = Extract<LookQuery, { kind: 'connections' }>;
+
+const ALL: Query = { kind: 'connections', user: null, search: null, limit: 3 };
+
+function room(...workers: number[]) {
+  const clock = new FakeClock();
+  const told: [worker: number, look: number, query: LookQuery][] = [];
+  const survey = new Survey({
+    workers: () => workers,
+    look: (...look) => told.push(look),
+    clock,
+  });
+  return { survey, clock, told };
+}
+
+function seen(total: number, ...ids: number[]): Seen {
+  const connections = ids.map(
+    (id): SeenConnection => ({
+      ...{ id: id as ConnId, peer: `192.0.2.1:${id}`, state: 'login', openedAtMs: 0, ageMs: 1 },
+      ...{ bytesIn: 0, bytesOut: 0, channels: [], channelsTotal: 0 },
+    }),
+  );
+  return { kind: 'connections', total, connections };
+}
+
+t.test('the answers of all workers become one list, the oldest first, cut at the limit', async (t) => {
+  const { survey, clock, told } = room(1, 2);
+  const asked = survey.connections(ALL);
+  t.same(told, [
+    [1, 1, ALL],
+    [2, 1, ALL],
+  ]);
+  survey.seen(2, 1, seen(9, 2, 3));
+  survey.seen(1, 1, seen(2, 1, 4));
+  const { total, connections, silentWorkers } = await asked;
+  t.same([total, silentWorkers], [11, []]);
+  t.match(connections, [
+    { id: 1, worker: 1, openedAt: '1970-01-01T00:00:00.000Z' },
+    { id: 2, worker: 2 },
+    { id: 3, worker: 2 },
+  ]);
+  t.equal(connections.length, 3);
+  t.equal(clock.pending, 0);
+});
+
+t.test(
+  'a worker that does not answer within a second is named, and is not waited for again until it has',
+  async (t) => {
+    const { survey, clock } = room(1, 2);
+    const first = survey.connections(ALL);
+    survey.seen(1, 1, seen(1, 5));
+    clock.advance(999);
+    let settled = false;
+    void first.then(() => {
+      settled = true;
+    });
+    await new Promise(setImmediate);
+    t.notOk(settled);
+    clock.advance(1);
+    t.match(await first, { total: 1, silentWorkers: [2] });
+
+    const second = survey.connections(ALL);
+    survey.seen(1, 2, seen(1, 5));
+    t.match(await second, { total: 1, silentWorkers: [2] }, 'at once');
+
+    survey.seen(2, 2, seen(1, 6)); // too late for that one
+    const third = survey.connections(ALL);
+    survey.seen(1, 3, seen(1, 5));
+    survey.seen(2, 3, seen(1, 6));
+    t.match(await third, { total: 2, silentWorkers: [] });
+  },
+);
+
+t.test('who asks the same meanwhile gets the same answer; who asks something else has the workers asked', async (t) => {
+  const { survey, told } = room(1);
+  const asked = [survey.connections(ALL), survey.connections({ ...ALL }), survey.connections({ ...ALL, user: 'bob' })];
+  t.equal(told.length, 2);
+  survey.seen(1, 1, seen(1, 1));
+  survey.seen(1, 2, seen(0));
+  t.same(
+    (await Promise.all(asked)).map(({ total }) => total),
+    [1, 1, 0],
+  );
+  void survey.connections(ALL);
+  t.equal(told.length, 3, 'an answer is not kept');
+});
+
+t.test('a worker that dies is not waited for; without workers there is nothing', async (t) => {
+  const { survey } = room(1, 2);
+  const asked = survey.connections(ALL);
+  survey.seen(1, 1, seen(1, 1));
+  survey.lost(2);
+  t.match(await asked, { total: 1, silentWorkers: [] });
+  t.same(await room().survey.forwards(5), { total: 0, forwards: [], silentWorkers: [] });
+});
+
+t.test('answers that nobody waits for are passed over: unknown, double, of another kind', async (t) => {
+  const { survey } = room(1, 2);
+  const asked = survey.forwards(5);
+  survey.seen(1, 99, seen(7, 1));
+  survey.seen(3, 1, seen(7, 1));
+  const forward = { conn: 4 as ConnId, user: 'alice', kind: 'tcpip-forward', destination: 'localhost:80' } as const;
+  const forwards = [{ ...forward, ageMs: 1, channels: 0, bytesIn: 0, bytesOut: 0 }];
+  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards });
+  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards });
+  survey.seen(2, 1, { kind: 'forwards', total: 0, forwards: [] });
+  t.match(await asked, { total: 1, forwards: [{ conn: 4, worker: 1 }], silentWorkers: [] });
+});

@@ -1,0 +1,116 @@
+/** SURVEY of a worker: real connections on a real endpoint, looked at while they log in, tunnel and bind, and the counts that
+ *  are left of them. */
+import t from 'tap';
+import { MAX_CHANNELS_SHOWN } from '../../src/shared/admin.js';
+import type { LookQuery } from '../../src/shared/ipc.js';
+import { MSG, message } from '../../src/shared/protocol.js';
+import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
+import { confirmed, dataMessage, directOpen, openDirectChannel } from '../support/raw_client.js';
+import { asked, bindRequest } from '../support/requests.js';
+import { connect, freePort, startEcho } from '../support/targets.js';
+
+type Query = Extract<LookQuery, { kind: 'connections' }>;
+
+const ALL: Query = { kind: 'connections', user: null, search: null, limit: 1_000 };
+
+function connectionsOf({ endpoint }: EndpointUnderTest, query: Partial<Query> = {}) {
+  const seen = endpoint.survey({ ...ALL, ...query });
+  if (seen.kind !== 'connections') throw new Error(seen.kind);
+  return seen;
+}
+
+function forwardsOf({ endpoint }: EndpointUnderTest, limit = 10) {
+  const seen = endpoint.survey({ kind: 'forwards', limit });
+  if (seen.kind !== 'forwards') throw new Error(seen.kind);
+  return seen;
+}
+
+t.test('a connection from its keys to its tunnels', async (t) => {
+  const server = await startEndpoint(t);
+  const keyed = await server.keyed(t);
+  const [stranger] = connectionsOf(server).connections;
+  t.match(stranger, { id: 1, state: 'login', client: /^SSH-2\.0-\S+/, channels: [], channelsTotal: 0 });
+  t.equal(stranger?.user, undefined);
+  keyed.socket.destroy();
+  await server.primary.wait('connection.closed');
+  t.same(connectionsOf(server), { kind: 'connections', total: 0, connections: [] });
+
+  const echo = await startEcho(t);
+  const client = await server.login(t);
+  const channel = await openDirectChannel(client, echo.port, { id: 7 });
+  client.send(dataMessage(channel, 'hello'));
+  await client.take(MSG.CHANNEL_DATA);
+  const traffic = { bytesIn: 5, bytesOut: 5 };
+  const [seen] = connectionsOf(server).connections;
+  t.match(seen, { id: 2, state: 'open', user: 'alice', method: 'password', channelsTotal: 1, ...traffic });
+  t.match(seen?.channels, [{ channel: 1, kind: 'direct-tcpip', destination: `127.0.0.1:${echo.port}`, ...traffic }]);
+  t.ok(Math.abs(Date.now() - (seen?.openedAtMs ?? 0)) < 60_000);
+  t.match({ ...server.endpoint.load(), ...server.endpoint.traffic() }, { connections: 1, channels: 1, ...traffic });
+
+  client.send(message(MSG.CHANNEL_CLOSE, channel.peerId));
+  await server.primary.wait('channel.closed');
+  await client.take(MSG.CHANNEL_CLOSE);
+  t.match(connectionsOf(server).connections, [{ channels: [], channelsTotal: 0, ...traffic }], 'the bytes stay');
+  client.socket.destroy();
+  await server.primary.wait('connection.closed', ({ conn }) => conn === 2);
+  t.match(
+    { ...server.endpoint.load(), ...server.endpoint.traffic() },
+    { connections: 0, channels: 0, ...traffic },
+    'and when the connection is gone',
+  );
+});
+
+t.test('who is looked for: by user, by peer, by where it leads; the rest is only counted', async (t) => {
+  const server = await startEndpoint(t);
+  const echo = await startEcho(t);
+  const [first, second] = [await server.login(t), await server.login(t)];
+  await server.keyed(t);
+  await openDirectChannel(first, echo.port, { id: 1 });
+  const port = await asked(second, bindRequest('localhost', await freePort()));
+  t.not(port, null);
+  const ids = (query: Partial<Query>): number[] => connectionsOf(server, query).connections.map(({ id }) => id);
+  t.same(ids({}), [1, 2, 3]);
+  t.same(ids({ user: 'alice' }), [1, 2]);
+  t.same(ids({ user: 'ali' }), []);
+  t.same(ids({ search: 'ALI' }), [1, 2]);
+  t.same(ids({ search: `127.0.0.1:${echo.port}` }), [1]);
+  t.same(ids({ search: 'localhost:' }), [2], 'what it has bound');
+  const [one] = connectionsOf(server).connections;
+  t.same(ids({ search: one?.peer ?? 'none' }), [1]);
+  t.same(ids({ search: 'nobody' }), []);
+  t.match(connectionsOf(server, { limit: 1 }), { total: 3, connections: [{ id: 1 }] });
+  t.equal(connectionsOf(server, { limit: 1 }).connections.length, 1);
+});
+
+t.test('of many channels the oldest are shown, and all are counted', async (t) => {
+  const server = await startEndpoint(t);
+  const echo = await startEcho(t);
+  const client = await server.login(t);
+  const wanted = MAX_CHANNELS_SHOWN + 5;
+  for (let id = 0; id < wanted; id++) client.send(directOpen(echo.port, { id }));
+  for (let id = 0; id < wanted; id++) await confirmed(client, id);
+  const [seen] = connectionsOf(server).connections;
+  t.equal(seen?.channelsTotal, wanted);
+  t.equal(seen?.channels.length, MAX_CHANNELS_SHOWN);
+});
+
+t.test('a forward, with what comes in by it', async (t) => {
+  const server = await startEndpoint(t);
+  const client = await server.login(t);
+  const port = await freePort();
+  t.not(await asked(client, bindRequest('127.0.0.1', port)), null);
+  const forward = { conn: 1, user: 'alice', kind: 'tcpip-forward', destination: `127.0.0.1:${port}` };
+  t.match(forwardsOf(server), { total: 1, forwards: [{ ...forward, channels: 0, bytesIn: 0, bytesOut: 0 }] });
+
+  const visitor = await connect(t, port);
+  const open = await client.take(MSG.CHANNEL_OPEN);
+  const theirs = open.readUInt32BE(5 + open.readUInt32BE(1));
+  client.send(message(MSG.CHANNEL_OPEN_CONFIRMATION, theirs, 3, 100_000, 32_768));
+  visitor.write('abc');
+  await client.take(MSG.CHANNEL_DATA);
+  t.match(forwardsOf(server).forwards, [{ ...forward, channels: 1, bytesIn: 0, bytesOut: 3 }], 'while it runs');
+  client.send(message(MSG.CHANNEL_CLOSE, theirs));
+  await server.primary.wait('channel.closed');
+  t.match(forwardsOf(server).forwards, [{ ...forward, bytesOut: 3 }], 'and when it is over');
+  t.same(forwardsOf(server, 0), { kind: 'forwards', total: 1, forwards: [] });
+});
