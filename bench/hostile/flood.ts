@@ -1,6 +1,6 @@
 /** FLOOD: what a flood of connections that never log in costs the server, and what it costs those who do log in meanwhile.
  *
- *    npm run build && node build/bench/hostile/flood.js [--seconds 30] [--rate 1000] [--workers 1] [--kinds close,hold,kex]
+ *    npm run build && node build/bench/hostile/flood.js [--seconds 30] [--rate 1000] [--workers 1] [--kinds close,hold,kex,pq]
  *
  *  Each cell has a server of its own with the default limits and penalties (exempt is 127.0.0.1 alone). Logins are tried
  *  all the while: from an exempt address, from one that has logged in before the flood, and from ever new ones. CPU is that of
@@ -35,14 +35,14 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '30' },
     rate: { type: 'string', default: '1000' },
     workers: { type: 'string', default: '1' },
-    kinds: { type: 'string', default: 'close,hold,kex' },
+    kinds: { type: 'string', default: 'close,hold,kex,pq' },
     sources: { type: 'string', default: 'one,many,new' },
   },
 });
 
 const seconds = Number(values.seconds);
 const cells: Cell[] = [{ kind: 'none', sources: '-' }];
-for (const kind of ['close', 'hold', 'kex'] as const)
+for (const kind of ['close', 'hold', 'kex', 'pq'] as const)
   for (const sources of ['one', 'many', 'new'] as const)
     if (values.kinds.split(',').includes(kind) && values.sources.split(',').includes(sources))
       cells.push({ kind, sources });

@@ -4,8 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { concatFields, MSG, message } from '../../src/shared/protocol.js';
 
-/** close: goes at once. hold: says nothing and stays. kex: makes the server reckon a key exchange, and goes. */
-export type FloodKind = 'close' | 'hold' | 'kex';
+/** close: goes at once. hold: says nothing and stays. kex: makes the server reckon a key exchange, and goes. pq: the same with
+ *  mlkem768x25519-sha256, which costs it most. */
+export const FLOOD_KINDS = ['close', 'hold', 'kex', 'pq'] as const;
+export type FloodKind = (typeof FLOOD_KINDS)[number];
 /** one: a single address. many: 250. new: every connection from another one. */
 export type FloodSources = 'one' | 'many' | 'new';
 
@@ -24,12 +26,12 @@ function sourceOf(sources: FloodSources, index: number): string {
 }
 
 /** An ident, KEXINIT and a first KEXDH_INIT, as one write. */
-function keyExchange(): Buffer {
+function keyExchange(kind: 'kex' | 'pq'): Buffer {
   const once = ['aes128-gcm@openssh.com', 'aes128-gcm@openssh.com', 'hmac-sha2-256', 'hmac-sha2-256', 'none', 'none'];
   const init = message(
     MSG.KEXINIT,
     { raw: randomBytes(16) },
-    'curve25519-sha256',
+    kind === 'pq' ? 'mlkem768x25519-sha256' : 'curve25519-sha256',
     'ssh-ed25519',
     ...once,
     '',
@@ -37,8 +39,16 @@ function keyExchange(): Buffer {
     false,
     0,
   );
-  return Buffer.concat([Buffer.from('SSH-2.0-Flood\r\n'), packet(init), packet(message(30, randomBytes(32)))]);
+  return Buffer.concat([
+    Buffer.from('SSH-2.0-Flood\r\n'),
+    packet(init),
+    packet(message(30, Buffer.concat([kind === 'pq' ? ML_KEM_KEY : EMPTY, randomBytes(32)]))),
+  ]);
 }
+
+/** Its numbers are zeros, which are below the modulus: as good as any for whoever encapsulates to it. */
+const ML_KEM_KEY = Buffer.alloc(1184);
+const EMPTY = Buffer.alloc(0);
 
 /** RFC 4253 §6, before keys. */
 function packet(payload: Buffer): Buffer {
@@ -53,25 +63,27 @@ function packet(payload: Buffer): Buffer {
 }
 
 /** Ident and KEXINIT of the server are less; with its reply to KEXDH_INIT it is more. */
-const KEX_REPLY_BYTES = 700;
+const KEX_REPLY_BYTES = { kex: 700, pq: 700 + 1088 };
 
 function one(port: number, kind: FloodKind, localAddress: string, failed: () => void): Socket {
   const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true });
+  const exchanges = kind === 'kex' || kind === 'pq' ? kind : null;
   let heard = 0;
   socket.on('error', () => {
     if (socket.connecting) failed();
   });
   socket.on('data', (bytes) => {
     heard += bytes.length;
-    if (kind === 'close' || (kind === 'kex' && heard >= KEX_REPLY_BYTES)) socket.destroy();
+    if (kind === 'close' || (exchanges !== null && heard >= KEX_REPLY_BYTES[exchanges])) socket.destroy();
   });
   socket.on('end', () => socket.destroy());
-  if (kind === 'kex') socket.on('connect', () => socket.write(keyExchange()));
+  if (exchanges !== null) socket.on('connect', () => socket.write(keyExchange(exchanges)));
   return socket;
 }
 
-async function main([port, kind, sources, rate, seconds]: readonly string[]): Promise<FloodReport> {
-  if (kind !== 'close' && kind !== 'hold' && kind !== 'kex') throw new Error(`no kind ${kind}`);
+async function main([port, asked, sources, rate, seconds]: readonly string[]): Promise<FloodReport> {
+  const kind = FLOOD_KINDS.find((name) => name === asked);
+  if (kind === undefined) throw new Error(`no kind ${asked}`);
   if (sources !== 'one' && sources !== 'many' && sources !== 'new') throw new Error(`no sources ${sources}`);
   const open = new Set<Socket>();
   const startedMs = performance.now();
