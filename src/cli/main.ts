@@ -13,12 +13,10 @@ import type { CheckOptions } from './check.js';
 import type { ExplainOptions } from './explain.js';
 import type { ServeOptions } from './options.js';
 import type { SchemaOptions } from './schema.js';
+import type { TopOptions } from './top.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-
-/** Commands that are planned and that this version does not have. */
-const LATER_COMMANDS = ['top'];
 
 const HELP_HINT = 'Run `sallyport --help` for the commands and their options.';
 
@@ -137,7 +135,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** What talks to a running server. */
 function addAdminCommands(program: Command, ended: (exitCode: number) => void): void {
-  const command = (usage: string, description: string): Command =>
+  const asking = (usage: string, description: string): Command =>
     program
       .command(usage)
       .description(description)
@@ -146,8 +144,9 @@ function addAdminCommands(program: Command, ended: (exitCode: number) => void): 
         'config file of the server; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml',
       )
       .option('--admin <address>', 'unix:PATH or HOST:PORT, instead of admin.listen of the config')
-      .option('--token-file <file>', 'token for HOST:PORT, instead of admin.tokenFile of the config')
-      .option('--json', 'print one JSON object');
+      .option('--token-file <file>', 'token for HOST:PORT, instead of admin.tokenFile of the config');
+  const command = (usage: string, description: string): Command =>
+    asking(usage, description).option('--json', 'print one JSON object');
   command('status', 'say how a running server is').action(async (options: AdminOptions) => {
     const { status } = await import('./admin_commands.js');
     ended(await status(options));
@@ -178,14 +177,22 @@ function addAdminCommands(program: Command, ended: (exitCode: number) => void): 
     const { reload } = await import('./admin_commands.js');
     ended(await reload(options));
   });
+  asking('top', 'watch a running server: its connections, tunnels, forwards and users, and what they move')
+    .option('-d, --interval <s>', 'seconds between two looks (default: 2)')
+    .option('--view <name>', 'connections, tunnels, forwards or users (default: connections)')
+    .option('--sort <key>', 'id, user, place, tunnels, rate, in, out, total or age (default: rate)')
+    .option('--filter <text>', 'with this in the user, the peer or a destination')
+    .option('--once', 'print it once, after one interval, and without a terminal too')
+    .action(async (options: TopOptions) => {
+      const { top } = await import('./top.js');
+      ended(await top(options));
+    });
 }
 
 function unknownCommand(word: string, known: readonly string[]): number {
   const close = nearest(word, known);
-  const what = LATER_COMMANDS.includes(word)
-    ? `error: the command '${word}' is not supported in this version yet`
-    : `error: unknown command '${word}'${close === undefined ? '' : ` (did you mean ${close}?)`}`;
-  process.stderr.write(`${what}\n${HELP_HINT}\n`);
+  const hint = close === undefined ? '' : ` (did you mean ${close}?)`;
+  process.stderr.write(`error: unknown command '${word}'${hint}\n${HELP_HINT}\n`);
   return EXIT_USAGE;
 }
 

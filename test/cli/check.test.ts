@@ -224,7 +224,6 @@ t.test('bad usage: exit code 2 and a hint', async (t) => {
   const cases: ReadonlyArray<readonly [readonly string[], RegExp]> = [
     [['chek'], /^error: unknown command 'chek' \(did you mean check\?\)\n/],
     [['frobnicate'], /^error: unknown command 'frobnicate'\n/],
-    [['top'], /^error: the command 'top' is not supported in this version yet\n/],
     [['--bogus'], /^error: unknown option '--bogus'/],
     [['check', 'extra'], /^error: too many arguments/],
     [['check', '--config'], /^error: option .* argument missing/],

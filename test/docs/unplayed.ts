@@ -51,6 +51,11 @@ export const UNPLAYED: readonly Unplayed[] = [
     begins: '(kex) ecdh',
     why: 'what ssh-audit says: no command, and it is not among the programs',
   },
+  {
+    file: 'docs/admin.md',
+    begins: 'sallyport 0.1.0  running',
+    why: 'what top draws: test/cli/top/top.test.ts sees it on a terminal',
+  },
   { file: 'docs/running.md', begins: 'docker run', why: 'needs a Docker daemon' },
   { file: 'docs/recipes.md', begins: 'preview.example.org {', why: 'Caddy is not among the programs of the tests' },
 ];

@@ -31,6 +31,7 @@ const PACKAGES = {
   'systemd-analyze': 'systemd',
   python3: 'python3',
   chromium: 'chromium',
+  tmux: 'tmux',
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
