@@ -21,6 +21,16 @@ export interface LineSinkOptions {
   readonly confession?: (dropped: number, lost: number) => string;
   /** Bytes that may wait; default LINE_SINK_BYTES. */
   readonly maxBytes?: number;
+  /** What cannot be written waits and is tried again, as long as there is room. Default: it is lost. */
+  readonly patience?: Patience;
+}
+
+export interface Patience {
+  readonly retryMs: number;
+  /** Writing has become hard: a write failed, or, with null, lines come faster than they are written. */
+  began(error: unknown): void;
+  /** It goes on, and not much waits any more; `lost` lines were lost in between. */
+  ended(lost: number): void;
 }
 
 export class LineSink {
@@ -28,6 +38,7 @@ export class LineSink {
   readonly #clock: Clock;
   readonly #maxBytes: number;
   readonly #confession: (dropped: number, lost: number) => string;
+  readonly #patience: Patience | null;
   #lines: Buffer[] = [];
   #queuedBytes = 0;
   /** Being written. */
@@ -39,6 +50,11 @@ export class LineSink {
   #dropped = 0;
   /** As many of them were confessed. */
   #confessed = 0;
+  /** What is written to is another file since the write under way began. */
+  #restarted = false;
+  #abandoned = false;
+  /** Of the trouble under way: what had been lost before it. */
+  #droppedBefore: number | null = null;
   #whenEmpty: (() => void)[] = [];
 
   constructor(options: LineSinkOptions) {
@@ -46,6 +62,7 @@ export class LineSink {
     this.#clock = options.clock;
     this.#confession = options.confession ?? (() => '');
     this.#maxBytes = options.maxBytes ?? LINE_SINK_BYTES;
+    this.#patience = options.patience ?? null;
   }
 
   /** Lines lost since the start: the queue was full, or the write failed. */
@@ -56,7 +73,8 @@ export class LineSink {
   /** Takes one line with its newline. Never throws and never blocks. */
   write(line: string): void {
     const bytes = Buffer.from(line, 'utf8');
-    if (this.#queuedBytes + bytes.length > this.#maxBytes) {
+    if (this.#abandoned || this.#queuedBytes + bytes.length > this.#maxBytes) {
+      this.#begin(null);
       this.#dropped++;
       return;
     }
@@ -75,6 +93,23 @@ export class LineSink {
         resolve();
       });
     });
+  }
+
+  /** Another file takes the place of the one that is written to: a line of which a part is in that one is written whole again. */
+  restart(): void {
+    this.#torn = false;
+    this.#restarted = !this.idle;
+  }
+
+  /** Writes nothing more. @returns how many lines waited, which are lost */
+  abandon(): number {
+    const waiting = this.#current.length + this.#lines.length;
+    this.#abandoned = true;
+    this.#dropped += waiting;
+    this.#current = [];
+    this.#lines = [];
+    this.#queuedBytes = 0;
+    return waiting;
   }
 
   /** No write is under way, and none will be before the next line. */
@@ -108,17 +143,55 @@ export class LineSink {
   /** @param done bytes of `data` that are written */
   #put(data: Buffer, done: number): void {
     this.#write(data.subarray(done), (error, written) => {
+      if (this.#abandoned) return;
       if (error === null || error === undefined) {
-        if (done + written < data.length) this.#put(data, done + written);
+        if (done + written < data.length) this.#put(data, this.#resumed(done + written));
         else this.#end(data.length);
-      } else if (errnoOf(error) === 'EAGAIN') {
-        this.#clock.after(RETRY_MS, () => this.#put(data, done));
+      } else if (errnoOf(error) === 'EAGAIN') this.#later(RETRY_MS, data, done);
+      else if (this.#patience !== null) {
+        this.#begin(error);
+        this.#later(this.#patience.retryMs, data, done);
       } else this.#end(done);
     });
   }
 
+  #later(delayMs: number, data: Buffer, done: number): void {
+    this.#clock.after(delayMs, () => {
+      if (!this.#abandoned) this.#put(data, this.#resumed(done));
+    });
+  }
+
+  /** Where to go on: in another file at the beginning of the line. */
+  #resumed(done: number): number {
+    if (!this.#restarted) return done;
+    this.#restarted = false;
+    let start = 0;
+    let end = this.#headBytes;
+    for (const line of this.#current) {
+      if (end > done) break;
+      start = end;
+      end += line.length;
+    }
+    return end <= done ? end : start;
+  }
+
+  #begin(error: unknown): void {
+    if (this.#patience === null || this.#droppedBefore !== null || this.#abandoned) return;
+    this.#droppedBefore = this.#dropped;
+    this.#patience.began(error);
+  }
+
+  /** Not while much waits still: a disk that is only slow would be in trouble and out of it at each write. */
+  #endTrouble(): void {
+    if (this.#droppedBefore === null || this.#queuedBytes > this.#maxBytes / 2) return;
+    const lost = this.#dropped - this.#droppedBefore;
+    this.#droppedBefore = null;
+    this.#patience?.ended(lost);
+  }
+
   /** A full disk takes some bytes of a write and then no more: the lines that are on it whole are not lost. */
   #end(done: number): void {
+    this.#restarted = false;
     let end = this.#headBytes;
     if (done >= end) this.#confessed = this.#confessing;
     if (done > 0) this.#torn = done < end;
@@ -130,6 +203,7 @@ export class LineSink {
       this.#dropped++;
       if (done > start) this.#torn = true;
     }
+    this.#endTrouble();
     this.#next();
   }
 }

@@ -21,6 +21,7 @@ export async function reload(
   { filesOnly = false, took }: ReloadOptions = {},
 ): Promise<ReloadOutcome> {
   const before = primary.settings.config;
+  if (!filesOnly) await log.reopen(); // whatever the config says: who has moved the file away has done so already
   try {
     const reading = await read();
     if (!reading.ok) throw new TunnelError(reading.reason, reading.errors.join('\n'));

@@ -6,6 +6,7 @@ import type { Config } from '../shared/config.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress, StartMessage, ToWorker, WorkerSettings } from '../shared/ipc.js';
 import type { AdminChange } from './admin/admin.js';
+import type { AuditChange } from './audit.js';
 import type { Log } from './event_log.js';
 import { changeListeners, type ListenerOptions, type ServerListeners } from './listener.js';
 import { cannotChange, type Settings } from './settings.js';
@@ -78,7 +79,9 @@ export class Renewal {
     const byModule = !filesOnly && (this.#settings.handler !== null || next.handler !== null);
     let successor: number | undefined;
     let admin: AdminChange | null = null;
+    let logs: AuditChange | undefined;
     try {
+      logs = await log.prepare(next.config.log);
       admin = await changeAdmin(next.config);
       if (byModule && first !== undefined)
         successor = await supervisor.succeed(first, retireMs, (worker) =>
@@ -86,6 +89,7 @@ export class Renewal {
         );
       this.#listeners();
     } catch (error) {
+      logs?.drop();
       await Promise.all([change.drop(), admin?.drop()]);
       throw error;
     }
@@ -93,7 +97,7 @@ export class Renewal {
     change.keep();
     admin?.keep();
     this.#settings = next;
-    log.configure(next.config.log);
+    logs.keep();
     const own = listeners.addresses;
     changed(
       next.config,

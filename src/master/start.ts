@@ -8,6 +8,7 @@ import type { HandlerStart } from '../shared/ipc.js';
 import { type LogLevel, lowerLevel } from '../shared/log.js';
 import { Feed } from './admin/feed.js';
 import type { Steering } from './admin/served.js';
+import type { AuditChange } from './audit.js';
 import { systemClock } from './clock.js';
 import { EventLog, type LinesLost, type Log, type LogSettings } from './event_log.js';
 import { loadHostKeys } from './host_keys.js';
@@ -49,7 +50,7 @@ export interface Prepared {
   end(clean: boolean): Promise<void>;
 }
 
-/** @throws TunnelError HOST_KEY_INVALID */
+/** @throws TunnelError HOST_KEY_INVALID, CONFIG_INVALID (the audit's file cannot be opened) */
 export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   const { config, handler, written = {}, fork, workersOutlive, takeover, fds, timing, warnings = [] } = setup;
   const { listener, steering } = setup;
@@ -57,10 +58,15 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   const feed = new Feed();
   const log = new HeardLog(eventLog, feed, listener);
   for (const line of warnings) log.warn(line);
-  const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir).catch(async (error: unknown) => {
-    await eventLog.close(LOG_FLUSH_MS);
-    throw error;
-  });
+  const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir)
+    .then(async (keys) => {
+      (await eventLog.prepare(config.log)).keep(); // behind the keys: they bring the stateDir, where it may lie
+      return keys;
+    })
+    .catch(async (error: unknown) => {
+      await eventLog.close(LOG_FLUSH_MS);
+      throw error;
+    });
   const primary = new Primary({
     config,
     hostKeys,
@@ -118,8 +124,11 @@ class HeardLog implements Log {
     this.#feed.event(event);
     this.#listener?.event(event);
   };
-  configure(settings: LogSettings): void {
-    this.#log.configure(settings);
+  prepare(settings: LogSettings): Promise<AuditChange> {
+    return this.#log.prepare(settings);
+  }
+  reopen(): Promise<void> {
+    return this.#log.reopen();
   }
   lost(worker: number, count: number): void {
     this.#log.lost(worker, count);

@@ -598,7 +598,13 @@ export const SERVER_KEYS = {
       why: 'people read terminals, programs read the rest',
       source: 'Sallyport',
     },
-    audit: { kind: 'later', does: 'The audit file' },
+    audit: {
+      kind: 'appendedFile',
+      default: null,
+      does: 'File that every event is appended to as a line of JSON, whatever `level` says; made with mode 0600, opened anew by SIGHUP',
+      why: 'none: on a busy server it is a line or two for each channel, and who keeps an account of people decides that himself',
+      source: 'auditd, Caddy access logs',
+    },
   },
 } as const satisfies Table;
 

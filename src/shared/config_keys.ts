@@ -27,6 +27,7 @@ export type Key =
   | (About & { readonly kind: 'choices'; readonly default: readonly string[]; readonly values: readonly string[] })
   | (About & { readonly kind: 'path'; readonly default: string })
   | (About & { readonly kind: 'module'; readonly default: null })
+  | (About & { readonly kind: 'appendedFile'; readonly default: null })
   | (About & { readonly kind: 'paths'; readonly default: readonly string[] })
   | (About & { readonly kind: 'listeners'; readonly default: readonly string[] })
   | (About & { readonly kind: 'blocks'; readonly default: readonly string[] })
@@ -41,8 +42,8 @@ export type Key =
   | (About & { readonly kind: 'totpFile'; readonly default: null })
   | Later;
 
-/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes `log.audit`
- *  and gets a server that starts believes that there is an audit. */
+/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes it and gets a server
+ *  that starts believes that there is what it says. */
 export interface Later {
   readonly kind: 'later';
   readonly does: string;
@@ -133,7 +134,7 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
             ? readonly V[]
             : K extends { readonly kind: 'authorizedKeys' }
               ? readonly AuthorizedKeyLine[]
-              : K extends { readonly kind: 'passwordHash' | 'module' | 'webhookUrl' }
+              : K extends { readonly kind: 'passwordHash' | 'module' | 'appendedFile' | 'webhookUrl' }
                 ? string | null
                 : K extends { readonly kind: 'secretFile' }
                   ? SecretFile | null

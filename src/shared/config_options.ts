@@ -498,6 +498,15 @@ export interface LogOptions {
    *  Source: Sallyport.
    *  @default 'auto' */
   readonly format?: 'auto' | 'pretty' | 'json' | undefined;
+  /** File that every event is appended to as a line of JSON, whatever `level` says; made with mode 0600, opened
+   *  anew by SIGHUP.
+   *
+   *  Allowed: a path of a file in a folder that exists.
+   *  Why: none: on a busy server it is a line or two for each channel, and who keeps an account of people decides
+   *  that himself.
+   *  Source: auditd, Caddy access logs.
+   *  @default none */
+  readonly audit?: string | undefined;
 }
 
 /** A user, or what `defaults` give to every user. */

@@ -100,6 +100,7 @@ function keySchema(key: LiveKey): JsonSchema {
     case 'path':
       return { type: 'string', minLength: 1, default: key.default };
     case 'module':
+    case 'appendedFile':
     case 'revokedKeys':
     case 'totpFile':
       return { type: 'string', minLength: 1 };

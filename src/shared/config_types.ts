@@ -101,6 +101,7 @@ function typeOf(key: LiveKey): string {
     case 'text':
     case 'path':
     case 'module':
+    case 'appendedFile':
     case 'passwordHash':
     case 'webhookUrl':
     case 'adminListener':

@@ -93,6 +93,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
       );
     case 'path':
     case 'module':
+    case 'appendedFile':
       return one((text) => pathOf(text, world.resolvePath));
     case 'paths':
       return list((text) => pathOf(text, world.resolvePath));
@@ -148,6 +149,8 @@ export function allowedFor(key: LiveKey): string {
       return 'a path';
     case 'module':
       return 'a path of a JavaScript module';
+    case 'appendedFile':
+      return 'a path of a file in a folder that exists';
     case 'paths':
       return 'a list of paths';
     case 'listeners':

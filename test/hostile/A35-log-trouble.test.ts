@@ -1,9 +1,10 @@
-/** A35: the log's reader stops, goes away and comes back; the log's disk is full; the log may not be written at all. Tunnels go
+/** A35: the log's reader stops, goes away and comes back; the log's disk is full, or the audit's; the log may not be written at all. Tunnels go
  *  on, the server ends cleanly, and each line is either read or counted as lost. The server of this row writes to a FIFO or
  *  to a device in place of the harness's pipe, so it is started here; /dev/full answers each write as a full disk does (a
  *  write that a disk takes half of is in line_sink.test). Nothing is synced, so no fsync can hang. */
 
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
@@ -12,7 +13,7 @@ import { MSG, message } from '../../src/shared/protocol.js';
 import { deferred, within } from '../support/deadline.js';
 import { flow, ONE_AND_TWO_WORKERS } from '../support/flow.js';
 import { cliEntry } from '../support/paths.js';
-import { mustRun, type Running, start } from '../support/process.js';
+import { mustRun, type Running, run, start } from '../support/process.js';
 import { dataMessage, type OpenChannel, openDirectChannel, type RawClient, rawClient } from '../support/raw_client.js';
 import { type Login, makeLogin, type SshEndpoint } from '../support/server.js';
 import { connectWhenUp, freePort, startEcho } from '../support/targets.js';
@@ -21,25 +22,29 @@ import { tempDir } from '../support/temp.js';
 interface Room extends SshEndpoint {
   readonly program: Running;
   readonly alice: Login;
+  /** Writes the config anew, with this audit. */
+  readonly configure: (audit: string | null) => void;
 }
 
 /** @param redirect of stderr, as a shell reads it */
-async function serve(t: Test, workers: number, redirect: string): Promise<Room> {
+async function serve(t: Test, workers: number, redirect: string, audit: string | null = null): Promise<Room> {
   const dir = tempDir(t);
   const [alice, port] = await Promise.all([makeLogin(t, dir, 'alice'), freePort()]);
   const file = join(dir, 'sallyport.yaml');
-  const config = {
+  const config = (audit: string | null) => ({
     listen: [`127.0.0.1:${port}`],
     workers,
     stateDir: join(dir, 'state'),
     timeouts: { drain: '2s' },
-    log: { level: 'debug', format: 'json' },
+    // The audit has what the log is not told.
+    log: audit === null ? { level: 'debug', format: 'json' } : { level: 'warn', format: 'json', audit },
     users: { alice: { authorizedKeys: `${alice.keyFile}.pub`, permitOpen: ['localhost:*'] } },
-  };
-  writeFileSync(file, stringify(config));
+  });
+  const configure = (audit: string | null): void => writeFileSync(file, stringify(config(audit)));
+  configure(audit);
   const args = ['-c', `exec "$@" ${redirect}`, 'sh', process.execPath, cliEntry, 'serve', '--config', file];
   const program = start(t, 'sh', args, { cwd: dir });
-  return { program, alice, host: '127.0.0.1', port };
+  return { program, alice, configure, host: '127.0.0.1', port };
 }
 
 /** There may be no log that tells when the workers are ready: until then peers wait, but not for ever. */
@@ -174,3 +179,101 @@ for (const [name, redirect] of [
     client.socket.destroy();
     t.match(await room.program.stop(), { code: 0, signal: null });
   });
+
+/** Lines of an audit so far; what has no end yet is being written. */
+function audited(file: string): Readonly<Record<string, unknown>>[] {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  return whole.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
+}
+function channelsIn(lines: readonly Readonly<Record<string, unknown>>[]): number {
+  return lines.filter(({ event }) => String(event).startsWith('channel.')).length;
+}
+
+/** Asks the file again and again: a write ends without a word. */
+async function untilAudited(file: string, fits: (lines: readonly Readonly<Record<string, unknown>>[]) => boolean) {
+  const end = performance.now() + START_MS;
+  while (!fits(audited(file))) {
+    if (performance.now() > end) throw new Error(`not in the audit: ${JSON.stringify(audited(file).slice(-5))}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+flow(t, 'A35 the audit is moved away and opened anew', { needs: ['ssh-keygen'] }, async (t, workers) => {
+  const file = join(tempDir(t), 'audit.jsonl');
+  const room = await serve(t, workers, '', file);
+  const echo = await startEcho(t);
+  const client = await login(t, room);
+  await openAndClose(client, echo.port, 10);
+  renameSync(file, `${file}.1`);
+  await openAndClose(client, echo.port, 10);
+  room.program.signal('SIGHUP');
+  await untilAudited(file, (lines) => lines.some(({ event }) => event === 'config.reloaded'));
+  await openAndClose(client, echo.port, 10);
+  client.socket.destroy();
+  t.match(await room.program.stop(), { code: 0, signal: null });
+  const [old, now] = [audited(`${file}.1`), audited(file)];
+  t.equal(channelsIn(old) + channelsIn(now), 60, 'each line is in one of the two');
+  t.ok(channelsIn(now) >= 20);
+  t.ok(
+    now.some(({ event }) => event === 'config.reloaded') && now.at(-1)?.event === 'server.stopped',
+    'the new one goes on to the end',
+  );
+  t.equal(statSync(file).mode & 0o777, 0o600);
+  t.notMatch(room.program.stderr, /channel\.opened/, 'the log is not told more than its level says');
+});
+
+flow(t, "A35 the audit's disk is full, and another one is given", { needs: ['ssh-keygen'] }, async (t, workers) => {
+  const file = join(tempDir(t), 'audit.jsonl');
+  const room = await serve(t, workers, '', '/dev/full');
+  const echo = await startEcho(t);
+  const client = await login(t, room);
+  const channel = await openDirectChannel(client, echo.port);
+  await openAndClose(client, echo.port, LOST_CHANNELS);
+  await echoes(t, client, channel);
+  t.match(room.program.stderr, /log\.audit: \/dev\/full cannot be written: ENOSPC/);
+  room.configure(join(file, 'no', 'folder'));
+  room.program.signal('SIGHUP');
+  await room.program.waitFor(/config\.rejected.*log\.audit: cannot be opened/);
+  room.configure(file);
+  room.program.signal('SIGHUP');
+  await room.program.waitFor(/is written again; 0 lines were lost/, START_MS);
+  await untilAudited(file, (lines) => channelsIn(lines) === 1 + 2 * LOST_CHANNELS);
+  t.match(audited(file)[0], { event: 'worker.started' }, 'from the first line on');
+  await echoes(t, client, channel);
+  client.socket.destroy();
+  t.match(await room.program.stop(), { code: 0, signal: null });
+});
+
+flow(
+  t,
+  "A35 the audit's disk is full for a while",
+  { needs: ['ssh-keygen'], workers: ONE_AND_TWO_WORKERS },
+  async (t, workers) => {
+    const disk = join(tempDir(t), 'disk');
+    mkdirSync(disk);
+    const mounted = await run(t, 'mount', ['-t', 'tmpfs', '-o', 'size=128k', 'none', disk]);
+    if (mounted.code !== 0) {
+      t.pass('no disk of our own here: only root may mount one');
+      return;
+    }
+    t.teardown(() => execFileSync('umount', ['-l', disk]));
+    const file = join(disk, 'audit.jsonl');
+    const ballast = join(disk, 'ballast');
+    const room = await serve(t, workers, '', file);
+    const echo = await startEcho(t);
+    const client = await login(t, room);
+    const channel = await openDirectChannel(client, echo.port);
+    await untilAudited(file, (lines) => channelsIn(lines) === 1);
+    writeFileSync(ballast, Buffer.alloc(120 * 1024)); // a page or two are left: the disk fills up within a line
+    await openAndClose(client, echo.port, LOST_CHANNELS);
+    await room.program.waitFor(/log\.audit: .* cannot be written: ENOSPC/);
+    await echoes(t, client, channel);
+    rmSync(ballast);
+    await room.program.waitFor(/is written again; 0 lines were lost/, START_MS);
+    await untilAudited(file, (lines) => channelsIn(lines) === 1 + 2 * LOST_CHANNELS);
+    await echoes(t, client, channel);
+    client.socket.destroy();
+    t.match(await room.program.stop(), { code: 0, signal: null });
+  },
+);

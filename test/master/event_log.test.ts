@@ -145,12 +145,12 @@ t.test('a closed log writes nothing more: its descriptor may be another file by 
 t.test('another level and another format hold from the next line on', async (t) => {
   const { log, lines } = room({ level: 'warn' });
   log.event(EVENTS['auth.succeeded']);
-  log.configure({ level: 'debug', format: 'pretty' });
+  (await log.prepare({ level: 'debug', format: 'pretty', audit: null })).keep();
   t.equal(log.eventLevel, 'debug');
   log.event(EVENTS['channel.opened']);
   t.equal(lines.length, 1);
   t.match(lines[0], /DEBUG: channel\.opened/);
-  log.configure({ level: 'silent', format: 'json' });
+  (await log.prepare({ level: 'silent', format: 'json', audit: null })).keep();
   log.event(EVENTS['auth.failed']);
   t.equal(lines.length, 1);
 });

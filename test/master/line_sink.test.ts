@@ -1,16 +1,21 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { LineSink, writerTo } from '../../src/master/line_sink.js';
+import { LineSink, type Patience, writerTo } from '../../src/master/line_sink.js';
 import { FakeClock } from '../support/fake_clock.js';
 import { mustRun } from '../support/process.js';
 import { tempDir } from '../support/temp.js';
 
 /** A descriptor that answers when the test says so. */
-function slow() {
+function slow(patience?: Patience) {
   const clock = new FakeClock();
   const calls: { readonly data: Buffer; readonly done: (error: unknown, written: number) => void }[] = [];
-  const sink = new LineSink({ clock, maxBytes: 20, write: (data, done) => calls.push({ data, done }) });
+  const sink = new LineSink({
+    clock,
+    maxBytes: 20,
+    write: (data, done) => calls.push({ data, done }),
+    ...(patience === undefined ? {} : { patience, confession: (dropped, lost) => `lost ${lost} of ${dropped}\n` }),
+  });
   const next = () => {
     const call = calls.shift();
     if (call === undefined) throw new Error('nothing is being written');
@@ -154,3 +159,86 @@ t.test(
     t.equal(calls.length, 1);
   },
 );
+
+const ENOSPC = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+
+function patient() {
+  const told: string[] = [];
+  const patience: Patience = {
+    retryMs: 1_000,
+    began: (error) => told.push(error === null ? 'slow' : String(error)),
+    ended: (lost) => told.push(`ended, ${lost} lost`),
+  };
+  return { ...slow(patience), told };
+}
+
+t.test(
+  'patience: what a full disk does not take waits, and only what has no room is lost, and confessed',
+  async (t) => {
+    const { sink, clock, calls, next, told } = patient();
+    for (const line of ['12345\n', 'abcde\n', 'ABCDE\n']) sink.write(line);
+    next().done(ENOSPC, 0);
+    t.equal(calls.length, 0);
+    sink.write('is too much\n');
+    sink.write('and this\n');
+    t.equal(sink.dropped, 2);
+    clock.advance(1_000);
+    const again = next();
+    t.equal(String(again.data), '12345\n');
+    again.done(ENOSPC, 0);
+    clock.advance(1_000);
+    next().done(null, 6);
+    const rest = next();
+    t.equal(String(rest.data), 'lost 2 of 2\nabcde\nABCDE\n');
+    rest.done(null, rest.data.length);
+    t.ok(sink.idle);
+    t.equal(sink.dropped, 2);
+    t.same(told, ['Error: ENOSPC', 'ended, 2 lost'], 'said once, not at each try');
+  },
+);
+
+t.test('patience: a disk that is only too slow is told as well', async (t) => {
+  const { sink, next, told } = patient();
+  for (let count = 0; count < 4; count++) sink.write('12345\n');
+  t.same([sink.dropped, told], [1, ['slow']]);
+  next().done(null, 6);
+  t.same(told, ['slow'], 'much waits still');
+  const rest = next();
+  rest.done(null, rest.data.length);
+  t.same(told, ['slow', 'ended, 1 lost']);
+});
+
+t.test('patience: a line that was begun in one file is written whole to the next', async (t) => {
+  for (const failed of [true, false]) {
+    const { sink, clock, next } = patient();
+    for (const line of ['a\n', 'bb\n', 'ccc\n']) sink.write(line);
+    next().done(null, 2);
+    if (failed) {
+      next().done(null, 5); // `bb` and half of `ccc`
+      next().done(ENOSPC, 0);
+      sink.restart();
+      clock.advance(1_000);
+    } else {
+      sink.restart();
+      next().done(null, 5);
+    }
+    t.equal(String(next().data), 'ccc\n');
+  }
+  const { sink, next } = patient();
+  sink.write('a\n');
+  sink.restart();
+  next().done(null, 2);
+  sink.write('b\n');
+  t.equal(String(next().data), 'b\n', 'all of it was in the file before');
+});
+
+t.test('abandoned: what waits is lost and counted, and nothing is tried again', async (t) => {
+  const { sink, clock, calls, next } = patient();
+  for (const line of ['a\n', 'b\n', 'c\n']) sink.write(line);
+  next().done(ENOSPC, 0);
+  t.equal(sink.abandon(), 3);
+  t.equal(sink.dropped, 3);
+  clock.advance(1_000);
+  sink.write('d\n');
+  t.same([calls.length, sink.dropped, sink.idle], [0, 4, true]);
+});

@@ -117,7 +117,8 @@ t.test('the defaults', async (t) => {
     },
     rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
     algorithms: { kex: KEX_ALGORITHMS, ciphers: CIPHERS, macs: DEFAULT_MACS, hostKeys: HOST_KEY_ALGORITHMS },
-    log: { level: 'info', format: 'auto' },
+    admin: { enabled: true, listen: null, tokenFile: null },
+    log: { level: 'info', format: 'auto', audit: null },
     defaults: {
       totp: null,
       ...{ authorizedKeys: [], password: null, permitOpen: ['*:*'], permitListen: ['localhost:1024-65535'] },

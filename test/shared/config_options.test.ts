@@ -11,7 +11,7 @@ const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPLEASEDONOTUSETHISKEYITISNOTRE
 const URI = 'otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
 
 const FILES: ReadonlyMap<string, string> = new Map([
-  ['./token', 's3cret'],
+  ['./token', 's3cret-of-16-or-more'],
   ['./alice.totp', URI],
 ]);
 
@@ -78,7 +78,8 @@ const EVERYTHING = {
     macs: ['hmac-sha2-512'],
     hostKeys: ['ssh-ed25519'],
   },
-  log: { level: 'silent', format: 'json' },
+  admin: { enabled: true, listen: '127.0.0.1:9090', tokenFile: './token' },
+  log: { level: 'silent', format: 'json', audit: './audit.jsonl' },
   defaults: {
     authorizedKeys: './keys',
     password: HASH,
@@ -166,8 +167,6 @@ t.test('both refuse what is no value of a key', async (t) => {
     { lisen: [] },
     // @ts-expect-error false switches it off; nothing switches it on but leaving it out
     { penalties: true },
-    // @ts-expect-error not there yet
-    { log: { audit: 'x' } },
     // @ts-expect-error names without what they name
     { users: ['alice'] },
   ];

@@ -98,7 +98,8 @@ export function newPrimary(t: Test, options: UnderTestOptions): { primary: Prima
     log: {
       eventLevel: 'trace',
       event: (event) => heard.add(event),
-      configure() {},
+      prepare: async () => ({ keep() {}, drop() {} }),
+      reopen: async () => {},
       linesLost: { log: 0, audit: 0 },
       lost: (worker, count) => heard.say(`lost ${count} events of worker ${worker}`),
       info: (text) => heard.say(text),
