@@ -6,7 +6,7 @@ import type { Look } from './look.js';
 import { NO_RATES, pastRates, ratesBetween } from './rates.js';
 import { rowsOf } from './rows.js';
 import { settled } from './selection.js';
-import { MAX_PAST, type Size, type State, type Step } from './state.js';
+import { type Lost, MAX_PAST, type Size, type State, type Step } from './state.js';
 
 export type Input =
   | { readonly kind: 'key'; readonly key: Key }
@@ -14,7 +14,7 @@ export type Input =
   | { readonly kind: 'look'; readonly look: Look }
   /** What the server has sampled before anybody looked. */
   | { readonly kind: 'history'; readonly samples: readonly Sample[] }
-  | { readonly kind: 'lost'; readonly why: string; readonly retryMs: number }
+  | ({ readonly kind: 'lost' } & Lost)
   /** What has come of `end`. */
   | { readonly kind: 'told'; readonly notice: string };
 
@@ -31,7 +31,7 @@ export function step(state: State, input: Input): Step {
     case 'history':
       return { state: { ...state, past: [...pastRates(input.samples), ...state.past].slice(-MAX_PAST) } };
     case 'lost':
-      return { state: { ...state, lost: { why: input.why, retryMs: input.retryMs } } };
+      return { state: lost(state, input) };
     case 'told':
       return { state: { ...state, notice: input.notice }, effect: { kind: 'look' } };
     default:
@@ -48,4 +48,9 @@ function seen(state: State, look: Look): State {
   const rates = base === undefined ? NO_RATES : ratesBetween(base, look);
   const past = isRateDue && rates.server !== undefined ? [...state.past, rates.server].slice(-MAX_PAST) : state.past;
   return settled({ ...state, base, look, rates, past, lost: null, rows: rowsOf(look, rates, state) });
+}
+
+/** What was said before the server went is no longer what matters. */
+function lost(state: State, { why, retryMs }: Lost): State {
+  return { ...state, lost: { why, retryMs }, notice: state.lost === null ? null : state.notice };
 }

@@ -166,6 +166,12 @@ t.test('pause, help, quit, stop', async (t) => {
 t.test('a server that is gone is told of until it answers', async (t) => {
   const lost = step(started(), { kind: 'lost', why: 'no server answers there', retryMs: 2_000 }).state;
   t.match(lost, { lost: { retryMs: 2_000 }, rows: { length: 4 } }, 'what was known stays');
+  const told = step(started(), { kind: 'told', notice: 'connection 1 was ended' }).state;
+  t.equal(
+    step(told, { kind: 'lost', why: 'gone', retryMs: 1_000 }).state.notice,
+    null,
+    'and nothing stands before that',
+  );
   t.equal(step(lost, { kind: 'look', look: look(5_000, MORNING) }).state.lost, null);
 });
 
