@@ -2,6 +2,7 @@
 import { existsSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { DASHBOARD_FILES } from '../../src/shared/dashboard_files.js';
 import { ask } from '../support/admin_client.js';
 import { handlerUrl, MODES, serveIn } from '../support/library.js';
 import { directOpen, openDirectChannel, openRefusal, rawClient } from '../support/raw_client.js';
@@ -62,6 +63,16 @@ t.test('who may ask', async (t) => {
     t.notMatch(reply.body, TOKEN);
   }
   t.equal((await ask(place, path, 'GET', bearer)).headers['access-control-allow-origin'], undefined);
+
+  // The page itself is anybody's: it asks for the token.
+  for (const { path, type } of DASHBOARD_FILES) {
+    const file = await ask(place, path);
+    t.match([file.status, file.headers['content-type']], [200, type], path);
+    t.match(file.headers, { 'cache-control': 'no-cache', 'content-security-policy': /script-src 'self'/ }, path);
+    t.equal((await ask(place, path, 'POST', bearer)).status, 404);
+  }
+  t.equal((await ask(place, '/dashboard/none.js', 'GET', bearer)).status, 404);
+  t.equal((await ask(place, '/', 'GET', { Host: 'rebound.example' })).status, 403);
 
   // Another token counts from the moment in which its file has changed.
   const other = TOKEN.toUpperCase();
