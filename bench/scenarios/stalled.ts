@@ -24,18 +24,21 @@ const LOOKS = 10;
 const LOOK_EVERY_MS = 1_000;
 const QUICK_LOOK_EVERY_MS = 100;
 const ECHO_EVERY_MS = 20;
+const ECHO_AT_REST_MS = 3_000;
 const WARM_UP = { count: 64, concurrency: 4 } as const;
 
 export const stalled: Scenario<StalledCell> = {
   name: 'stalled',
   about:
     'A target offers 24 MiB through a tunnel of each of many connections whose clients have stopped reading from their TCP ' +
-    'sockets. Memory of the server over 10 s; a bystander has one byte echoed meanwhile. Each tunnel must have carried ' +
-    'something and must stand at the end, and no client may have read.',
+    'sockets. Memory of the server over 10 s; a bystander has one byte echoed meanwhile, and again when all buffers on the ' +
+    'way are full and the server rests. Each tunnel must have carried something and must stand at the end, and no client ' +
+    'may have read.',
   metrics: [
     { name: 'growthMiB', unit: 'MiB', higherIsBetter: false, headline: true },
     { name: 'driftMiB', unit: 'MiB', higherIsBetter: false },
     { name: 'bystanderP99Ms', unit: 'ms', higherIsBetter: false },
+    { name: 'bystanderAtRestP99Ms', unit: 'ms', higherIsBetter: false },
   ],
   freshServer: true,
 
@@ -45,7 +48,12 @@ export const stalled: Scenario<StalledCell> = {
     const normal = { id: 'normal windows', readers: quick ? 10 : 200, windowBytes: null };
     const wide = { id: 'windows of 4 GiB announced', readers: quick ? 10 : 200, windowBytes: MAX_WINDOW_BYTES };
     if (quick) return [normal, wide];
-    return [normal, { ...wide, needs: ['shared-process'] }, { ...wide, id: `${wide.id}, 20 readers`, readers: 20 }];
+    return [
+      normal,
+      { ...wide, needs: ['shared-process'] },
+      { ...wide, id: `${wide.id}, 20 readers`, readers: 20 },
+      { ...wide, id: `${wide.id}, 1000 readers`, readers: 1_000, needs: ['shared-process'] },
+    ];
   },
 
   measure: (server, cell, bench) => measureStalled(server, cell, bench),
@@ -67,11 +75,14 @@ async function measureStalled(server: RunningServer, cell: StalledCell, bench: B
       looksAt(server.roots, everyMs),
       load.echoes(echo.port, LOOKS * everyMs, ECHO_EVERY_MS),
     ]);
+    if (!bench.quick) await atRest(server.roots);
+    const atRestMs = await load.echoes(echo.port, bench.quick ? QUICK_LOOK_EVERY_MS : ECHO_AT_REST_MS, ECHO_EVERY_MS);
     requireStalled(cell.readers, offering.taken, (await load.bytesRead()) - readBefore);
     return {
       growthMiB: (Math.max(...looks) - before) / MIB,
       driftMiB: ((looks.at(-1) ?? 0) - (looks[LOOKS / 2 - 1] ?? 0)) / MIB,
       bystanderP99Ms: percentile(ms, 99),
+      bystanderAtRestP99Ms: percentile(atRestMs, 99),
     };
   } finally {
     await load.stop();
