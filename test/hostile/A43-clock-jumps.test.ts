@@ -67,12 +67,17 @@ hostile(
 /** Who may ask for the wall clock, and what for. */
 const ASKERS = new Map([
   ['src/cli/explain.ts', 'whether a key or a code is valid now'],
+  ['src/dashboard/main.ts', 'the page in a browser: when its numbers were true'],
   ['src/library/codes.ts', 'a code is of its half minute (RFC 6238)'],
   ['src/library/configured.ts', 'whether a key or a certificate is valid now'],
   ['src/library/events.ts', 'the time of an event, for a program'],
   ['src/library/webhook_login.ts', 'until when an answer with a ttl holds'],
   ['src/load/run.ts', 'when a load test began, in its report'],
+  ['src/master/admin/admin.ts', 'since when it serves, and of when a sample of its history is'],
+  ['src/master/admin/feed.ts', 'the time of an event, for a reader'],
+  ['src/master/metrics.ts', 'the time of the start, for Prometheus'],
   ['src/worker/expiry.ts', 'whether a session is past the end that its key or certificate names'],
+  ['src/worker/life.ts', 'since when a connection is open, for an operator'],
   // src/master/event_log.ts: pino writes the time of a line
 ]);
 
