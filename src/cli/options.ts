@@ -5,6 +5,7 @@ import { lstatSync } from 'node:fs';
 import { type Loaded, loadConfig, loadObject } from '../library/load_config.js';
 import type { Config } from '../shared/config.js';
 import { errnoOf } from '../shared/errors.js';
+import type { WatchedFiles } from '../shared/file_signature.js';
 
 /** Options of `serve`, as they were typed. */
 export interface ServeOptions {
@@ -30,9 +31,13 @@ export function findConfig(named: string | undefined): string | null {
 
 /** Reads the config and lays the command line over it. A handler without a config file is served with the config's
  *  defaults: the quick start is for those who have neither.
- *  @param text what the file says, where it is not to be read again */
-export function loadWith(file: string | null, options: ServeOptions, text?: string): Loaded {
-  const rules = { hooksDecide: options.handler !== undefined };
+ *  `text`: what the file says, where it is not to be read again. `inForce`: the files that a running server has read. */
+export function loadWith(
+  file: string | null,
+  options: ServeOptions,
+  { text, inForce }: { readonly text?: string | undefined; readonly inForce?: WatchedFiles } = {},
+): Loaded {
+  const rules = { hooksDecide: options.handler !== undefined, ...(inForce === undefined ? {} : { inForce }) };
   return withOptions(file === null ? loadObject({}, 'config', rules) : loadConfig(file, rules, text), options);
 }
 

@@ -58,17 +58,18 @@ const BAD_CONFIG: readonly ErrorCode[] = ['CONFIG_INVALID', 'HOST_KEY_INVALID', 
 function reader(
   configFile: string | null,
   options: ServeOptions,
-  { text }: Loaded,
+  { text, files }: Loaded,
 ): (what: 'all' | 'files') => Promise<Reading> {
-  let inForce = text;
+  let inForce = { text, files };
   return async (what) => {
-    const loaded = loadWith(configFile, options, what === 'files' ? (inForce ?? undefined) : undefined);
+    const known = what === 'files' ? (inForce.text ?? undefined) : undefined;
+    const loaded = loadWith(configFile, options, { text: known, inForce: inForce.files });
     const reading = await readAgain(loaded, configFile ?? 'config');
     if (!reading.ok) return reading;
     return {
       ...reading,
       inForce() {
-        inForce = loaded.text;
+        inForce = loaded;
       },
     };
   };

@@ -1,13 +1,13 @@
 /** LOAD CONFIG: reads a config, from a file or from a program's object, and the files that it names. Owns those files and
  *  their bounds. `serve`, `check` and programs all come here: one verdict for all. */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import type { Config } from '../shared/config.js';
 import { type ConfigResult, configFromObject, formatIssue, parseConfig } from '../shared/config_file.js';
 import { plainOf } from '../shared/config_source.js';
-import type { ConfigWorld } from '../shared/config_value.js';
+import type { ConfigWorld, FileRead } from '../shared/config_value.js';
 import { MAX_CONFIG_BYTES, readYaml } from '../shared/config_yaml.js';
 import { errnoOf, reasonOf } from '../shared/errors.js';
 import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signature.js';
@@ -33,12 +33,19 @@ export interface Loaded {
   readonly text: string | null;
 }
 
+export interface LoadRules {
+  readonly hooksDecide?: boolean;
+  /** Files of users' keys that a running server has read before (`ConfigWorld.passesOver`). */
+  readonly inForce?: WatchedFiles;
+}
+
 /** Reads `file` and whatever it names.
  *  @param text what the file says, where it is not to be read again */
-export function loadConfig(file: string, { hooksDecide = false } = {}, text?: string): Loaded {
+export function loadConfig(file: string, { hooksDecide = false, inForce }: LoadRules = {}, text?: string): Loaded {
   const files = new Map<string, string>();
-  const world = { ...worldAt(dirname(file), files), hooksDecide };
-  const read = text === undefined ? readTextFile(file) : { ok: true as const, value: text };
+  const passesOver = (path: string): boolean => inForce?.has(path) === true;
+  const world = { ...worldAt(dirname(file), files), hooksDecide, passesOver };
+  const read = text === undefined ? readTextFile(file, { mayBePipe: true }) : { ok: true as const, value: text };
   if (!read.ok) return whole(file, read.error);
   const source = readYaml(read.value);
   const written = source.ok ? plainOf(source.root) : null;
@@ -74,7 +81,7 @@ export function loadAdmin(
 ):
   | ({ readonly ok: true } & Pick<Config, 'admin' | 'stateDir'>)
   | { readonly ok: false; readonly errors: readonly string[] } {
-  const read = readTextFile(file);
+  const read = readTextFile(file, { mayBePipe: true });
   if (!read.ok) return { ok: false, errors: [`${file}: ${read.error}`] };
   const source = readYaml(read.value);
   if (!source.ok) return { ok: false, errors: source.problems.map(({ message }) => `${file}: ${message}`) };
@@ -95,31 +102,42 @@ export function withoutAdmin(loaded: Loaded, options: object): Loaded {
 /** What the group and all others may do; for a secret nothing, as with host keys. */
 const OTHERS_MAY = 0o077n;
 
+/** Not of the file, but of what it lies on. */
+const PASSING: readonly string[] = ['EIO', 'ESTALE', 'ETIMEDOUT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'];
+
 interface ReadOptions {
   readonly isSecret?: boolean;
+  /** The config itself may come from `<(…)`. Whatever it names must be a regular file: to open a pipe that nobody writes to waits
+   *  for ever, and with it whoever reads, which is the primary. Default false. */
+  readonly mayBePipe?: boolean;
   readonly files?: Map<string, string> | undefined;
 }
 
 /** The text of a file of at most 1 MiB, in UTF-8; `error` completes the sentence "FILE …". Refuses a file that anybody on
  *  the machine may write: whoever writes keys or config decides who gets in; and of secrets those that others may read.
  *  @param files gets how it looked when it was read */
-export function readTextFile(path: string, options: ReadOptions = {}): Parsed<string> {
+export function readTextFile(path: string, options: ReadOptions = {}): FileRead {
   const bytes = readFileBytes(path, MAX_CONFIG_BYTES, options);
   return bytes.ok ? decode(bytes.value) : bytes;
 }
 
 /** The same for a file that may be binary. */
-function readFileBytes(path: string, maxBytes: number, { isSecret = false, files }: ReadOptions): Parsed<Buffer> {
+function readFileBytes(
+  path: string,
+  maxBytes: number,
+  { isSecret = false, mayBePipe = false, files }: ReadOptions,
+): Parsed<Buffer> & { readonly isPassing?: boolean } {
   // Of a file that is read twice for one config the first look counts: if it has changed in between, that is seen.
   const seen = files?.has(path) === true ? undefined : files;
   seen?.set(path, UNREADABLE);
   try {
-    const fd = openSync(path, 'r');
+    const fd = openSync(path, mayBePipe ? 'r' : constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const status = fstatSync(fd, { bigint: true });
       // Before it is read: what is written while it is read will be seen to have changed.
       seen?.set(path, signatureOf(status));
       if (status.isDirectory()) return { ok: false, error: 'is a folder' };
+      if (!status.isFile() && !mayBePipe) return { ok: false, error: 'is no regular file' };
       if (status.isFile() && process.platform !== 'win32' && (status.mode & 0o002n) !== 0n)
         return { ok: false, error: 'may be written by everybody on this machine: chmod o-w it' };
       if (isSecret && status.isFile() && process.platform !== 'win32' && (status.mode & OTHERS_MAY) !== 0n)
@@ -132,7 +150,7 @@ function readFileBytes(path: string, maxBytes: number, { isSecret = false, files
       closeSync(fd);
     }
   } catch (thrown) {
-    return { ok: false, error: whyUnreadable(thrown) };
+    return { ok: false, error: whyUnreadable(thrown), isPassing: PASSING.includes(errnoOf(thrown) ?? '') };
   }
 }
 

@@ -16,11 +16,15 @@ export interface FileWatchOptions {
 /** A file that is being written changes from look to look: only one that has looked the same twice is read. */
 const SETTLE_MS = 250;
 
+/** Looks after which it is read all the same: a user whose file never comes to rest must not hold up what is taken from others. */
+const MOST_UNSETTLED = 10;
+
 export class FileWatch {
   readonly #options: FileWatchOptions;
   #known: WatchedFiles = new Map();
   /** How they looked a moment ago, where that is not as they are known. */
   #changing: string | null = null;
+  #unsettled = 0;
   #everyMs = 0;
   #cancel: Cancel = nothing;
   /** Answers of a look that began before it count no more. */
@@ -37,6 +41,7 @@ export class FileWatch {
     this.#known = files;
     this.#everyMs = everyMs;
     this.#changing = null;
+    this.#unsettled = 0;
     if (everyMs > 0 && files.size > 0) this.#in(everyMs);
   }
 
@@ -61,10 +66,12 @@ export class FileWatch {
     const text = textOf(now);
     if (text === textOf(this.#known)) {
       this.#changing = null;
-    } else if (text === this.#changing) {
+      this.#unsettled = 0;
+    } else if (text === this.#changing || ++this.#unsettled >= MOST_UNSETTLED) {
       // Known from now on: a file that cannot be read is told once, and not at every look.
       this.#known = now;
       this.#changing = null;
+      this.#unsettled = 0;
       onChange();
       if (round !== this.#round) return;
     } else {

@@ -35,6 +35,11 @@ import { isBindable } from './patterns.js';
 import { BYTES_FORMS, DURATION_FORMS, type Parsed, parseBytes, parseDuration, parseStartups } from './units.js';
 import { goesInClear, parseWebhookUrl, WEBHOOK_URL_FORMS } from './webhook_url.js';
 
+/** `isPassing`: it is the disk or the network that failed, and the file may be what it was. */
+export type FileRead =
+  | { readonly ok: true; readonly value: string }
+  | { readonly ok: false; readonly error: string; readonly isPassing?: boolean };
+
 /** What a config means depends on the machine; the reader asks here and nowhere else. */
 export interface ConfigWorld {
   /** Cores that `workers: auto` stands for. */
@@ -43,8 +48,11 @@ export interface ConfigWorld {
   resolvePath(path: string): string;
   /** True: a program's own hooks say who may log in, so a config without users is a whole one. */
   readonly hooksDecide?: boolean;
+  /** A server runs, and has read this file of a user's keys before: where it cannot be used any more it opens nothing, with a warning,
+   *  and is no error. Whoever may write it could else hold up what is taken from anybody. Default: none. */
+  readonly passesOver?: (path: string) => boolean;
   /** A whole text file; `error` completes the sentence "FILE …". A secret one is refused where others may read it. */
-  readFile(path: string, options?: { readonly isSecret: boolean }): Parsed<string>;
+  readFile(path: string, options?: { readonly isSecret: boolean }): FileRead;
   /** The same for a file that may be binary. */
   readBytes(path: string): Parsed<Buffer>;
 }
@@ -421,8 +429,13 @@ function readAuthorizedKeys(
     const path = pathOf(text, world.resolvePath);
     if (!path.ok) return path;
     const file = world.readFile(path.value);
+    if (!file.ok && file.isPassing !== true && world.passesOver?.(path.value) === true) {
+      report.warning(node.at, `(${path.value}) ${file.error}: its keys open nothing`);
+      return ok([]);
+    }
     if (!file.ok) return wrong(`(${path.value}) ${file.error}`);
-    if (file.value === '') return wrong(`(${path.value}) is an empty file; write [] where no key is meant`);
+    if (file.value === '' && world.passesOver?.(path.value) !== true)
+      return wrong(`(${path.value}) is an empty file; write [] where no key is meant`);
     if (file.value.includes('PRIVATE KEY-----')) return wrong('is a private key file; the public one ends in .pub');
     return ok(authorizedKeyLines(path.value, file.value));
   });

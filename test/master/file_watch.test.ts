@@ -69,6 +69,22 @@ t.test('a change is told once, when it is over', async (t) => {
   t.equal(seen.changes, 3, 'b is back');
 });
 
+t.test('a file that never comes to rest does not hold up what is read of others', async (t) => {
+  const files = new Map([
+    ['restless', '0'],
+    ['revoked', '1'],
+  ]);
+  const { seen, pass } = watched(files);
+  files.set('revoked', '2');
+  await pass(1_750);
+  for (let look = 1; look <= 20; look++) {
+    files.set('restless', String(look));
+    await pass(250);
+    if (look === 9) t.equal(seen.changes, 0);
+  }
+  t.equal(seen.changes, 1, 'it is read after ten looks, and not at each one from then on');
+});
+
 t.test('a change that takes itself back is none', async (t) => {
   const files = new Map([['a', '1']]);
   const { seen, pass } = watched(files);

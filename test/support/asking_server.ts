@@ -31,8 +31,13 @@ export async function serveAsking<S extends ConfiguredServer>(
     log: { level: 'silent' },
     penalties: false,
     defaults: { permitOpen: ['localhost:*'] },
+    timeouts: { hook: '2m' }, // a busy machine may stand still for seconds
     ...options,
-    auth: { ...(answer === null ? {} : { webhook: { url: service.url } }), ...options.auth },
+    auth: {
+      loginGraceTime: '5m',
+      ...(answer === null ? {} : { webhook: { url: service.url, timeout: '1m' } }),
+      ...options.auth,
+    },
   } as const satisfies ConfiguredOptions;
   const server = new make(whole);
   const [address] = await server.listen();
