@@ -34,7 +34,7 @@ export async function startMeasured(
   const config = testConfig({
     workers: Math.max(1, workers),
     stateDir: join(dir, 'state'),
-    timeouts: { drain: '2s' },
+    timeouts: { drain: '2s', hook: '2m' }, // a busy machine takes seconds for a password
     log: { level: 'error', format: 'json' },
     users: {
       alice: {
