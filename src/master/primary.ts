@@ -282,6 +282,7 @@ export class Primary {
         survey: this.survey,
         metrics: this.metrics,
         status: () => this.status(),
+        connections: () => this.#ledger.size,
         addresses: () => this.addresses,
         end: (id) => this.#end(id),
       },

@@ -1,7 +1,7 @@
 /** STATE SOCKET: a Unix socket in `stateDir` by which processes of this server that it has not forked find it.
  *  Owns the listening socket and its file. The file has mode 0600 from the moment in which it has its name, and takes the
  *  place of one that a dead process left in one step. */
-import { chmod, mkdir, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rename, stat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { errnoOf, reasonOf } from '../shared/errors.js';
@@ -20,14 +20,25 @@ export type StateSocketOutcome =
   | { readonly kind: 'taken' }
   | { readonly kind: 'failed'; readonly why: string };
 
-/** @param server listens there from now on, if the outcome is `open` */
-export async function openStateSocket(path: string, server: net.Server): Promise<StateSocketOutcome> {
+export interface StateSocketOptions {
+  /** What stands there and is no socket is somebody's, and stays: the outcome is `failed`. For a path that an operator may have
+   *  mistyped. Default false: the name is ours, in our folder. */
+  readonly keepsOthers?: boolean;
+}
+
+/** @param server listens there from now on, if the outcome is `open`; it is closed if the outcome is `failed` */
+export async function openStateSocket(
+  path: string,
+  server: net.Server,
+  { keepsOthers = false }: StateSocketOptions = {},
+): Promise<StateSocketOutcome> {
   const aside = `${path}.${process.pid}`;
   // libuv cuts what is longer, without a word.
   if (Buffer.byteLength(aside) > MAX_PATH_BYTES)
     return { kind: 'failed', why: `longer than the ${MAX_PATH_BYTES} bytes that the path of a Unix socket may have` };
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (keepsOthers && (await isOther(path))) return { kind: 'failed', why: 'what stands there is no socket' };
     const there = await whoIsAt(path);
     if (there === 'somebody') return { kind: 'taken' };
     await removeStaleSocket(aside); // of one that had our number and died while it stood there: in a container all have the same
@@ -41,8 +52,19 @@ export async function openStateSocket(path: string, server: net.Server): Promise
     const socket = { close: () => closeAndUnlink(server, path, ino) };
     return { kind: 'open', socket, wasLeft: there === 'a dead one' };
   } catch (error) {
+    server.close(); // it may listen already, and would keep the process alive
     await unlink(aside).catch(ignore);
     return { kind: 'failed', why: reasonOf(error) };
+  }
+}
+
+/** A link is not followed: whoever renames replaces the link. */
+async function isOther(path: string): Promise<boolean> {
+  try {
+    return !(await lstat(path)).isSocket();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 

@@ -1,12 +1,16 @@
 /** THE ADMIN SERVER's bounds: connections, readers of events, peers that are slow or say nothing. In this process, with routes of
  *  the test's own. */
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type net from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Answer } from '../../src/master/admin/answer.js';
 import { json } from '../../src/master/admin/answer.js';
 import { Feed } from '../../src/master/admin/feed.js';
 import { Samples } from '../../src/master/admin/history.js';
+import { readPage } from '../../src/master/admin/page.js';
 import type { Route } from '../../src/master/admin/routes.js';
 import { find } from '../../src/master/admin/routes.js';
 import { adminServer, closeAdminServer, MAX_CONNECTIONS } from '../../src/master/admin/server.js';
@@ -14,6 +18,7 @@ import { ask } from '../support/admin_client.js';
 import { within } from '../support/deadline.js';
 import { FakeClock } from '../support/fake_clock.js';
 import { connect, cut } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
 
 function route(path: string, handle: () => Answer | Promise<Answer>): Route {
   return { method: 'GET', path, does: 'a test', good: [200, { nothing: true }], handle };
@@ -58,6 +63,32 @@ t.test('64 connections and no more; those that say nothing make room after a whi
   );
   held[0]?.resume();
   await within(once(held[0] ?? server, 'end'), 'the end of the one whose head never ends');
+});
+
+t.test('a socket answers to the names of this machine alone: behind a tunnel it is a port', async (t) => {
+  const { place } = await serve(t, [route('/a', () => json({}))]);
+  for (const [host, status] of [
+    ['localhost', 200],
+    ['localhost:9090', 200],
+    ['127.0.0.1:9090', 200],
+    ['rebound.example:9090', 403],
+    ['192.0.2.1', 403],
+  ] as const)
+    t.equal((await ask(place, '/a', 'GET', { Host: host })).status, status, host);
+});
+
+t.test('no page is no trouble; one that is not whole is told, and is none', async (t) => {
+  const dir = tempDir(t);
+  const troubles: string[] = [];
+  const pageOf = (): number =>
+    readPage(pathToFileURL(`${dir}/`), (text) => {
+      troubles.push(text);
+    }).size;
+  t.equal(pageOf(), 0);
+  t.same(troubles, []);
+  writeFileSync(join(dir, 'index.html'), '');
+  t.equal(pageOf(), 0);
+  t.match(troubles, [/no page: .*ENOENT/]);
 });
 
 t.test('a fault is an answer and a line of the log; the server goes on', async (t) => {

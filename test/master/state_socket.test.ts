@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -46,6 +46,27 @@ t.test('what is no socket at all is replaced', async (t) => {
   writeFileSync(path, '');
   await open(t, path);
   t.ok(statSync(path).isSocket());
+});
+
+t.test("but not where it is somebody's: a file, a folder, a link", async (t) => {
+  const dir = tempDir(t);
+  const [file, link] = [join(dir, 'file'), join(dir, 'link')];
+  writeFileSync(file, 'precious');
+  symlinkSync(file, link);
+  for (const path of [file, link, dir]) {
+    const outcome = await openStateSocket(path, net.createServer(), { keepsOthers: true });
+    t.same(outcome, { kind: 'failed', why: 'what stands there is no socket' }, path);
+  }
+  t.equal(readFileSync(file, 'utf8'), 'precious');
+});
+
+t.test('a socket that cannot have its name listens no more', async (t) => {
+  const path = join(tempDir(t), 's');
+  mkdirSync(path);
+  const server = net.createServer();
+  t.match(await openStateSocket(path, server), { kind: 'failed', why: /EISDIR/ });
+  t.notOk(server.listening);
+  t.notOk(existsSync(`${path}.${process.pid}`));
 });
 
 t.test("what one of our number has left where it stood aside is in nobody's way", async (t) => {

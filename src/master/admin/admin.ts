@@ -17,7 +17,7 @@ import { apiRoutes } from './api.js';
 import type { Guard } from './gate.js';
 import { Samples } from './history.js';
 import { openapi } from './openapi.js';
-import { readPage } from './page.js';
+import { type Page, readPage } from './page.js';
 import { addressOf, type OpenPlace, openPlace } from './place.js';
 import type { Route } from './routes.js';
 import type { Served } from './served.js';
@@ -49,7 +49,7 @@ export class Admin {
   readonly #options: AdminOptions;
   readonly #samples: Samples;
   readonly #routes: readonly Route[];
-  readonly #page = readPage(PAGE_FOLDER);
+  readonly #page: Page;
   #gate: Gate = { guard: { kind: 'token', secret: null } };
   #config: Config;
   #place: OpenPlace | null = null;
@@ -57,12 +57,15 @@ export class Admin {
   #known: ListenerAddress | null = null;
   /** Open, and not in force yet. */
   #coming: OpenPlace | null = null;
+  /** Why it cannot be open, or null; two at a time would be in each other's way. */
+  #opening: Promise<string | null> | null = null;
   #cancelAgain: Cancel = nothing;
   #toldMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: AdminOptions) {
     this.#options = options;
+    this.#page = readPage(PAGE_FOLDER, options.trouble);
     this.#config = options.config;
     const { served } = options;
     this.#samples = new Samples(() => sampleOf(served), served.clock);
@@ -119,6 +122,7 @@ export class Admin {
   /** Opens the place that another config wants, beside the one in force.
    *  @throws TunnelError LISTEN_FAILED; then all is as it was */
   async change(next: Config): Promise<AdminChange> {
+    await this.#opening;
     const isSame = isDeepStrictEqual(whereOf(next), whereOf(this.#config));
     if (isSame || !next.admin.enabled) return { keep: () => this.#keep(next, isSame ? 'same' : null), drop: resolved };
     const gate = { guard: guardOf(next) };
@@ -141,13 +145,16 @@ export class Admin {
     this.#cancelAgain();
     this.#samples.end();
     await this.#vacate();
+    await this.#opening;
   }
 
   #keep(config: Config, what: Opened | 'same' | null): void {
     this.#config = config;
     this.#options.served.feed.isOn = config.admin.enabled;
     if (what === 'same') {
+      const before = this.#gate.guard;
       this.#gate.guard = guardOf(config);
+      if (!isDeepStrictEqual(before, this.#gate.guard)) this.#options.served.feed.end(); // who reads on may not know the new token
       return;
     }
     this.#cancelAgain();
@@ -162,17 +169,31 @@ export class Admin {
   }
 
   /** @returns why it cannot be open, or null */
-  async #open(): Promise<string | null> {
-    const config = this.#config;
-    const gate = { guard: guardOf(config) };
-    const opening = await openPlace(adminListenOf(config.admin.listen, config.stateDir), this.#server(gate));
+  #open(): Promise<string | null> {
+    this.#opening ??= this.#tryToOpen().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #tryToOpen(): Promise<string | null> {
+    const { admin, stateDir } = this.#config;
+    const where = adminListenOf(admin.listen, stateDir);
+    const gate = { guard: guardOf(this.#config) };
+    const opening = await openPlace(where, this.#server(gate));
     if (!opening.ok) return opening.why;
-    if (this.#closed || this.#config !== config) await opening.place.close();
-    else this.#settle({ place: opening.place, gate });
+    // A reload meanwhile may have opened another one, or want none; or the same one, with another token.
+    if (this.#closed || this.#place !== null || !isDeepStrictEqual(where, whereOf(this.#config))) {
+      await opening.place.close();
+      return null;
+    }
+    gate.guard = guardOf(this.#config);
+    this.#settle({ place: opening.place, gate });
     return null;
   }
 
   #again(): void {
+    if (this.#closed) return;
     this.#cancelAgain();
     this.#cancelAgain = this.#options.served.clock.after(AGAIN_MS, () => void this.openNow());
   }
@@ -231,10 +252,9 @@ function placeText({ address }: OpenPlace): string {
   return address.kind === 'unix' ? `unix:${address.path}` : formatHostPort(address.address, address.port);
 }
 
-function sampleOf({ status, metrics }: Served): Sample {
-  const { connections } = status();
-  const { channels, bytesIn, bytesOut } = metrics.known();
-  return [Date.now(), connections, channels, bytesIn, bytesOut];
+function sampleOf({ connections, metrics }: Served): Sample {
+  const { channels, bytesIn, bytesOut } = metrics.load();
+  return [Date.now(), connections(), channels, bytesIn, bytesOut];
 }
 
 async function resolved(): Promise<void> {}

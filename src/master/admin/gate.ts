@@ -24,8 +24,9 @@ export type Denial = { readonly code: AdminErrorCode; readonly message: string }
 /** @returns why not, or null */
 export function denialOf(guard: Guard, headers: IncomingHttpHeaders, { isOpen, isChange }: Purpose): Denial | null {
   const { host = '', origin, authorization } = headers;
-  // A name of an attacker's can be made to lead to 127.0.0.1 (DNS rebinding): then the page of his is of one origin with us.
-  if (guard.kind === 'token' && !isHere(host))
+  // A name of an attacker's can be made to lead to 127.0.0.1 (DNS rebinding): then the page of his is of one origin with us. A
+  // socket as well, where somebody has made a port of it (`ssh -L 9090:/…/admin.sock`): there nothing else asks who it is.
+  if (!isHere(host))
     return { code: 'FORBIDDEN', message: `Host is ${JSON.stringify(host)}, allowed: localhost and loopback addresses` };
   if (isChange && origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`)
     return { code: 'FORBIDDEN', message: 'a page of another origin may change nothing' };

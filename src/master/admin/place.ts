@@ -10,13 +10,9 @@ import type { ListenerAddress } from '../../shared/ipc.js';
 import { openStateSocket, type StateSocket } from '../state_socket.js';
 import { closeAdminServer } from './server.js';
 
-export type Opening =
-  | { readonly ok: true; readonly place: OpenPlace }
-  /** `taken`: somebody listens there, who may let go of it. */
-  | { readonly ok: false; readonly taken: boolean; readonly why: string };
+export type Opening = { readonly ok: true; readonly place: OpenPlace } | { readonly ok: false; readonly why: string };
 
 export interface OpenPlace {
-  readonly listen: AdminListen;
   /** As tunnels would come to it. */
   readonly address: ListenerAddress;
   close(): Promise<void>;
@@ -37,14 +33,14 @@ export async function openPlace(listen: AdminListen, server: Server): Promise<Op
 }
 
 async function openUnix(listen: Extract<AdminListen, { kind: 'unix' }>, server: Server): Promise<Opening> {
-  const outcome = await openStateSocket(listen.path, server);
+  const outcome = await openStateSocket(listen.path, server, { keepsOthers: true });
   switch (outcome.kind) {
     case 'open':
       return { ok: true, place: await placeAt(listen, server, outcome.socket) };
     case 'taken':
-      return { ok: false, taken: true, why: `${adminListenText(listen)}: another process listens there` };
+      return { ok: false, why: `${adminListenText(listen)}: another process listens there` };
     case 'failed':
-      return { ok: false, taken: false, why: `${adminListenText(listen)}: ${outcome.why}` };
+      return { ok: false, why: `${adminListenText(listen)}: ${outcome.why}` };
   }
 }
 
@@ -56,7 +52,7 @@ async function openTcp(listen: Extract<AdminListen, { kind: 'tcp' }>, server: Se
     });
     return { ok: true, place: await placeAt(listen, server, null) };
   } catch (error) {
-    return { ok: false, taken: true, why: `${adminListenText(listen)}: ${reasonOf(error)}` };
+    return { ok: false, why: `${adminListenText(listen)}: ${reasonOf(error)}` };
   }
 }
 
@@ -66,7 +62,6 @@ async function placeAt(listen: AdminListen, server: Server, file: StateSocket | 
   const known = await addressOf(listen);
   const host = listen.kind === 'tcp' ? listen.host : '';
   return {
-    listen,
     address: known ?? { kind: 'tcp', address: host, port, role: 'admin' },
     async close() {
       await file?.close(); // its path first: it is another's from then on

@@ -12,15 +12,17 @@ import type { Feed } from './feed.js';
 export interface Steering {
   /** As SIGTERM; more than once it is the same. */
   drain(): void;
-  /** As SIGHUP. Never rejects. */
+  /** As SIGHUP. Never rejects; resolves once the settings are in force, be workers replaced still. */
   reload(): Promise<ReloadOutcome>;
 }
 
 export interface Served extends Steering {
   status(): PrimaryStatus;
+  /** As `status` has it, for who asks every second: that looks at every source that has earned penalties. */
+  connections(): number;
   /** Where it takes SSH connections. */
   addresses(): readonly ListenerAddress[];
-  readonly metrics: Pick<Metrics, 'render' | 'totals' | 'known'>;
+  readonly metrics: Pick<Metrics, 'render' | 'totals' | 'load'>;
   readonly survey: Pick<Survey, 'connections' | 'forwards'>;
   /** Ends a connection. @returns false when there is none of this number */
   end(id: number): boolean;
