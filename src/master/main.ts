@@ -62,9 +62,9 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   } = options;
   const wishes = new Wishes();
   const orders = new Orders();
-  const reloadAll = async (): Promise<ReloadOutcome> => {
+  const reloadAll = async (inForce: (changed: readonly string[]) => void = nothing): Promise<ReloadOutcome> => {
     service?.reloading();
-    const outcome = await reload(primary, log, () => read('all'), { took });
+    const outcome = await reload(primary, log, () => read('all'), { took, inForce });
     service?.reloaded(outcome.ok ? null : outcome.error);
     return outcome;
   };
@@ -72,7 +72,11 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
     ...setup,
     steering: {
       drain: () => wishes.begin(),
-      reload: () => orders.ask(reloadAll),
+      reload: () =>
+        new Promise((resolve) => {
+          const inForce = (changed: readonly string[]): void => resolve({ ok: true, changed });
+          void orders.ask(() => reloadAll(inForce)).then(resolve);
+        }),
     },
     fork: clusterFork({ entry: workerEntry, env: workerEnv(), execArgv }),
     workersOutlive: true,
@@ -88,7 +92,7 @@ export async function startPrimary(options: StartOptions): Promise<Started> {
   const took = (now: WatchedFiles): void => fileWatch.watch(now, primary.settings.config.auth.rereadFilesMs);
   const signalled: Signalled = {
     stop: () => wishes.stop(),
-    reload: () => orders.give('reload', reloadAll),
+    reload: () => orders.give('reload', () => reloadAll()),
     replace: () => orders.give('replace', () => primary.replaceWorkers()),
   };
   void wishes.asked.then(() => {

@@ -11,6 +11,8 @@ export interface ReloadOptions {
   readonly filesOnly?: boolean;
   /** Told of what is in force now. */
   readonly took?: (files: WatchedFiles) => void;
+  /** Called in the moment in which the settings are in force, with the keys that have changed; workers may be replaced still. */
+  readonly inForce?: (changed: readonly string[]) => void;
 }
 
 /** Never rejects; the log has it either way. */
@@ -18,7 +20,7 @@ export async function reload(
   primary: Primary,
   log: Log,
   read: () => Promise<Reading>,
-  { filesOnly = false, took }: ReloadOptions = {},
+  { filesOnly = false, took, inForce }: ReloadOptions = {},
 ): Promise<ReloadOutcome> {
   const before = primary.settings.config;
   if (!filesOnly) await log.reopen(); // whatever the config says: who has moved the file away has done so already
@@ -33,6 +35,7 @@ export async function reload(
         reading.inForce?.();
         took?.(reading.files);
         log.event({ event: 'config.reloaded', changed });
+        inForce?.(changed);
       },
     });
     return { ok: true, changed };

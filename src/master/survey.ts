@@ -1,6 +1,7 @@
 /** SURVEY: what connections and forwards there are, asked of all workers, each of which knows its own alone.
  *  Owns the looks that are under way. Each ends within a second, however many workers are silent then; who asks what another one
- *  has just asked gets the same answer, so that a hundred readers cost the workers one look. */
+ *  has just asked gets the same answer, so that a hundred readers cost the workers one look. Of different ones a few are under way
+ *  at a time: each may be as large as what is there. */
 import type { ConnectionList, ForwardList } from '../shared/admin.js';
 import type { LookQuery, Seen, SeenConnection, SeenForward } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
@@ -14,6 +15,8 @@ export interface SurveyRooms {
 
 /** A worker whose event loop stands still for longer is an incident that an operator wants to see as one. */
 const ANSWER_MS = 1_000;
+/** A page, a terminal and some scripts; looks take milliseconds where all workers answer. */
+export const MAX_LOOKS = 8;
 
 interface Seeing {
   readonly worker: number;
@@ -44,9 +47,12 @@ export class Survey {
     this.#rooms = rooms;
   }
 
-  /** Never rejects. */
-  async connections(query: Extract<LookQuery, { kind: 'connections' }>): Promise<ConnectionList> {
-    const { seeings, silentWorkers } = await this.#ask(query);
+  /** Never rejects.
+   *  @returns null while there are as many looks as there may be */
+  async connections(query: Extract<LookQuery, { kind: 'connections' }>): Promise<ConnectionList | null> {
+    const answers = await this.#ask(query);
+    if (answers === null) return null;
+    const { seeings, silentWorkers } = answers;
     const found = seeings.flatMap(({ worker, seen }) =>
       seen.kind === 'connections' ? seen.connections.map((one) => ({ worker, one })) : [],
     );
@@ -55,9 +61,11 @@ export class Survey {
     return { total: totalOf(seeings), connections, silentWorkers };
   }
 
-  /** Never rejects. */
-  async forwards(limit: number): Promise<ForwardList> {
-    const { seeings, silentWorkers } = await this.#ask({ kind: 'forwards', limit });
+  /** As `connections`. */
+  async forwards(limit: number): Promise<ForwardList | null> {
+    const answers = await this.#ask({ kind: 'forwards', limit });
+    if (answers === null) return null;
+    const { seeings, silentWorkers } = answers;
     const found = seeings.flatMap(({ worker, seen }) =>
       seen.kind === 'forwards' ? seen.forwards.map((one) => ({ worker, one })) : [],
     );
@@ -81,10 +89,11 @@ export class Survey {
     for (const look of [...this.#looks.values()]) if (look.waiting.delete(worker)) this.#settleIfWhole(look);
   }
 
-  #ask(query: LookQuery): Promise<Answers> {
+  #ask(query: LookQuery): Promise<Answers> | null {
     const key = JSON.stringify(query);
     const same = this.#underWay.get(key);
     if (same !== undefined) return same;
+    if (this.#underWay.size >= MAX_LOOKS) return null;
     const answers = this.#look(query).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, answers);
     return answers;

@@ -1,13 +1,17 @@
 /** THE ADMIN API of a whole server, by its Unix socket: every answer is held to the document that the server itself serves. */
-import { statSync } from 'node:fs';
+import { realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
 import { type AdminPlace, ask, eventStream, type Reply } from '../support/admin_client.js';
-import { within } from '../support/deadline.js';
+import { deferred, within } from '../support/deadline.js';
+import { until } from '../support/joined.js';
 import { faultsOf, followed } from '../support/json_schema.js';
+import { serveIn } from '../support/library.js';
 import { type Sallyport, startSallyport } from '../support/server.js';
 import { sshRun, tunnel } from '../support/ssh.js';
-import { connect, firstLine, freePort, startEcho } from '../support/targets.js';
+import { connect, firstLine, freePort, startEcho, startTarget } from '../support/targets.js';
+import { tempDir } from '../support/temp.js';
 
 function placeOf(server: Sallyport): AdminPlace & { readonly socketPath: string } {
   return { socketPath: join(server.dir, 'state', 'admin.sock') };
@@ -164,6 +168,29 @@ t.test('a reload by the API says what has changed, or every reason why nothing h
   const { status, json } = await reload();
   t.match([status, json.error], [409, { code: 'CONFIG_INVALID', errors: [/limits\.connections/, /limits\.nonsense/] }]);
   await server.events.wait('config.rejected');
+});
+
+t.test('a reload is answered when it is in force, while workers are replaced still', async (t) => {
+  const goOn = deferred<void>();
+  let loads = 0;
+  const gate = await startTarget(t, (socket) => {
+    if (++loads === 1) socket.end('go on');
+    else void goOn.promise.then(() => socket.end('go on'));
+  });
+  const dir = realpathSync(tempDir(t));
+  const file = join(dir, 'handler.mjs');
+  const handler = `import { TunnelServer } from '${new URL('../../src/index.js', import.meta.url)}';
+    export default class extends TunnelServer {}`;
+  writeFileSync(file, handler);
+  const socketPath = join(dir, 'a.sock');
+  const served = await serveIn(t, 'cluster', pathToFileURL(file), { admin: { listen: `unix:${socketPath}` } });
+  const wait = `await once(connect(${gate.port}, '127.0.0.1'), 'data');`;
+  writeFileSync(file, `import { once } from 'node:events';\nimport { connect } from 'node:net';\n${wait}\n${handler}`);
+  t.match(await ask({ socketPath }, '/api/v1/reload', 'POST'), { status: 200, json: { changed: [] } });
+  const isReplaced = (): boolean => served.told.filter(({ event }) => event === 'worker.started').length === 2; // of the start nobody was told
+  t.notOk(isReplaced());
+  goOn.resolve();
+  await until(isReplaced, 'the successor of the last worker');
 });
 
 t.test('a drain by the API is one, however often it is asked for; until the end it can be watched', async (t) => {

@@ -1,6 +1,6 @@
 /** SURVEY of the primary: workers that answer, answer late, do not answer, or die, on a clock of the test's. */
 import t from 'tap';
-import { Survey } from '../../src/master/survey.js';
+import { MAX_LOOKS, Survey } from '../../src/master/survey.js';
 import type { ConnId, LookQuery, Seen, SeenConnection } from '../../src/shared/ipc.js';
 import { FakeClock } from '../support/fake_clock.js';
 
@@ -38,14 +38,16 @@ t.test('the answers of all workers become one list, the oldest first, cut at the
   ]);
   survey.seen(2, 1, seen(9, 2, 3));
   survey.seen(1, 1, seen(2, 1, 4));
-  const { total, connections, silentWorkers } = await asked;
-  t.same([total, silentWorkers], [11, []]);
-  t.match(connections, [
-    { id: 1, worker: 1, openedAt: '1970-01-01T00:00:00.000Z' },
-    { id: 2, worker: 2 },
-    { id: 3, worker: 2 },
-  ]);
-  t.equal(connections.length, 3);
+  const answer = await asked;
+  t.match(answer, {
+    total: 11,
+    connections: [
+      { id: 1, worker: 1, openedAt: '1970-01-01T00:00:00.000Z' },
+      { id: 2, worker: 2 },
+      { id: 3, worker: 2 },
+    ],
+  });
+  t.same([answer?.silentWorkers, answer?.connections.length], [[], 3]);
   t.equal(clock.pending, 0);
 });
 
@@ -84,11 +86,24 @@ t.test('who asks the same meanwhile gets the same answer; who asks something els
   survey.seen(1, 1, seen(1, 1));
   survey.seen(1, 2, seen(0));
   t.same(
-    (await Promise.all(asked)).map(({ total }) => total),
+    (await Promise.all(asked)).map((answer) => answer?.total),
     [1, 1, 0],
   );
   void survey.connections(ALL);
   t.equal(told.length, 3, 'an answer is not kept');
+});
+
+t.test('of different questions a few are under way at a time', async (t) => {
+  const { survey, told } = room(1);
+  const asked = Array.from({ length: MAX_LOOKS }, (_, limit) => survey.connections({ ...ALL, limit }));
+  t.equal(await survey.connections({ ...ALL, user: 'bob' }), null);
+  t.equal(await survey.forwards(5), null);
+  t.equal(told.length, MAX_LOOKS, 'no worker is asked');
+  asked.push(survey.connections({ ...ALL, limit: 1 }));
+  survey.lost(1);
+  for (const answer of await Promise.all(asked)) t.match(answer, { total: 0, silentWorkers: [] });
+  void survey.forwards(5);
+  t.equal(told.length, MAX_LOOKS + 1, 'there is room again');
 });
 
 t.test('a worker that dies is not waited for; without workers there is nothing', async (t) => {

@@ -86,7 +86,7 @@ export function apiRoutes(facts: ApiFacts): readonly Route[] {
       does: 'SSH connections and their channels',
       query: CONNECTION_QUERY,
       good: [200, { schema: 'Connections' }],
-      refusals: ['BAD_REQUEST'],
+      refusals: ['BAD_REQUEST', 'UNAVAILABLE'],
       handle: ({ query }) => connections(served, query),
     },
     {
@@ -102,7 +102,8 @@ export function apiRoutes(facts: ApiFacts): readonly Route[] {
       path: `${API}/forwards`,
       does: 'what connections have bound by -R',
       good: [200, { schema: 'Forwards' }],
-      handle: async () => json(await served.survey.forwards(MAX_FORWARDS)),
+      refusals: ['UNAVAILABLE'],
+      handle: async () => seen(await served.survey.forwards(MAX_FORWARDS)),
     },
     {
       method: 'GET',
@@ -203,7 +204,13 @@ async function connections({ survey }: Served, query: URLSearchParams): Promise<
       'BAD_REQUEST',
       `limit is ${query.get('limit')}, allowed: a whole number from 1 to ${CONNECTIONS_LIMIT.max}`,
     );
-  return json(await survey.connections({ kind: 'connections', user: user || null, search: search || null, limit }));
+  return seen(await survey.connections({ kind: 'connections', user: user || null, search: search || null, limit }));
+}
+
+function seen(list: object | null): Answer {
+  return list === null
+    ? refuse('UNAVAILABLE', 'the workers are asked as many other things as they may be: ask again in a second')
+    : json(list);
 }
 
 function limitOf(text: string | null): number | null {
