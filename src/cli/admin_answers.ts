@@ -12,7 +12,7 @@ const STATUS: Shape = {
   ...{ connections: 'number', unauthenticated: 'number', waiting: 'number', channels: 'number', forwards: 'number' },
   ...PAYLOAD,
   ...{ workers: 'number', bufferedBytes: 'number', penalisedSources: 'number' },
-  refusals: [{ reason: 'string', count: 'number' }],
+  refusals: [{ what: 'string', reason: 'string', count: 'number' }],
 };
 const CHANNEL: Shape = { channel: 'number', kind: 'string', destination: 'string', ageMs: 'number', ...PAYLOAD };
 const CONNECTION: Shape = {

@@ -13,7 +13,7 @@ export function statusLines(status: ServerStatus): readonly string[] {
     `connections  ${connections}, of these ${unauthenticated} not logged in and ${waiting} waiting for a worker`,
     `channels     ${channels}, forwards ${forwards}, workers ${workers}`,
     `payload      ${bytesText(bytesIn)} in, ${bytesText(bytesOut)} out, ${bytesText(bufferedBytes)} buffered`,
-    `refusals     ${refused.length === 0 ? 'none' : refused.map(({ what, reason, count }) => `${what ?? 'any'} ${reason} ${count}`).join(', ')}`,
+    `refusals     ${refused.length === 0 ? 'none' : refused.map(({ what, reason, count }) => `${what} ${reason} ${count}`).join(', ')}`,
     ...(penalisedSources === 0 ? [] : [`penalties    ${penalisedSources} sources have earned some lately`]),
   ].map((line) => safeText(line, MAX_LINE));
 }

@@ -33,7 +33,7 @@ export interface ServerStatus extends Payload {
   /** Of peers, logins, channels and forwards, by reason, since the start; reasons that have occurred. */
   readonly refusals: readonly {
     /** Of what: connection, login, channel or forward. */
-    readonly what?: string;
+    readonly what: string;
     readonly reason: string;
     readonly count: number;
   }[];
@@ -173,16 +173,15 @@ export const ADMIN_ERRORS = {
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
-  REQUEST_TIMEOUT: 408,
   CONFLICT: 409,
   TOO_LARGE: 413,
   INTERNAL_ERROR: 500,
-  NOT_IMPLEMENTED: 501,
   UNAVAILABLE: 503,
 } as const;
 export type AdminErrorCode = keyof typeof ADMIN_ERRORS;
 
-/** Body of every answer of 400 and above. */
+/** Body of every refusal. Not of `/readyz`, whose 503 is text, nor of what is no HTTP request or too slow to be one: that gets
+ *  an empty 400, 408 or 431. */
 export interface AdminError {
   readonly error: {
     /** One of ADMIN_ERRORS, or of a config that was rejected the code that `config.rejected` has. */
