@@ -2,10 +2,11 @@
  *  in the way on stderr. With --json the answer of the API goes to stdout as it came, one object on one line, be it good or an error.
  *  Exit codes: 0 good, 1 when no server answers or it refuses, 2 bad usage or config. */
 import { API, CONNECTIONS_LIMIT } from '../shared/admin.js';
+import { safeText } from '../shared/log.js';
 import { isConnectionList, isDrainBegun, isForwardList, isReloaded, isServerStatus } from './admin_answers.js';
 import { askAdmin } from './admin_client.js';
 import { type AdminOptions, findAdmin } from './admin_place.js';
-import { connectionLines, forwardLines, reloadLine, silentLine, statusLines } from './admin_text.js';
+import { connectionLines, forwardLines, MAX_LINE, reloadLine, silentLine, statusLines } from './admin_text.js';
 
 export interface PsOptions extends AdminOptions {
   readonly user?: string;
@@ -69,13 +70,13 @@ async function ask<T>(
   }
   const outcome = await askAdmin(found.place, method, `${API}${path}`);
   if (outcome.kind === 'silence') {
-    tell(`error: ${outcome.why}`);
+    tell(safeText(`error: ${outcome.why}`, MAX_LINE));
     return EXIT_FAILURE;
   }
   const { status, body } = outcome;
   if (options.json === true && body !== undefined && body !== null) process.stdout.write(`${JSON.stringify(body)}\n`);
   if (status < 200 || status > 299) {
-    for (const line of errorLines(status, body)) tell(line);
+    for (const line of errorLines(status, body)) tell(safeText(line, MAX_LINE)); // whoever listens there may have said it
     return EXIT_FAILURE;
   }
   if (!isAnswer(body)) {

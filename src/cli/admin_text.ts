@@ -18,7 +18,8 @@ export function statusLines(status: ServerStatus): readonly string[] {
   ].map((line) => safeText(line, MAX_LINE));
 }
 
-const MAX_LINE = 2_000;
+/** Characters of a line. */
+export const MAX_LINE = 2_000;
 
 export function connectionLines({ total, connections }: ConnectionList, withChannels: boolean): readonly string[] {
   const head = ['ID', 'USER', 'PEER', 'CLIENT', 'AGE', 'IN', 'OUT', 'CHANNELS', 'WORKER'];

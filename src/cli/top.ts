@@ -1,8 +1,10 @@
 /** TOP: the options of `sallyport top`, the terminal that it is on, and the first look: from there on src/cli/top. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { reasonOf } from '../shared/errors.js';
+import { safeText } from '../shared/log.js';
 import { nearest } from '../shared/nearest.js';
 import { type AdminOptions, findAdmin } from './admin_place.js';
+import { MAX_LINE } from './admin_text.js';
 import { apiAt } from './top/api.js';
 import { lookAt, pastOf } from './top/asker.js';
 import type { Glyphs } from './top/cells.js';
@@ -68,7 +70,7 @@ export async function top(options: TopOptions): Promise<number> {
     );
     return 0;
   } catch (thrown) {
-    return fail(1, reasonOf(thrown));
+    return fail(1, safeText(reasonOf(thrown), MAX_LINE)); // whoever listens there may have said it
   }
 }
 

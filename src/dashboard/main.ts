@@ -178,8 +178,13 @@ async function reload(): Promise<void> {
 
 async function failed(title: string, answer: Exclude<Answer<unknown>, { ok: true }>): Promise<void> {
   if (answer.kind === 'locked') return pause.wake();
-  const why = answer.kind === 'lost' ? `The server does not answer: ${answer.why}.` : answer.why;
-  await tell(title, why, answer.kind === 'refused' ? answer.errors : []);
+  if (answer.kind === 'lost')
+    return await tell(
+      'It is not known whether that was done',
+      `There is no answer: ${answer.why}. The server may have done it all the same: its log says so.`,
+      [],
+    );
+  await tell(title, answer.why, answer.errors);
 }
 
 document.addEventListener('visibilitychange', () => {

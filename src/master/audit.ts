@@ -1,8 +1,5 @@
-/** AUDIT: every event, whatever the log's level is, a line of JSON each, appended to a file that is its owner's alone (0600).
- *  Owns the file and the queue before it. Nobody waits for it: on a full or slow disk lines wait in a bounded queue, what does not
- *  fit is counted, and the count stands in the file before the next line that gets through. */
-
-/** AUDIT: every event, whatever the log's level is, a line of JSON each, appended to a file that is its owner's alone (0600).
+/** AUDIT: every event, whatever the log's level is, a line of JSON each, appended to a file. One that is made here is its owner's alone
+ *  (0600); one that was there keeps its mode, and the log says where others may open it.
  *  Owns the file and the queue before it. Nobody waits for it: on a full or slow disk lines wait in a bounded queue, what does not
  *  fit is counted, and the count stands in the file before the next line that gets through. */
 import fs, { constants } from 'node:fs';
@@ -39,6 +36,8 @@ const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | cons
 interface OpenFile {
   readonly path: string;
   readonly handle: FileHandle;
+  /** Its permissions where others than its owner have some; null: they have none, or it is no regular file. */
+  readonly openTo: number | null;
 }
 
 export class Audit {
@@ -53,6 +52,8 @@ export class Audit {
   #left: OpenFile[] = [];
   /** Switched off, with lines on their way. */
   #ending = false;
+  /** Its mode has been told: not again with each rotation. */
+  #toldPath: string | null = null;
 
   constructor(options: AuditOptions) {
     const { clock, maxBytes } = options;
@@ -97,7 +98,8 @@ export class Audit {
   async change(path: string | null): Promise<AuditChange> {
     if (path === (this.isOn ? this.#file?.path : null)) return UNCHANGED;
     const next = path === null ? null : await openFile(path);
-    return { keep: () => this.#use(next), drop: () => void next?.handle.close() };
+    // Nothing was written to it: what a disk says at its end is about nothing.
+    return { keep: () => this.#use(next), drop: () => void next?.handle.close().catch(ignore) };
   }
 
   /** The same path once more: it is another file since somebody has moved the old one away. Where that fails the old one is written
@@ -126,10 +128,20 @@ export class Audit {
     this.#ending = next === null && !this.#sink.idle;
     if (this.#ending) return; // what waits goes where it was meant to
     this.#file = next;
+    this.#tellMode(next);
     this.#sink.restart();
     if (before === null) return;
     this.#left.push(before);
     if (!this.#writing) this.#closeLeft();
+  }
+
+  #tellMode(file: OpenFile | null): void {
+    if (file === null || file.openTo === null || file.path === this.#toldPath) return;
+    this.#toldPath = file.path;
+    const mode = file.openTo.toString(8).padStart(4, '0');
+    this.#options.warn(
+      `log.audit: ${file.path} has mode ${mode}, so others than its owner may open it: chmod 600, unless that is meant`,
+    );
   }
 
   #write(data: Buffer, done: (error: unknown, written: number) => void): void {
@@ -164,10 +176,16 @@ export class Audit {
 
 async function openFile(path: string): Promise<OpenFile> {
   try {
-    return { path, handle: await open(path, FLAGS, MODE) };
+    const handle = await open(path, FLAGS, MODE);
+    return { path, handle, openTo: await openTo(handle) };
   } catch (error) {
     throw new TunnelError('CONFIG_INVALID', `log.audit: cannot be opened: ${reasonOf(error)}`, { cause: error });
   }
+}
+
+async function openTo(handle: FileHandle): Promise<number | null> {
+  const found = await handle.stat();
+  return found.isFile() && (found.mode & 0o077) !== 0 ? found.mode & 0o777 : null;
 }
 
 function troubleText(error: unknown): string {

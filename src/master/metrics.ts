@@ -166,11 +166,12 @@ export class Metrics {
 
   /** Who asks while a round is under way waits for the next one: that one's answers may be older than the question. */
   #ask(): Promise<void> {
-    this.#next ??= this.#asking.then(() => {
+    const begin = (): Promise<void> => {
       this.#asking = this.#askAll();
       this.#next = null;
       return this.#asking;
-    });
+    };
+    this.#next ??= this.#asking.then(begin, begin); // a round that failed is the matter of those who had asked
     return this.#next;
   }
 

@@ -1,6 +1,7 @@
 /** PRIMARY: the life of a server: start, reload, another in its place, drain, end.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
 import type { Adoption } from '../shared/adoption.js';
+import type { Config } from '../shared/config.js';
 import type { WorkerEnd } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
 import { requireHandles } from '../shared/handles.js';
@@ -23,6 +24,7 @@ import { type ListenerOptions, openListeners, peerText, type ServerListeners } f
 import { removeSockets, tellLost } from './lost_worker.js';
 import { Metrics } from './metrics.js';
 import { MUSTER_TIMING, type MusterTiming } from './muster.js';
+import { unclearProxies } from './proxies.js';
 import { Renewal, type RenewalOptions } from './renewal.js';
 import { type RouterRooms, route } from './router.js';
 import type { Settings } from './settings.js';
@@ -144,6 +146,7 @@ export class Primary {
       changed: (config, all, fresh) => {
         this.#entrance.door.configure(config);
         this.#reserve(all);
+        this.#warnOfProxies(config);
         this.#tellListening(fresh);
       },
     });
@@ -227,6 +230,7 @@ export class Primary {
       await this.#supervisor.start();
       await this.#succession?.accept(listeners, options);
       await this.#admin?.openNow();
+      this.#warnOfProxies(this.#renewal.settings.config);
       this.#tellListening(listeners.addresses);
       return listeners.addresses;
     } catch (error) {
@@ -289,6 +293,16 @@ export class Primary {
       info: (text) => log.info(text),
       trouble: (text) => log.warn(text),
     });
+  }
+
+  /** Nobody's header counts there, and who comes by a proxy is refused: an operator has to know why. */
+  #warnOfProxies({ listen }: Config): void {
+    const names = this.#listeners?.names ?? [];
+    const addresses = this.#listeners?.addresses ?? [];
+    const entries = addresses.flatMap((address, index) =>
+      address.kind === 'tcp' ? [{ ...address, name: names[index] ?? '' }] : [],
+    );
+    for (const text of unclearProxies(listen, entries)) this.#options.log.warn(text);
   }
 
   #tellListening(addresses: readonly ListenerAddress[]): void {

@@ -43,8 +43,10 @@ export class UsedCodes {
       use(entry, key, step);
       return 'OK';
     }
+    // A used one is no guess: it says nothing new, and a client that opens ten connections with one code must not lock its user out.
+    if (step !== null) return 'REPLAYED';
     entry.tries.take(nowMs);
-    return step === null ? 'WRONG' : 'REPLAYED';
+    return 'WRONG';
   }
 
   /** Codes that an earlier primary has said yes to. */

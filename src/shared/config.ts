@@ -570,7 +570,7 @@ export const SERVER_KEYS = {
       default: 'auto',
       auto: 'unix:STATEDIR/admin.sock',
       does: 'Where the admin API is to be had. No tunnel leads there, and nobody binds it by -R',
-      why: 'a socket with mode 0600 needs no password; on a network there is no API, put a proxy with TLS before it',
+      why: 'a socket with mode 0600 needs no password; on a network there is no API: tunnel to it by ssh, or put a proxy with TLS before it as [admin.md](admin.md) says',
       source: 'Sallyport',
     },
     tokenFile: {

@@ -467,7 +467,8 @@ export interface AdminOptions {
    *
    *  Allowed: "unix:PATH", or "HOST:PORT" of localhost or another loopback address, or auto (auto means
    *  unix:STATEDIR/admin.sock).
-   *  Why: a socket with mode 0600 needs no password; on a network there is no API, put a proxy with TLS before it.
+   *  Why: a socket with mode 0600 needs no password; on a network there is no API: tunnel to it by ssh, or put a
+   *  proxy with TLS before it as [admin.md](admin.md) says.
    *  Source: Sallyport.
    *  @default 'auto' */
   readonly listen?: string | undefined;

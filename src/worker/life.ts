@@ -6,7 +6,7 @@ import { formatHostPort } from '../shared/address.js';
 import { type CloseReason, reasonOf } from '../shared/errors.js';
 import type { ChannelNews, ForwardKind, ForwardNews, OfConnection, OfLogin, Payload } from '../shared/events.js';
 import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
-import type { ConnId, ListenerAddress } from '../shared/ipc.js';
+import type { Admitted, ConnId, ListenerAddress } from '../shared/ipc.js';
 import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { LoginStep } from './auth/hooks.js';
@@ -98,6 +98,8 @@ export class Life {
   readonly #onEnd: (life: Life) => void;
   #stage: Stage;
   #draining = false;
+  /** A proxy's that has not said yet whom it brings. */
+  #isUnnamed: boolean;
   /** What every event of this connection says, before the login and after. */
   #conn: OfConnection;
   #login: OfLogin | null = null;
@@ -117,6 +119,7 @@ export class Life {
     this.id = handedOver.id;
     this.#context = context;
     this.#peer = handedOver.peer;
+    this.#isUnnamed = handedOver.proxied;
     this.#conn = connOf(this.id, this.#peer);
     this.#onEnd = onEnd;
     this.#startedMs = context.now();
@@ -220,7 +223,7 @@ export class Life {
 
   #proxyIntake(): ProxyIntake {
     return new ProxyIntake(this.#reader, {
-      judge: (client) => this.#context.primary.proxied(this.id, client),
+      judge: (client) => this.#judge(client),
       onAdmitted: (client, rest) => {
         if (client !== null) this.#peer = client;
         this.#conn = connOf(this.id, this.#peer);
@@ -232,6 +235,11 @@ export class Life {
       onTurnedAway: () => this.#end(null, ''),
       onRefused: (reason, detail) => this.#end(reason, detail),
     });
+  }
+
+  #judge(client: Peer | null): Promise<Admitted | null> {
+    this.#isUnnamed = false;
+    return this.#context.primary.proxied(this.id, client);
   }
 
   #intake(): Intake {
@@ -384,8 +392,10 @@ export class Life {
     this.#membership?.leave();
     this.#account.close();
     const { socket } = this.#reader;
-    if (reason !== null && reason !== 'REVOKED')
-      // its end is told by the worker that has it
+    const isTold = reason !== null && reason !== 'REVOKED'; // that one's end is told by the worker that has it
+    // It ends as the proxy's own, and nothing may end that was never told to be there.
+    if (isTold && this.#isUnnamed) void this.#judge(null);
+    if (isTold)
       this.#context.primary.event({
         event: 'connection.closed',
         ...(this.#login ?? this.#conn),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { bytesText, connectionLines, durationText, statusLines } from '../../src/cli/admin_text.js';
 import type { ConnectionView, ServerStatus } from '../../src/shared/admin.js';
+import { hasControl } from '../../src/shared/text.js';
 import { within } from '../support/deadline.js';
 import { cliEntry } from '../support/paths.js';
 import { type Outcome, run } from '../support/process.js';
@@ -133,6 +134,21 @@ t.test('what is no admin API', async (t) => {
       code: 1,
       stderr: /is no admin API of Sallyport/,
     });
+});
+
+t.test('what answers says nothing to the terminal', async (t) => {
+  const socketPath = join(tempDir(t), 's');
+  const evil = '\u001b]0;owned\u0007\u009b2J\nline';
+  const server = createServer((request, response) => {
+    const error = { code: 'X', message: evil, ...(request.method === 'POST' ? { errors: [evil] } : {}) };
+    response.writeHead(409).end(JSON.stringify({ error }));
+  }).listen(socketPath);
+  t.teardown(() => server.close());
+  for (const command of [['status'], ['reload'], ['top', '--once']]) {
+    const outcome = await sallyport(t, [...command, '--admin', `unix:${socketPath}`]);
+    t.match(outcome, { code: 1, stdout: '', stderr: /\\x1b\]0;owned\\x07\\x9b2J\\x0aline\n/ }, command.join(' '));
+    t.notOk(hasControl(outcome.stderr, '\n'));
+  }
 });
 
 t.test('what people read', async (t) => {

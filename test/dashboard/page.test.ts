@@ -103,6 +103,10 @@ async function givesOrders(t: Test, visitor: Visitor): Promise<void> {
   await page.getByRole('dialog', { name: 'Nothing was reloaded' }).waitFor();
   t.match(await text(page, '#report-lines'), 'sallyport.yaml:3:1: usres: unknown key');
   await page.keyboard.press('Escape');
+  admin.world.reload = { lost: true };
+  await order('Reload config', 'Reload');
+  await page.getByRole('dialog', { name: 'It is not known whether that was done' }).waitFor();
+  await page.keyboard.press('Escape');
   await order('Drain…', 'Drain');
   await page.locator('#notice').getByText('12 are left').waitFor();
   t.equal(sent('drain'), 1);

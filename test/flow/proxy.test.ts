@@ -104,7 +104,8 @@ flow(t, 'a listener with proxyProtocol', { needs: ['ssh', 'ssh-keygen'] }, async
   const refused = async (source: string, bytes: string, reason: string): Promise<string> => {
     const from = server.events.mark();
     const heard = await say(server, source, bytes);
-    await server.events.wait('connection.closed', { reason }, from);
+    const { conn } = await server.events.wait('connection.closed', { reason }, from);
+    t.match(server.events.list('connection.accepted', {}, from), [{ conn }], 'nothing ends that did not begin');
     return heard;
   };
 

@@ -95,3 +95,11 @@ flow(t, 'the units of contrib/systemd', { needs: ['systemd-analyze'] }, async (t
   ]);
   t.equal(security.code, 0, security.stdout.slice(-600));
 });
+
+t.test('the unit makes the folders that the docs name, for the server alone', async (t) => {
+  const unit = readFileSync(join(projectRoot, 'contrib/systemd/sallyport.service'), 'utf8');
+  const docs = readFileSync(join(projectRoot, 'docs/running.md'), 'utf8');
+  const settingOf = (key: string): string | undefined => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1];
+  t.equal(`/var/log/${settingOf('LogsDirectory')}`, /^log: .*audit: (\S+)\/[^/]+ \}$/m.exec(docs)?.[1], 'of the audit');
+  t.same([settingOf('LogsDirectoryMode'), settingOf('StateDirectoryMode')], ['0700', '0700']);
+});

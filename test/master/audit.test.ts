@@ -169,11 +169,14 @@ t.test('the end does not wait for a full disk, and says what it cost', async (t)
   t.match(said.at(-1), /3 lines could not be written before the end/);
 });
 
-t.test('a mode that somebody has chosen is left', async (t) => {
+t.test('a mode that somebody has chosen is left, and told', async (t) => {
   const file = join(tempDir(t), 'audit.jsonl');
   writeFileSync(file, '');
   chmodSync(file, 0o640);
-  const { audit } = await room(t, file);
+  const { audit, said } = await room(t, file);
+  await audit.reopen();
   await closed(audit);
   t.equal(statSync(file).mode & 0o777, 0o640);
+  t.match(said, [/audit\.jsonl has mode 0640, so others/]);
+  t.equal(said.length, 1, 'and told, once');
 });

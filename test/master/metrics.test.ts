@@ -160,3 +160,20 @@ async function metricsText(t: Test, metrics: Metrics): Promise<string> {
   t.match(contentType, /^text\/plain; version=0\.0\.4/);
   return body;
 }
+
+t.test('a round that fails is the matter of those who had asked, and of nobody after them', async (t) => {
+  const clock = new FakeClock();
+  let fails = true;
+  const metrics: Metrics = new Metrics({
+    ...{ clock, standing: () => NOBODY, loopLag: new LoopLag(), ownLoops: true },
+    tell(worker, message) {
+      if (fails) throw new Error('no channel');
+      if (message.type === 'count')
+        metrics.counted(worker, { type: 'counted', count: message.count, counts: counts(5) });
+    },
+  });
+  metrics.counted(1, { type: 'counted', count: null, counts: counts(1) });
+  await t.rejects(metrics.totals(), /no channel/);
+  fails = false;
+  t.equal((await metrics.totals()).bytesIn, 6);
+});

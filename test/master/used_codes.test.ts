@@ -30,8 +30,10 @@ t.test('ten wrong ones, then one in six minutes, and meanwhile the right one cou
   const codes = new UsedCodes();
   for (let i = 0; i < 9; i++) t.equal(codes.judge(use(null), 0), 'WRONG');
   t.equal(codes.judge(use(1), 0), 'OK', 'a right one costs nothing');
-  t.equal(codes.judge(use(1), 0), 'REPLAYED', 'a used one does');
+  for (let i = 0; i < 20; i++) t.equal(codes.judge(use(1), 0), 'REPLAYED', 'nor does a used one');
+  t.equal(codes.judge(use(null), 0), 'WRONG');
   t.equal(codes.judge(use(null), 0), 'LIMIT');
+  t.equal(codes.judge(use(1), 0), 'LIMIT', 'the used one as well: it would tell that it was right');
   t.equal(codes.judge(use(2), 0), 'LIMIT');
   t.equal(codes.judge(use(2, 'bob'), 0), 'OK', 'another user is another');
   t.equal(codes.judge(use(2), 359_000), 'LIMIT');

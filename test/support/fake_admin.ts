@@ -33,8 +33,8 @@ export interface World {
   silentWorkers?: readonly number[];
   /** Needed in every request where there is one. */
   token?: string;
-  /** What a reload says: keys that changed, or mistakes. */
-  reload?: { readonly changed: readonly string[] } | { readonly errors: readonly string[] };
+  /** What a reload says: keys that changed, mistakes, or nothing that can be read. */
+  reload?: { readonly changed: readonly string[] } | { readonly errors: readonly string[] } | { readonly lost: true };
 }
 
 class Refused extends Error {
@@ -161,7 +161,7 @@ export class FakeAdmin {
   #reload(): Reply {
     const reload = this.world.reload ?? { changed: [] };
     if ('errors' in reload) throw new Refused('CONFLICT', 'the config has mistakes', reload.errors);
-    return ok(reload);
+    return 'lost' in reload ? { status: 502 } : ok(reload);
   }
 
   #end(route: string): Reply {

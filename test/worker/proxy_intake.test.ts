@@ -138,7 +138,7 @@ t.test('an ident where a header is due, a broken header, and a peer that leaves'
   t.equal(await gone('SSH-2.0-Client\r\n'), 'PROXY_MISSING there is no PROXY header: PROXY header expected.\r\n');
   t.equal(await gone('PROXY TCP4 1 2 3 4\r\n'), 'PROXY_INVALID an address is none of its family: ');
   t.equal(await gone(''), 'PEER_CLOSED before its PROXY header: ');
-  t.same(server.primary.clients, []);
+  t.same(server.primary.clients, [null, null, null], 'each was there, as its own, before it had ended');
 });
 
 t.test('silence, and a header that takes too long', async (t) => {
