@@ -38,6 +38,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       onListening,
       ...(quick === null ? { files, read: reader(configFile, options, loaded) } : {}),
     });
+    for (const signal of SIGNALS) process.on(signal, nothing);
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
@@ -49,6 +50,12 @@ export async function serve(options: ServeOptions): Promise<number> {
     return BAD_CONFIG.includes(thrown.code) ? 2 : 1;
   }
 }
+
+/** The server lets go of them when it has ended. One that comes while the process ends as well would kill it, and a service manager
+ *  would call a clean end a failed one. */
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'];
+
+function nothing(): void {}
 
 /** What `check` would have told. */
 const BAD_CONFIG: readonly ErrorCode[] = ['CONFIG_INVALID', 'HOST_KEY_INVALID', 'HANDLER_INVALID'];
