@@ -35,6 +35,9 @@ const PACKAGES = {
 } as const;
 const MODULES = { paramiko: 'python3-paramiko', asyncssh: 'python3-asyncssh' } as const;
 
+/** What `.ci/run` has to install, so that under CI no test fails for want of a program. */
+export const DEBIAN_PACKAGES: readonly string[] = [...Object.values(PACKAGES), ...Object.values(MODULES)];
+
 export type Program = keyof typeof PACKAGES | keyof typeof MODULES;
 
 /** Debian's own interpreter first: another python3 earlier in PATH does not see Debian's modules. */
