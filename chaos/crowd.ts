@@ -25,6 +25,8 @@ export class Crowd {
   readonly #options: CrowdOptions;
   readonly #all = new Set<Client>();
   readonly #ready = new Set<Client>();
+  /** Ended behind a silent relay: to the server they are there still, for as long as its keepalive takes. */
+  readonly #vanished: Client[] = [];
   readonly #ports: number[] = [];
   #starting = 0;
   #lastId = 0;
@@ -38,6 +40,10 @@ export class Crowd {
 
   get all(): Client[] {
     return [...this.#all];
+  }
+  /** Whom the server believes to be there, as far as anybody can tell. */
+  get served(): Client[] {
+    return [...this.#all, ...this.#vanished];
   }
   get healthy(): Client[] {
     return [...this.#ready].filter((client) => !client.isDoomed);
@@ -70,6 +76,7 @@ export class Crowd {
     void client.exited.then(() => {
       this.#all.delete(client);
       this.#ready.delete(client);
+      if (client.relay.isSilent) this.#vanished.push(client);
     });
     if (await client.ready()) {
       this.logins++;

@@ -122,7 +122,7 @@ class Stage {
     });
     const scene: Scene = {
       ...{ dice: new Dice(seed + 2), server, serverPort: port, setting, serverCauses: [], busy: false, defect },
-      clients: () => crowd.all,
+      clients: () => crowd.served,
       healthy: () => crowd.healthy,
     };
     const crowd = new Crowd({

@@ -21,7 +21,7 @@ export interface Scene {
   readonly server: Server;
   readonly serverPort: number;
   readonly setting: Setting;
-  /** Logged in or about to. */
+  /** Logged in or about to, or vanished: whom something touches that is done to the server. */
   readonly clients: () => readonly Client[];
   /** Logged in, and nothing was done to them that ends them. */
   readonly healthy: () => readonly Client[];

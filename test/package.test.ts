@@ -227,7 +227,7 @@ t.test('an installed package', { timeout: 400_000 }, async (t) => {
     t.equal(Buffer.concat(await socket.toArray()).toString(), 'through a container');
     const check = join(app, 'node_modules/sallyport/contrib/docker/healthcheck.mjs');
     t.match(await run(t, process.execPath, [check, address]), { code: 0, stderr: '' }, 'healthy');
-    t.match(await program.stop('SIGTERM'), { code: 0 });
+    t.match(await program.stop('SIGTERM'), { code: 0 }, program.describe());
     t.match(await run(t, process.execPath, [check, address]), { code: 1, stderr: /ECONNREFUSED/ }, 'not any more');
     t.match(await run(t, process.execPath, [check, `127.0.0.1:${echo.port}`]), { code: 1 }, 'an echo is no SSH server');
   });
