@@ -53,6 +53,8 @@ export class Door {
   readonly #startups = new Startups();
   readonly #penalties: Penalties;
   readonly #refusals: RefusalLog;
+  /** Connections of proxies that have not said yet whom they bring. */
+  readonly #unnamed = new Set<ConnId>();
   #limits: Config['limits'];
   #sources: SourceRules;
   #proxies: Proxies;
@@ -110,31 +112,37 @@ export class Door {
     return { admit: true, startup: proxyStartup(source), proxied: true };
   }
 
-  /** It is a proxy's that has not said whom it brings. One that comes for itself stays so until its login. */
+  /** It is a proxy's that has not said whom it brings. */
   isUnnamed(id: ConnId): boolean {
-    return this.#startups.of(id)?.standing === 'proxy';
+    return this.#unnamed.has(id);
   }
 
   begins(id: ConnId, startup: Startup): void {
     this.#startups.begin(id, startup);
+    if (startup.standing === 'proxy') this.#unnamed.add(id);
+  }
+
+  /** A proxy has said whom it brings, or that it comes for itself. */
+  named(id: ConnId): void {
+    this.#unnamed.delete(id);
   }
 
   /** Another primary has let it in. */
   adopts(id: ConnId, { peer, user, unnamed = false }: Pick<HeldConnection, 'peer' | 'user' | 'unnamed'>): void {
     const source = this.#sources.sourceOf(peer.address);
     if (user !== null) this.#startups.know(source, user);
-    else if (unnamed) this.#startups.begin(id, proxyStartup(source));
+    else if (unnamed) this.begins(id, proxyStartup(source));
     else this.#startups.begin(id, { source, standing: this.#startups.standingOf(source, false) });
   }
 
   loggedIn(id: ConnId, user: string): void {
-    const startup = this.#startups.end(id);
+    const startup = this.#end(id);
     if (startup !== undefined) this.#startups.know(startup.source, user);
   }
 
   /** `penalty`: it never logged in, and that was its own doing. */
   ended(id: ConnId, penalty?: PenaltyReason): void {
-    const source = this.#startups.end(id)?.source;
+    const source = this.#end(id)?.source;
     if (source === undefined || source.exempt || penalty === undefined) return;
     const refusedMs = this.#penalties.add(source.name, penalty, this.#options.clock.nowMs());
     if (refusedMs === undefined) return;
@@ -145,7 +153,7 @@ export class Door {
 
   /** It was let in, but no worker took it. */
   turnedAway(id: ConnId, reason: RefuseReason, peer: Peer | undefined): void {
-    const source = this.#startups.end(id)?.source;
+    const source = this.#end(id)?.source;
     this.#refusals.add({ conn: id, ...(peer === undefined ? {} : { peer: peerText(peer) }), reason }, source?.name);
   }
 
@@ -162,6 +170,11 @@ export class Door {
   /** Nobody comes any more: what is not in the log yet goes there. */
   close(): void {
     this.#refusals.flush();
+  }
+
+  #end(id: ConnId): Startup | undefined {
+    this.#unnamed.delete(id);
+    return this.#startups.end(id);
   }
 
   #refuse(reason: RefuseReason, peer: Peer, source: string): Verdict {

@@ -13,7 +13,7 @@ import type { Clock } from './clock.js';
 import { type DispatchRules, pick } from './dispatch.js';
 import { Door } from './door.js';
 import { Handoff, type HandoffTiming } from './handoff.js';
-import type { Conflict, Freed, Ledger } from './ledger.js';
+import type { Conflict, Freed, Ledger, LedgerConnection } from './ledger.js';
 import { peerText, type Untouched } from './listener.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -93,6 +93,7 @@ export class Entrance {
     const { ledger } = this.#options;
     const proxy = ledger.connection(id)?.peer;
     if (proxy === undefined || !this.door.isUnnamed(id)) return { admit: false, lastWords: '' };
+    this.door.named(id);
     if (client !== null) ledger.comesFrom(id, client);
     // By version 1 haproxy's checks name haproxy.
     if (client !== null && client.address !== proxy.address) {
@@ -100,10 +101,14 @@ export class Entrance {
       // It was in already when a drain began, and is one of the open ones itself.
       const house = { draining: false, open: ledger.size - 1, waiting: 0 };
       const verdict = this.door.admit(client, house, null);
-      if (!verdict.admit) return { admit: false, lastWords: verdict.lastWords ?? '' };
+      if (!verdict.admit) {
+        ledger.closed(id); // or its worker's death would end what was never let in
+        return { admit: false, lastWords: verdict.lastWords ?? '' };
+      }
       this.door.begins(id, verdict.startup);
     }
-    this.#accepted(id, client === null ? undefined : proxy);
+    const connection = ledger.connection(id);
+    if (connection !== undefined) this.#accepted(connection, client === null ? undefined : proxy);
     return { admit: true };
   }
 
@@ -125,7 +130,11 @@ export class Entrance {
   /** @returns what died with the worker */
   workerLost(worker: number): readonly Freed[] {
     const lost = this.#options.ledger.workerLost(worker);
-    for (const { connection } of lost) this.door.ended(connection.id);
+    for (const { connection } of lost) {
+      // It ends as the proxy's own, and nothing may end that was never told to be there.
+      if (this.door.isUnnamed(connection.id)) this.#accepted(connection);
+      this.door.ended(connection.id);
+    }
     return lost;
   }
 
@@ -156,17 +165,14 @@ export class Entrance {
     const connection = ledger.connection(id);
     if (connection === undefined) return;
     handedOver(clock.nowMs() - connection.sinceMs);
-    if (!this.door.isUnnamed(id)) this.#accepted(id);
+    if (!this.door.isUnnamed(id)) this.#accepted(connection);
   }
 
   /** @param proxy who has brought it */
-  #accepted(id: ConnId, proxy?: Peer): void {
-    const { ledger, event } = this.#options;
-    const connection = ledger.connection(id);
-    if (connection === undefined || connection.worker === null) return;
-    const { peer, worker } = connection;
+  #accepted({ id, peer, worker }: LedgerConnection, proxy?: Peer): void {
+    if (worker === null) return;
     const by = proxy === undefined ? {} : { proxy: peerText(proxy) };
-    event({ event: 'connection.accepted', conn: id, peer: peerText(peer), ...by, worker });
+    this.#options.event({ event: 'connection.accepted', conn: id, peer: peerText(peer), ...by, worker });
   }
 
   #turnedAway(id: ConnId, reason: RefuseReason): void {

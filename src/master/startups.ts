@@ -72,10 +72,6 @@ export class Startups {
     this.#byStanding[startup.standing]++;
   }
 
-  of(id: ConnId): Startup | undefined {
-    return this.#underWay.get(id);
-  }
-
   /** It has logged in, or has ended. @returns undefined when it was not under way */
   end(id: ConnId): Startup | undefined {
     const startup = this.#underWay.get(id);

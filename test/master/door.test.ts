@@ -193,7 +193,13 @@ t.test('a proxy has no start-ups and no penalties of its own, whatever it brings
   });
   const ids = Array.from({ length: 20 }, () => s.enter('192.0.2.1'));
   for (const id of ids) t.ok(s.door.isUnnamed(id));
+  const [itself] = ids;
+  if (itself !== undefined) {
+    s.door.named(itself);
+    t.notOk(s.door.isUnnamed(itself), 'one that comes for itself has said so');
+  }
   for (const id of ids) s.door.ended(id, 'AUTH_FAIL');
+  for (const id of ids) t.notOk(s.door.isUnnamed(id), 'nothing is left of it');
   t.equal(s.refused('192.0.2.1'), undefined);
   t.same(s.heard, []);
   t.same(s.door.admit({ address: '192.0.2.1', port: 1 }, { ...HOUSE, draining: true }, AT), {

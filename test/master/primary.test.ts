@@ -162,6 +162,35 @@ t.test('kill -9: its connections and ports are free at once, a replacement start
   t.match(primary.status(), { connections: 1, unauthenticated: 0 });
 });
 
+t.test('what a proxy has brought ends in the log as it began there, at whatever step its worker dies', async (t) => {
+  const { heard, connect, pidOf } = await startPrimaryUnderTest(t, {
+    config: {
+      workers: 1,
+      listen: [{ address: '127.0.0.1:0', proxyProtocol: { from: ['127.0.0.1'] } }],
+      limits: { startupsPerSource: 1 },
+    },
+  });
+  const peers = [await connect(), await connect(), await connect(), await connect()];
+  for (const peer of peers) t.equal(await peer.worker(), 1);
+  const [unnamed, itself, brought, turnedAway] = peers;
+  t.ok(unnamed, 'it has not said whom it brings');
+  t.equal(await itself?.ask('proxied'), '{"admit":true}');
+  t.equal(await brought?.ask('proxied 192.0.2.1'), '{"admit":true}');
+  t.match(await turnedAway?.ask('proxied 192.0.2.1'), '{"admit":false,"lastWords":"Exceeded');
+  process.kill(pidOf(1), 'SIGKILL');
+  await heard.wait('worker.started', (event) => event.worker === 2);
+  await heard.until(() => heard.list('connection.closed')[2], 'the last end');
+  const told = (conn: number): string[] =>
+    heard.events.flatMap((event) =>
+      'conn' in event && event.conn === conn ? [`${event.event} ${'peer' in event ? event.peer : ''}`] : [],
+    );
+  for (const conn of [1, 2])
+    t.match(told(conn), [/^connection.accepted 127\.0\.0\.1:/, /^connection.closed 127\.0\.0\.1:/]);
+  t.same(told(3), ['connection.accepted 192.0.2.1:50000', 'connection.closed 192.0.2.1:50000']);
+  t.same(told(4), [], 'the door has told it, and nothing ends that did not begin');
+  t.match(heard.list('connection.refused'), [{ reason: 'SOURCE_STARTUPS', peer: '192.0.2.1:50000' }]);
+});
+
 t.test('a fault that nobody caught: replaced at once, and what runs may end', async (t) => {
   const { heard, connect } = await startPrimaryUnderTest(t, { config: { workers: 1 } });
   const peer = await connect();

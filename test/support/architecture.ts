@@ -29,7 +29,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
   [
     { room: 'auth', holds: /^src\/worker\/auth\// },
     { room: 'forward', holds: /^src\/worker\/forward\// },
-    { room: 'intake', holds: /^src\/worker\/(intake|proxy_intake|proxy_header)\.ts$/ },
+    { room: 'intake', holds: /^src\/worker\/(opening|intake|proxy_intake|proxy_header)\.ts$/ },
   ],
   [{ room: 'connection', holds: /^src\/worker\/connection\// }],
   [{ room: 'server', holds: /^src\/worker\/(server|guarded|life|survey|expiry|endpoint|bandwidth)\.ts$/ }],

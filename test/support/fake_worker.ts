@@ -71,6 +71,11 @@ class FakeServer implements WorkerServer {
         socket.write('released\n');
         return;
       }
+      case 'proxied': {
+        const client = first === '' ? null : { address: first, port: 50_000 };
+        socket.write(`${JSON.stringify(await this.#primary.proxied(id, client))}\n`);
+        return;
+      }
       case 'deaf':
         this.#deaf.add(id);
         socket.write('deaf\n');
