@@ -136,6 +136,20 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   restarting('primary killed', 1, { effect: 'delays' }, (scene, generation) => scene.server.killPrimary(generation)),
+  {
+    name: 'server replaced',
+    weight: 2,
+    global: true,
+    async inject({ clients, server }) {
+      const generation = server.current;
+      if (generation === null) return false;
+      // The sockets are handed over: nothing may be refused, either.
+      const replaced = hit(clients(), cause('server replaced', { effect: 'delays', open: true }));
+      await server.takeOver(generation);
+      end(replaced);
+      return true;
+    },
+  },
   restarting('server drained', 1, { effect: 'ends', lasting: true }, (scene, generation) =>
     scene.server.drain(generation),
   ),

@@ -232,6 +232,8 @@ class Stage {
     for (const one of [server, inner])
       if (!(await comesTrue(() => one.orphans.length === 0, TOLD_WITHIN_MS)))
         this.#defect(`workers that no primary has and that run on: ${one.orphans.join(', ')}`);
+    if (!(await comesTrue(() => server.primaries.length === 0, TOLD_WITHIN_MS)))
+      this.#defect(`primaries that have no place and run on: ${server.primaries.join(', ')}`);
     const sockets = setting.sockets().filter((name) => !name.startsWith('target'));
     if (sockets.length > 0) this.#defect(`socket files that are left: ${sockets.join(', ')}`);
   }

@@ -21,7 +21,7 @@ export interface Generation {
   readonly pid: number;
   readonly log: LogBook;
   /** Why it may end, once something is done that ends it. */
-  ending: 'drained' | 'killed' | null;
+  ending: 'drained' | 'killed' | 'replaced' | null;
   readonly exited: Promise<void>;
 }
 
@@ -73,31 +73,42 @@ export class Server {
     const deadlineMs = performance.now() + START_MS;
     for (;;) {
       const generation = this.#spawn();
-      const { log, exited } = generation;
-      const isUp = (): boolean => log.listening && log.serving.length >= this.#options.workers;
-      await Promise.race([log.until(isUp), exited, delay(deadlineMs - performance.now(), null, { ref: false })]);
-      if (isUp()) {
+      if (await this.#isUp(generation, deadlineMs - performance.now())) {
         this.#current = generation;
         this.#baseline ??= {
           primary: socketsOf(generation.pid),
-          worker: Math.max(...log.serving.map(({ pid }) => socketsOf(pid))),
+          worker: Math.max(...generation.log.serving.map(({ pid }) => socketsOf(pid))),
         };
         return;
       }
       // Whoever had the port may hold it a moment longer.
       generation.ending = 'killed';
       signal(generation.pid, 'SIGKILL');
-      await exited;
+      await generation.exited;
       if (performance.now() > deadlineMs) throw new Error(`the server did not start: ${this.#lastWords}`);
       await delay(NEXT_TRY_MS);
     }
   }
 
+  /** Another takes its place while everything runs (`serve --takeover`). Resolves when all of its workers have started. */
+  async takeOver(generation: Generation): Promise<void> {
+    const next = this.#spawn(['--takeover']);
+    generation.ending = 'replaced';
+    if (await this.#isUp(next, START_MS)) this.#current = next;
+    else this.#options.defect(`server ${next.number} did not take over from ${generation.number}: ${this.#lastWords}`);
+  }
+
+  async #isUp({ log, exited }: Generation, withinMs: number): Promise<boolean> {
+    const isUp = (): boolean => log.listening && log.serving.length >= this.#options.workers;
+    await Promise.race([log.until(isUp), exited, delay(withinMs, null, { ref: false })]);
+    return isUp();
+  }
+
   #lastWords = '';
 
-  #spawn(): Generation {
+  #spawn(options: readonly string[] = []): Generation {
     const { entry, configFile, defect } = this.#options;
-    const child = spawn(process.execPath, [entry, 'serve', '--config', configFile], {
+    const child = spawn(process.execPath, [entry, 'serve', '--config', configFile, ...options], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const log = new LogBook({
@@ -133,7 +144,8 @@ export class Server {
     const { number, ending, process } = generation;
     const how = `exit code ${process.exitCode}, signal ${process.signalCode}`;
     if (ending === null) this.#options.defect(`server ${number} ended by itself: ${how}; ${this.#lastWords}`);
-    if (ending === 'drained' && process.exitCode !== 0) this.#options.defect(`server ${number} drained, and: ${how}`);
+    if ((ending === 'drained' || ending === 'replaced') && process.exitCode !== 0)
+      this.#options.defect(`server ${number} was ${ending}, and: ${how}`);
     if (this.#current === generation) this.#current = null;
   }
 
@@ -163,6 +175,13 @@ export class Server {
     return this.#pidOfPeer.get(peer);
   }
 
+  /** Primaries that have not ended: one whose place another has taken waits for its workers. */
+  get primaries(): number[] {
+    return this.#generations.flatMap(({ pid, process: { exitCode, signalCode } }) =>
+      exitCode === null && signalCode === null ? [pid] : [],
+    );
+  }
+
   /** Workers, of whatever primary, that have not ended. */
   get orphans(): number[] {
     return this.#generations.flatMap(({ log }) => log.workers.map(({ pid }) => pid)).filter((pid) => this.#isOurs(pid));
@@ -188,11 +207,8 @@ export class Server {
 
   /** Everything at once, by number. */
   kill(): void {
-    for (const generation of this.#generations) {
-      generation.ending ??= 'killed';
-      const { exitCode, signalCode } = generation.process;
-      if (exitCode === null && signalCode === null) signal(generation.pid, 'SIGKILL');
-    }
+    for (const generation of this.#generations) generation.ending = 'killed';
+    for (const pid of this.primaries) signal(pid, 'SIGKILL');
     for (const pid of this.orphans) signal(pid, 'SIGKILL');
   }
 
