@@ -1,8 +1,9 @@
 /** ADMIN COMMANDS: `status`, `ps`, `kill`, `drain` and `reload` of a running server. Owns what is printed: results on stdout, what is
- *  in the way on stderr. With --json the answer of the API goes to stdout as it came, one object on one line, be it good or an error.
+ *  in the way on stderr. With --json the answer of the API goes to stdout, one object on one line, be it good or an error.
  *  Exit codes: 0 good, 1 when no server answers or it refuses, 2 bad usage or config. */
 import { API, CONNECTIONS_LIMIT } from '../shared/admin.js';
 import { safeText } from '../shared/log.js';
+import { safeJson } from '../shared/text.js';
 import { isConnectionList, isDrainBegun, isForwardList, isReloaded, isServerStatus } from './admin_answers.js';
 import { askAdmin } from './admin_client.js';
 import { type AdminOptions, findAdmin } from './admin_place.js';
@@ -74,7 +75,7 @@ async function ask<T>(
     return EXIT_FAILURE;
   }
   const { status, body } = outcome;
-  if (options.json === true && body !== undefined && body !== null) process.stdout.write(`${JSON.stringify(body)}\n`);
+  if (options.json === true && body !== undefined && body !== null) process.stdout.write(`${safeJson(body)}\n`);
   if (status < 200 || status > 299) {
     for (const line of errorLines(status, body)) tell(safeText(line, MAX_LINE)); // whoever listens there may have said it
     return EXIT_FAILURE;

@@ -1,7 +1,7 @@
 /** ADMIN PLACE: where the admin API of the server is that a command means: as it was typed, or as the config has it.
  *  Owns nothing. Of the config only what says that is read: a mistake elsewhere in it keeps nobody from looking at the server, which
  *  runs by what it read when it was right. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { loadAdmin, readTextFile } from '../library/load_config.js';
 import { ADMIN_LISTEN_FORMS, adminListenOf, parseAdminListen } from '../shared/admin_listen.js';
 import type { AdminListen } from '../shared/config_keys.js';
@@ -10,6 +10,7 @@ import { findConfig, QUICK_START_STATE_DIR } from './options.js';
 /** As they were typed. */
 export interface AdminOptions {
   readonly config?: string;
+  readonly stateDir?: string;
   readonly admin?: string;
   readonly tokenFile?: string;
   readonly json?: boolean;
@@ -28,7 +29,7 @@ export type Found =
 export function findAdmin(options: AdminOptions): Found {
   const typed = options.tokenFile === undefined ? null : tokenIn(options.tokenFile);
   if (typed !== null && !typed.ok) return typed;
-  const found = options.admin === undefined ? configured(options.config) : named(options.admin);
+  const found = options.admin === undefined ? configured(options) : named(options.admin);
   if (!found.ok) return found;
   const { listen } = found.place;
   const token = typed?.token ?? found.place.token;
@@ -43,21 +44,22 @@ function named(text: string): Found {
   return { ok: true, place: { listen: parsed.value, token: null } };
 }
 
-function configured(config: string | undefined): Found {
-  const file = findConfig(config);
-  if (file === null) return { ok: true, place: { listen: inQuickStart(), token: null } };
+/** As `serve` does with the same options: the typed folder wins over the config's and over the quick start's. */
+function configured(options: AdminOptions): Found {
+  const typedDir = options.stateDir === undefined ? undefined : resolve(options.stateDir);
+  const file = findConfig(options.config);
+  if (file === null) {
+    const listen = adminListenOf(null, typedDir ?? resolve(QUICK_START_STATE_DIR));
+    return { ok: true, place: { listen, token: null } };
+  }
   const loaded = loadAdmin(file);
   if (!loaded.ok) return loaded;
   const { admin, stateDir } = loaded;
   if (!admin.enabled) return wrong(`${file}: admin: is false: a server of this config has no admin API`);
   return {
     ok: true,
-    place: { listen: adminListenOf(admin.listen, stateDir), token: admin.tokenFile?.secret ?? null },
+    place: { listen: adminListenOf(admin.listen, typedDir ?? stateDir), token: admin.tokenFile?.secret ?? null },
   };
-}
-
-function inQuickStart(): AdminListen {
-  return { kind: 'unix', path: join(resolve(QUICK_START_STATE_DIR), 'admin.sock') };
 }
 
 function tokenIn(

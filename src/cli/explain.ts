@@ -10,6 +10,7 @@ import { reasonOf } from '../shared/errors.js';
 import { parseBindHost } from '../shared/patterns.js';
 import { MAX_PORT } from '../shared/port.js';
 import { socketPathError } from '../shared/socket_path.js';
+import { safeJson } from '../shared/text.js';
 import { parseExpiryTime } from '../worker/auth/expiry_time.js';
 import { readKeyLine } from '../worker/auth/key_line.js';
 import { explainText } from './explain_text.js';
@@ -54,7 +55,7 @@ export async function explain(user: string, options: ExplainOptions, say: Say = 
     for (const line of [...warnings, ...errors]) say.err(line);
     if (config === null) return EXIT_USAGE;
     const explained = await explainConfig(config, new ConfigPlaces(file, text), ask);
-    say.out(options.json === true ? `${JSON.stringify(explained)}\n` : explainText(explained));
+    say.out(options.json === true ? `${safeJson(explained)}\n` : explainText(explained));
     return explained.outcome === 'refused' ? EXIT_REFUSED : 0;
   } catch (thrown) {
     if (!(thrown instanceof Mistake)) throw thrown;

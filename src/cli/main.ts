@@ -3,7 +3,7 @@
  *  config. Owns argv; each command has its file and is loaded only when it is asked for. */
 
 import { Command, CommanderError, Option } from 'commander';
-import { reasonOf } from '../shared/errors.js';
+import { errnoOf, reasonOf } from '../shared/errors.js';
 import { nearest } from '../shared/nearest.js';
 import { ownVersion } from '../shared/version.js';
 import type { PsOptions } from './admin_commands.js';
@@ -26,7 +26,8 @@ async function main(args: readonly string[]): Promise<number> {
     .description('An SSH server that carries tunnels and nothing else.')
     .version(ownVersion(), '-V, --version')
     .showHelpAfterError(HELP_HINT)
-    .exitOverride();
+    .exitOverride()
+    .hook('preAction', (_, command) => outliveReader(command.name() === 'serve'));
 
   program
     .command('serve', { isDefault: true })
@@ -143,6 +144,7 @@ function addAdminCommands(program: Command, ended: (exitCode: number) => void): 
         '-c, --config <file>',
         'config file of the server; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml',
       )
+      .option('--state-dir <dir>', "the server's, where `serve` was given one")
       .option('--admin <address>', 'unix:PATH or HOST:PORT, instead of admin.listen of the config')
       .option('--token-file <file>', 'token for HOST:PORT, instead of admin.tokenFile of the config');
   const command = (usage: string, description: string): Command =>
@@ -194,6 +196,15 @@ function unknownCommand(word: string, known: readonly string[]): number {
   const hint = close === undefined ? '' : ` (did you mean ${close}?)`;
   process.stderr.write(`error: unknown command '${word}'${hint}\n${HELP_HINT}\n`);
   return EXIT_USAGE;
+}
+
+/** `sallyport ps | head -1` is no failure: what is printed is nobody's from then on, and the command ends as it would have. A server
+ *  goes on: what it prints is a greeting, and its log goes elsewhere. */
+function outliveReader(isServer: boolean): void {
+  process.stdout.on('error', (error) => {
+    if (errnoOf(error) !== 'EPIPE') throw error;
+    if (!isServer) process.exit();
+  });
 }
 
 function gather(value: string, before: readonly string[] | undefined): readonly string[] {

@@ -103,6 +103,10 @@ export class Metrics {
   eventsLost(count: number): void {
     this.#totals.add('eventsLost', [], count);
   }
+  /** A request to the admin API was refused for its token. */
+  wrongToken(): void {
+    this.#totals.add('wrongTokens', []);
+  }
   workerStarted(nativeBinding: boolean): void {
     this.#nativeBinding = nativeBinding;
   }

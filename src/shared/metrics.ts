@@ -207,6 +207,13 @@ export const METRICS = {
     labels: { file: ['log', 'audit'] },
     help: 'Lines that were not written: their reader was too slow or gone, or the disk full',
   },
+  wrongTokens: {
+    name: 'sallyport_admin_wrong_tokens_total',
+    type: 'counter',
+    unit: 'none',
+    labels: {},
+    help: 'Requests to the admin API by TCP that came with a wrong token; each one, also where the log tells of many in one line',
+  },
   nativeBinding: {
     name: 'sallyport_native_binding',
     type: 'gauge',

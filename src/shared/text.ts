@@ -21,5 +21,14 @@ export function escapeUnprintable(text: string): string {
   });
 }
 
+/** One line of JSON for a log or a terminal: what `escapeUnprintable` escapes is written as JSON has it, so that a reader of the
+ *  JSON gets the very text. JSON itself leaves C1 control characters as they are, and to a terminal U+009B is ESC [. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`, // all of them are in the BMP
+  );
+}
+
 const CONTROL = /\p{Cc}/u;
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}\u{feff}]/gu;

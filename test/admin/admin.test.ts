@@ -26,6 +26,7 @@ function room(t: Test, config: Config) {
       connections: () => 4,
       addresses: () => [],
       metrics: {
+        wrongToken() {},
         render: () => Promise.reject(new Error('asks the workers')),
         totals: () => Promise.reject(new Error('asks the workers')),
         load: () => ({ channels: 3, bytesIn: 2, bytesOut: 1 }),

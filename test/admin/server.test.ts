@@ -31,6 +31,7 @@ async function serve(t: Test, routes: readonly Route[]) {
     page: new Map(),
     guard: () => ({ kind: 'socket' }),
     trouble: (text) => troubles.push(text),
+    wrongToken() {},
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -62,6 +62,10 @@ t.test('who may ask', async (t) => {
     if (status === 401) t.match(reply.headers['www-authenticate'], /^Bearer/);
     t.notMatch(reply.body, TOKEN);
   }
+  // Nobody guesses who sends none: the page does so first.
+  const guesses = rows.filter(([, , headers, status]) => status === 401 && 'Authorization' in headers).length;
+  const metrics = await ask(place, '/metrics', 'GET', bearer);
+  t.match(metrics.body, `\nsallyport_admin_wrong_tokens_total ${guesses}\n`);
   t.equal((await ask(place, path, 'GET', bearer)).headers['access-control-allow-origin'], undefined);
 
   // The page itself is anybody's: it asks for the token.

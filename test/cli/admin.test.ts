@@ -1,4 +1,6 @@
 /** STATUS, PS, KILL, DRAIN, RELOAD: the commands as people and scripts type them, at a server that runs, and at none. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -80,6 +82,42 @@ t.test('at a server that runs', async (t) => {
     t.match(await sallyport(t, [...command, ...admin]), { code: 1, stdout: '', stderr: silent }, command.join(' '));
 });
 
+t.test('whose reader goes away ends without a word', async (t) => {
+  const server = await startSallyport(t, { workers: 1 });
+  const config = ['--config', server.configFile];
+  for (const command of [
+    ['status', ...config],
+    ['ps', ...config],
+    ['top', '--once', '-d', '0.5', ...config],
+    ['schema'],
+  ]) {
+    const child = spawn(process.execPath, [cliEntry, ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    child.stdout.destroy(); // as `head` does when it has read enough
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const [code] = await within(once(child, 'close'), command.join(' '));
+    t.same({ code, stderr }, { code: 0, stderr: '' }, command.join(' '));
+  }
+});
+
+t.test('with the state dir that serve was given', async (t) => {
+  const dir = tempDir(t);
+  const server = await startSallyport(t, { workers: 1 });
+  const stateDir = ['--state-dir', join(server.dir, 'state')];
+  t.match(await sallyport(t, ['status', ...stateDir], dir), { code: 0, stdout: /^running/ }, 'without a config');
+  writeFileSync(join(dir, 'sallyport.yaml'), 'stateDir: ./elsewhere\n');
+  t.match(await sallyport(t, ['ps', ...stateDir], dir), { code: 0, stdout: /^ID/ }, "instead of the config's");
+  t.match(await sallyport(t, ['status', '--state-dir', 'here'], dir), {
+    code: 1,
+    stderr: `at unix:${join(dir, 'here', 'admin.sock')}: is it running`,
+  });
+  const named = ['--admin', `unix:${join(dir, 'none')}`];
+  t.match(await sallyport(t, ['status', ...stateDir, ...named], dir), { code: 1, stderr: /none: is it running/ });
+});
+
 t.test('by TCP, with the token of the config or of a file', async (t) => {
   const [port, dir] = [await freePort(), tempDir(t)];
   const [file, other] = [join(dir, 'token'), join(dir, 'other')];
@@ -149,6 +187,9 @@ t.test('what answers says nothing to the terminal', async (t) => {
     t.match(outcome, { code: 1, stdout: '', stderr: /\\x1b\]0;owned\\x07\\x9b2J\\x0aline\n/ }, command.join(' '));
     t.notOk(hasControl(outcome.stderr, '\n'));
   }
+  const json = await sallyport(t, ['status', '--json', '--admin', `unix:${socketPath}`]);
+  t.notOk(hasControl(json.stdout, '\n'));
+  t.match(JSON.parse(json.stdout), { error: { message: evil } });
 });
 
 t.test('what people read', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { safeText } from '../../src/shared/log.js';
-import { escapeUnprintable, hasControl, isUserName } from '../../src/shared/text.js';
+import { escapeUnprintable, hasControl, isUserName, safeJson } from '../../src/shared/text.js';
 
 t.test('control characters, C1 among them', async (t) => {
   for (const text of ['\0', 'a\tb', '\x1b[2J', '\x7f', '\x9b1m']) t.ok(hasControl(text), JSON.stringify(text));
@@ -14,6 +14,13 @@ t.test('what cannot be seen is escaped, what can be stays', async (t) => {
   t.equal(escapeUnprintable('exe.\u202etxt\u200b\ufeff'), 'exe.\\u{202e}txt\\u{200b}\\u{feff}');
   t.equal(escapeUnprintable('\ud800'), '\\u{d800}', 'a lone surrogate');
   t.equal(escapeUnprintable('Grüße, 漢字 🙂'), 'Grüße, 漢字 🙂');
+});
+
+t.test('JSON for a terminal is the same JSON, and no character of it moves the cursor', async (t) => {
+  const value = { text: 'a\u009b2J\u0007\u202e\u2028"\\\ufeff\ud800', 'k\u0090': ['Grüße 🙂'] };
+  const line = safeJson(value);
+  t.equal(line, '{"text":"a\\u009b2J\\u0007\\u202e\\u2028\\"\\\\\\ufeff\\ud800","k\\u0090":["Grüße 🙂"]}');
+  t.same(JSON.parse(line), value);
 });
 
 t.test("a user's name is 1 to 255 bytes that a log shows as they are", async (t) => {

@@ -22,6 +22,7 @@ import { addressOf, type OpenPlace, openPlace } from './place.js';
 import type { Route } from './routes.js';
 import type { Served } from './served.js';
 import { adminServer } from './server.js';
+import { WrongTokens } from './wrong_tokens.js';
 
 export interface AdminOptions {
   readonly served: Served;
@@ -48,6 +49,7 @@ const PAGE_FOLDER = new URL('../../dashboard/', import.meta.url);
 export class Admin {
   readonly #options: AdminOptions;
   readonly #samples: Samples;
+  readonly #wrongTokens: WrongTokens;
   readonly #routes: readonly Route[];
   readonly #page: Page;
   #gate: Gate = { guard: { kind: 'token', secret: null } };
@@ -68,6 +70,7 @@ export class Admin {
     this.#page = readPage(PAGE_FOLDER, options.trouble);
     this.#config = options.config;
     const { served } = options;
+    this.#wrongTokens = new WrongTokens(options.trouble, served.clock);
     this.#samples = new Samples(() => sampleOf(served), served.clock);
     const version = ownVersion();
     const facts = { served, samples: this.#samples, version, startedAt: new Date(), startedMs: served.clock.nowMs() };
@@ -146,6 +149,7 @@ export class Admin {
     this.#samples.end();
     await this.#vacate();
     await this.#opening;
+    this.#wrongTokens.flush();
   }
 
   #keep(config: Config, what: Opened | 'same' | null): void {
@@ -217,6 +221,10 @@ export class Admin {
       page: this.#page,
       guard: () => gate.guard,
       trouble: (text) => this.#trouble(text),
+      wrongToken: () => {
+        this.#options.served.metrics.wrongToken();
+        this.#wrongTokens.add();
+      },
     });
   }
 

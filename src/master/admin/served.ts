@@ -22,7 +22,7 @@ export interface Served extends Steering {
   connections(): number;
   /** Where it takes SSH connections. */
   addresses(): readonly ListenerAddress[];
-  readonly metrics: Pick<Metrics, 'render' | 'totals' | 'load'>;
+  readonly metrics: Pick<Metrics, 'render' | 'totals' | 'load' | 'wrongToken'>;
   readonly survey: Pick<Survey, 'connections' | 'forwards'>;
   /** Ends a connection. @returns false when there is none of this number */
   end(id: number): boolean;

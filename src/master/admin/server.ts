@@ -14,6 +14,8 @@ export interface AdminServerOptions {
   readonly page: Page;
   guard(): Guard;
   trouble(text: string): void;
+  /** A request was refused that had a token with it. */
+  wrongToken(): void;
 }
 
 /** A page, a Prometheus, some terminals; each holds a few. Beyond it connections are closed. */
@@ -72,7 +74,7 @@ async function respond(options: AdminServerOptions, request: IncomingMessage, re
 }
 
 async function answerTo(
-  { routes, page, guard }: AdminServerOptions,
+  { routes, page, guard, wrongToken }: AdminServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<Answer> {
@@ -89,8 +91,10 @@ async function answerTo(
   const match = find(routes, method, path);
   const isOpen = file !== undefined || (match.kind === 'route' && match.route.isOpen === true);
   const denial = denialOf(guard(), headers, { isOpen, isChange: !isRead });
-  if (denial?.code === 'UNAUTHORIZED')
+  if (denial?.code === 'UNAUTHORIZED') {
+    if (headers.authorization !== undefined) wrongToken(); // the page asks without one first
     return refuse(denial.code, denial.message, { 'WWW-Authenticate': 'Bearer realm="sallyport"' });
+  }
   if (denial !== null) return refuse(denial.code, denial.message);
   if (file !== undefined) return file;
   switch (match.kind) {
