@@ -18,6 +18,9 @@ export interface LogBookEvents {
   defect(text: string): void;
 }
 
+/** So many refusals are kept for whoever looks for the reason of a loss. */
+const KEPT_REFUSALS = 5;
+
 type Line = Readonly<Record<string, unknown>>;
 
 export class LogBook {
@@ -29,6 +32,7 @@ export class LogBook {
   #listening = false;
   /** The last line that is no event: what a worker said before its end. */
   #lastText = '';
+  #refusals: string[] = [];
 
   constructor(events: LogBookEvents) {
     this.#events = events;
@@ -49,6 +53,10 @@ export class LogBook {
   }
   get lastText(): string {
     return this.#lastText;
+  }
+  /** The last channels that were refused, as the log has them. */
+  get refusals(): readonly string[] {
+    return this.#refusals;
   }
   count(event: string): number {
     return this.#counts.get(event) ?? 0;
@@ -93,6 +101,9 @@ export class LogBook {
         return this.#exited(line);
       case 'connection.accepted':
         return this.#events.connectionAccepted(String(line.peer), this.#worker(line, false));
+      case 'channel.refused':
+        this.#refusals = [...this.#refusals, text].slice(-KEPT_REFUSALS);
+        return;
       case 'connection.closed':
         if (line.reason === 'INTERNAL_ERROR') this.#events.defect(text);
         return;

@@ -256,8 +256,10 @@ class Stage {
   }
 
   #tellLost(why: string): void {
-    this.#lost.push(why);
-    this.#options.tell('lost', why);
+    const refusals = this.#cast?.server.current?.log.refusals ?? [];
+    const text = `${why}; refused last: ${refusals.join(' ') || 'nothing'}`;
+    this.#lost.push(text);
+    this.#options.tell('lost', text);
   }
   #defect(text: string): void {
     if (this.#options.signal.aborted) return;
