@@ -2,7 +2,7 @@
  *  config is looked for. The reading itself is the library's. */
 
 import { lstatSync } from 'node:fs';
-import { type Loaded, loadConfig, loadObject } from '../library/load_config.js';
+import { type KeyLines, type Loaded, loadConfig, loadObject } from '../library/load_config.js';
 import type { Config } from '../shared/config.js';
 import { errnoOf } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
@@ -31,14 +31,21 @@ export function findConfig(named: string | undefined): string | null {
 
 /** Reads the config and lays the command line over it. A handler without a config file is served with the config's
  *  defaults: the quick start is for those who have neither.
- *  `text`: what the file says, where it is not to be read again. `inForce`: the files that a running server has read. */
+ *  `text`: what the file says, where it is not to be read again. `inForce`: the files that a running server has read.
+ *  `keyLines`: its memory of their keys. */
 export function loadWith(
   file: string | null,
   options: ServeOptions,
-  { text, inForce }: { readonly text?: string | undefined; readonly inForce?: WatchedFiles } = {},
+  { text, inForce, keyLines }: RunningServer = {},
 ): Loaded {
-  const rules = { hooksDecide: options.handler !== undefined, ...(inForce === undefined ? {} : { inForce }) };
+  const rules = { hooksDecide: options.handler !== undefined, keyLines, ...(inForce === undefined ? {} : { inForce }) };
   return withOptions(file === null ? loadObject({}, 'config', rules) : loadConfig(file, rules, text), options);
+}
+
+interface RunningServer {
+  readonly text?: string | undefined;
+  readonly inForce?: WatchedFiles;
+  readonly keyLines?: KeyLines;
 }
 
 /** Lays the command line over a config: it wins over the file and over the quick start. */

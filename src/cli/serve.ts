@@ -4,12 +4,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { WORKER_ENTRY } from '../library/cluster.js';
-import type { Loaded } from '../library/load_config.js';
+import type { KeyLines, Loaded } from '../library/load_config.js';
 import { readAgain } from '../library/reading.js';
 import { startPrimary } from '../master/main.js';
 import type { Reading } from '../master/settings.js';
 import { type ErrorCode, errnoOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { LineMemory } from '../shared/line_memory.js';
 import { findConfig, loadWith, type ServeOptions, withOptions } from './options.js';
 import { type QuickStart, quickStart } from './quick_start.js';
 import { quickStartSshConfig, quickStartText, sshConfigFile } from './quick_start_text.js';
@@ -18,8 +19,10 @@ import { quickStartSshConfig, quickStartText, sshConfigFile } from './quick_star
 export async function serve(options: ServeOptions): Promise<number> {
   const configFile = findConfig(options.config);
   try {
+    const keyLines: KeyLines = new LineMemory();
     const quick = configFile === null && options.handler === undefined ? await quickStart() : null;
-    const loaded = quick === null ? loadWith(configFile, options) : withOptions(loadedFrom(quick), options);
+    const loaded =
+      quick === null ? loadWith(configFile, options, { keyLines }) : withOptions(loadedFrom(quick), options);
     const { config, errors, warnings, files } = loaded;
     for (const line of [...warnings, ...errors]) tell(line);
     if (config === null) return 2;
@@ -36,7 +39,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       takeover,
       notify: true,
       onListening,
-      ...(quick === null ? { files, read: reader(configFile, options, loaded) } : {}),
+      ...(quick === null ? { files, read: reader(configFile, options, loaded, keyLines) } : {}),
     });
     for (const signal of SIGNALS) process.on(signal, nothing);
     return await primary.exitCode;
@@ -66,11 +69,12 @@ function reader(
   configFile: string | null,
   options: ServeOptions,
   { text, files }: Loaded,
+  keyLines: KeyLines,
 ): (what: 'all' | 'files') => Promise<Reading> {
   let inForce = { text, files };
   return async (what) => {
     const known = what === 'files' ? (inForce.text ?? undefined) : undefined;
-    const loaded = loadWith(configFile, options, { text: known, inForce: inForce.files });
+    const loaded = loadWith(configFile, options, { text: known, inForce: inForce.files, keyLines });
     const reading = await readAgain(loaded, configFile ?? 'config');
     if (!reading.ok) return reading;
     return {

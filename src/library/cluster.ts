@@ -7,8 +7,9 @@ import type { Started } from '../master/main.js';
 import type { ConfigOptions } from '../shared/config_options.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { HandlerStart, ListenerAddress } from '../shared/ipc.js';
+import { LineMemory } from '../shared/line_memory.js';
 import { EventHub } from './events.js';
-import type { Loaded } from './load_config.js';
+import type { KeyLines, Loaded } from './load_config.js';
 import { HEARING } from './served.js';
 import type { CloseOptions } from './tunnel_server.js';
 
@@ -24,6 +25,7 @@ export interface ClusterOptions extends Omit<ConfigOptions, 'handler'> {
 /** Where a reload without an argument reads: the options of the start, or of the last reload that brought others. */
 interface Source {
   options: ClusterOptions;
+  readonly keyLines: KeyLines;
 }
 
 /** A running cluster. Its events are those of all workers, and of the primary. */
@@ -57,8 +59,11 @@ export class Cluster extends EventHub {
    *  it was */
   async reload(options: ClusterOptions = this.#source.options): Promise<void> {
     const copy = copyOf(options);
+    const { keyLines } = this.#source;
     const { readAgain } = await import('./reading.js');
-    const outcome = await this.#started.reload(async () => readAgain((await loadCluster(copy)).loaded, 'options'));
+    const outcome = await this.#started.reload(async () =>
+      readAgain((await loadCluster(copy, keyLines)).loaded, 'options'),
+    );
     if (!outcome.ok) throw outcome.error;
     this.#source.options = copy;
   }
@@ -84,10 +89,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const copy = copyOf(options);
   // Only here: a worker loads this module with the library, and needs nothing of the primary's.
   const [{ startPrimary }, { readAgain }] = await Promise.all([import('../master/main.js'), import('./reading.js')]);
-  const { loaded, handler } = await loadCluster(copy);
+  const keyLines: KeyLines = new LineMemory();
+  const { loaded, handler } = await loadCluster(copy, keyLines);
   const { config, errors, warnings, files } = loaded;
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
-  const source: Source = { options: copy };
+  const source: Source = { options: copy, keyLines };
   let cluster: Cluster | undefined;
   const started = await startPrimary({
     config,
@@ -95,7 +101,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     workerEntry: WORKER_ENTRY,
     warnings,
     files,
-    read: async () => readAgain((await loadCluster(source.options)).loaded, 'options'),
+    read: async () => readAgain((await loadCluster(source.options, keyLines)).loaded, 'options'),
     listener: {
       event: (event) => cluster?.[HEARING].event(event),
       lost: (count) => cluster?.[HEARING].lost(count),
@@ -106,14 +112,17 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   return cluster;
 }
 
-async function loadCluster({ handler, signals: _, ...options }: ClusterOptions): Promise<{
+async function loadCluster(
+  { handler, signals: _, ...options }: ClusterOptions,
+  keyLines: KeyLines,
+): Promise<{
   readonly loaded: Loaded;
   readonly handler: HandlerStart | null;
 }> {
   const { loadObject, withoutAdmin } = await import('./load_config.js');
   const url = handler === undefined ? undefined : urlOf(handler);
   const path = url === undefined ? {} : { handler: fileURLToPath(url) };
-  const loaded = withoutAdmin(loadObject({ ...options, ...path }, 'options'), options);
+  const loaded = withoutAdmin(loadObject({ ...options, ...path }, 'options', { keyLines }), options);
   return { loaded: { ...loaded, options }, handler: url === undefined ? null : { url, options } };
 }
 

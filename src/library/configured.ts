@@ -4,8 +4,10 @@
 import type { Config } from '../shared/config.js';
 import type { ConfigOptions } from '../shared/config_options.js';
 import type { AuthChain, Identity, Peer, PublicKeyInfo } from '../shared/identity.js';
+import { LineMemory } from '../shared/line_memory.js';
 import type { TotpKey } from '../shared/otpauth.js';
 import { weakness } from '../shared/password_hash.js';
+import type { KeyLineFound } from '../worker/auth/authorized_keys.js';
 import type { Conversation } from '../worker/auth/conversation.js';
 import { hookedOf, loginName } from '../worker/auth/hooked.js';
 import type { LoginAnswer, LoginStep } from '../worker/auth/hooks.js';
@@ -28,6 +30,7 @@ const NO_LIMITS: IdentityLimits = { connections: 0, channels: 0, forwards: 0 };
 export class ConfiguredServer extends PatternServer {
   #methods: readonly AuthChain[] = [];
   #granted: Granted | null = null;
+  readonly #keyLines = new LineMemory<KeyLineFound>();
   /** Asked about every login; null where the config names none. */
   #webhook: Webhook | null = null;
   readonly #webhookClients = new WebhookClients();
@@ -62,7 +65,11 @@ export class ConfiguredServer extends PatternServer {
     const before = this.#granted;
     const { webhook } = config.auth;
     const client = this.#webhookClients.for(webhook);
-    const now = grantedBy(config, (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal));
+    this.#keyLines.turn();
+    const now = grantedBy(config, {
+      verifyPassword: (phc, password, signal) => this.#inside.pool().verifyPassword(phc, password, signal),
+      keyLines: this.#keyLines,
+    });
     const token = webhook.tokenFile?.secret ?? null;
     // Asked of the users of the day: an answer may come when others are in force than when it was asked for.
     const isConfigured = (name: string): boolean => this.#granted?.directory.knows(name) === true;

@@ -31,7 +31,7 @@ export interface ExplainAsk extends LoginAsk {
 /** @param places of the config's keys in its file */
 export async function explain(config: Config, places: ConfigPlaces, ask: ExplainAsk): Promise<Explained> {
   const { username, address, atMs, resolve } = ask;
-  const granted = grantedBy(config, notAsked);
+  const granted = grantedBy(config, { verifyPassword: notAsked });
   const login = await explainLogin({ config, granted, places }, ask);
   const rights = rightsIn(granted, login.identity ?? { user: username });
   const isKnown = granted.directory.knows(username);

@@ -11,6 +11,7 @@ import type { ConfigWorld, FileRead } from '../shared/config_value.js';
 import { MAX_CONFIG_BYTES, readYaml } from '../shared/config_yaml.js';
 import { errnoOf, reasonOf } from '../shared/errors.js';
 import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signature.js';
+import { LineMemory } from '../shared/line_memory.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
 import { remarksOn } from '../worker/auth/key_options.js';
@@ -37,11 +38,24 @@ export interface LoadRules {
   readonly hooksDecide?: boolean;
   /** Files of users' keys that a running server has read before (`ConfigWorld.passesOver`). */
   readonly inForce?: WatchedFiles;
+  /** Of what is read again and again. Default: none, and every key is parsed. */
+  readonly keyLines?: KeyLines | undefined;
 }
+
+/** What there is to say of a line of keys. */
+interface KeyLineSaid {
+  readonly isKey: boolean;
+  readonly said: readonly string[];
+}
+export type KeyLines = LineMemory<KeyLineSaid>;
 
 /** Reads `file` and whatever it names.
  *  @param text what the file says, where it is not to be read again */
-export function loadConfig(file: string, { hooksDecide = false, inForce }: LoadRules = {}, text?: string): Loaded {
+export function loadConfig(
+  file: string,
+  { hooksDecide = false, inForce, keyLines }: LoadRules = {},
+  text?: string,
+): Loaded {
   const files = new Map<string, string>();
   const passesOver = (path: string): boolean => inForce?.has(path) === true;
   const world = { ...worldAt(dirname(file), files), hooksDecide, passesOver };
@@ -52,7 +66,7 @@ export function loadConfig(file: string, { hooksDecide = false, inForce }: LoadR
   // As a write leaves it that was cut off. Whoever wants nothing but defaults writes one of them down.
   if (source.ok && isEmpty(written)) return whole(file, 'has no key at all');
   const options = typeof written === 'object' && written !== null ? written : {};
-  return toLoaded(parseConfig(read.value, file, world), { options, files, text: read.value });
+  return toLoaded(parseConfig(read.value, file, world), { options, files, text: read.value }, keyLines);
 }
 
 function isEmpty(value: unknown): boolean {
@@ -66,13 +80,14 @@ function whole(file: string, wrong: string): Loaded {
 }
 
 /** A config from a program's object, with paths that start at the working folder. */
-export function loadObject(options: object, name: string, { hooksDecide = false } = {}): Loaded {
+export function loadObject(
+  options: object,
+  name: string,
+  { hooksDecide = false, keyLines }: Pick<LoadRules, 'hooksDecide' | 'keyLines'> = {},
+): Loaded {
   const files = new Map<string, string>();
-  return toLoaded(configFromObject(options, name, { ...worldAt('.', files), hooksDecide }), {
-    options,
-    files,
-    text: null,
-  });
+  const result = configFromObject(options, name, { ...worldAt('.', files), hooksDecide });
+  return toLoaded(result, { options, files, text: null }, keyLines);
 }
 
 /** Where a server of this config file has its admin API, and what that asks for: of the rest of the file nothing is read. */
@@ -193,12 +208,21 @@ function worldAt(folder: string, files: Map<string, string>): ConfigWorld {
   };
 }
 
-function toLoaded(result: ConfigResult, source: Pick<Loaded, 'options' | 'files' | 'text'>): Loaded {
+function toLoaded(
+  result: ConfigResult,
+  source: Pick<Loaded, 'options' | 'files' | 'text'>,
+  keyLines: KeyLines = new LineMemory(),
+): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
   if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, ...source };
   const wrong = trustErrors(result.config.auth);
   if (wrong.length > 0) return { config: null, errors: wrong, warnings, ...source };
-  return { config: result.config, errors: [], warnings: [...warnings, ...keyWarnings(result.config)], ...source };
+  return {
+    config: result.config,
+    errors: [],
+    warnings: [...warnings, ...keyWarnings(result.config, keyLines)],
+    ...source,
+  };
 }
 
 /** CAs and revocations are taken whole or not at all: what is passed over there would lock out, or let in. */
@@ -212,20 +236,29 @@ function trustErrors(auth: Config['auth']): readonly string[] {
 }
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */
-function keyWarnings(config: Config): readonly string[] {
+function keyWarnings(config: Config, keyLines: KeyLines): readonly string[] {
+  keyLines.turn();
   const lines = config.users.flatMap(({ name, authorizedKeys, password }) => {
-    const { keys, problems } = parseAuthorizedKeys(authorizedKeys);
     const key = `users.${name}.authorizedKeys`;
-    const remarks = keys.flatMap(({ file, line, options }) => remarksOn(options).map((why) => ({ file, line, why })));
-    const warnings = [...problems, ...remarks].map(
-      ({ file, line, why }) => `${file}:${line}:1: ${key}: warning: ${why}`,
-    );
+    const warnings: string[] = [];
+    let keys = 0;
+    for (const { text, file, line } of authorizedKeys) {
+      const { isKey, said } = keyLines.recall(text, lookAt);
+      if (isKey) keys++;
+      for (const why of said) warnings.push(`${file}:${line}:1: ${key}: warning: ${why}`);
+    }
     const first = authorizedKeys[0];
     // With a handler it is the handler that says who can.
     const byCertificate = config.auth.trustedUserCAKeys.length > 0;
-    if (config.handler === null && first !== undefined && keys.length === 0 && password === null && !byCertificate)
+    if (config.handler === null && first !== undefined && keys === 0 && password === null && !byCertificate)
       warnings.push(`${first.file}:${first.line}:1: ${key}: warning: no key that can be used is left: cannot log in`);
     return warnings;
   });
   return [...new Set(lines)];
+}
+
+function lookAt(text: string): KeyLineSaid {
+  const { keys, problems } = parseAuthorizedKeys([{ text, file: '', line: 0 }]);
+  const said = [...problems.map(({ why }) => why), ...keys.flatMap(({ options }) => remarksOn(options))];
+  return { isKey: keys.length > 0, said };
 }

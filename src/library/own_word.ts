@@ -17,14 +17,17 @@ export type OwnWord =
   | { readonly kind: 'open' };
 
 /** The users of a config, and where it has a webhook what it gives to those whom it does not know. */
-export function grantedBy(config: Config, verifyPassword: DirectoryOptions['verifyPassword']): Granted {
+export function grantedBy(
+  config: Config,
+  { verifyPassword, keyLines }: Pick<DirectoryOptions, 'verifyPassword' | 'keyLines'>,
+): Granted {
   const hasWebhook = config.auth.webhook.url !== null;
   return {
     directory: new Directory({
       users: config.users,
       trustedCas: config.auth.trustedUserCAKeys,
       others: hasWebhook ? { ...config.defaults, name: '' } : undefined, // nobody's name
-      verifyPassword,
+      ...{ verifyPassword, keyLines },
     }),
     rules: new Map(config.users.map((user) => [user.name, new Rules(user)])),
     methods: config.auth.methods,

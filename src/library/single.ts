@@ -8,10 +8,11 @@ import { type Prepared, preparePrimary } from '../master/start.js';
 import { TunnelError } from '../shared/errors.js';
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
+import { LineMemory } from '../shared/line_memory.js';
 import { after } from '../shared/timer.js';
 import { unheardKeys } from './hook_names.js';
 import { inProcessFork } from './in_process.js';
-import { type Loaded, loadObject, withoutAdmin } from './load_config.js';
+import { type KeyLines, type Loaded, loadObject, withoutAdmin } from './load_config.js';
 import { readAgain } from './reading.js';
 import { HEARING, SERVED, type Served } from './served.js';
 import { serve } from './serving.js';
@@ -26,11 +27,12 @@ export interface SingleServer {
 
 /** @throws TunnelError CONFIG_INVALID, HOST_KEY_INVALID, LISTEN_FAILED; then nothing is left running */
 export async function startSingle(server: Served, options: object): Promise<SingleServer> {
-  const { config, errors, warnings, files } = loadFor(server, options);
+  const keyLines: KeyLines = new LineMemory();
+  const { config, errors, warnings, files } = loadFor(server, options, keyLines);
   if (config === null) throw new TunnelError('CONFIG_INVALID', errors.join('\n'));
   const orders = new Orders();
   let current = options;
-  const readFrom = (next: object) => (): Promise<Reading> => readAgain(loadFor(server, next), 'options');
+  const readFrom = (next: object) => (): Promise<Reading> => readAgain(loadFor(server, next, keyLines), 'options');
   const prepared: Prepared = await preparePrimary({
     config,
     handler: null,
@@ -85,10 +87,10 @@ export async function startSingle(server: Served, options: object): Promise<Sing
 }
 
 /** The options of a server that serves in one process. */
-function loadFor(server: Served, options: object): Loaded {
+function loadFor(server: Served, options: object, keyLines: KeyLines): Loaded {
   const { hooksDecide } = server[SERVED];
   const written = new Map<string, unknown>(Object.entries(options).filter(([, value]) => value !== undefined));
-  const loaded = withoutAdmin(loadObject(options, 'options', { hooksDecide }), options);
+  const loaded = withoutAdmin(loadObject(options, 'options', { hooksDecide, keyLines }), options);
   const misplaced = [
     ...(written.has('handler') ? ['options: handler: this object is the handler; startCluster takes a module'] : []),
     ...(hooksDecide ? ['users', 'defaults'] : [])

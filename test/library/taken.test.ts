@@ -22,7 +22,7 @@ function granted(
   users: Readonly<Record<string, Partial<UserConfig> | Record<string, unknown>>>,
   auth: { readonly endExpired?: boolean; readonly webhook?: { readonly url: string } } = {},
 ): Granted {
-  return grantedBy(testConfig({ users, auth }), async () => ({ ok: true, match: false }));
+  return grantedBy(testConfig({ users, auth }), { verifyPassword: async () => ({ ok: true, match: false }) });
 }
 
 t.test('a login is taken where the config vouched for it and does not any more', async (t) => {

@@ -3,6 +3,7 @@
  *  reported by its number; the lines around it count as if it were not there. */
 import { carriesKey, trimmed } from '../../shared/config_checks.js';
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
+import type { LineMemory } from '../../shared/line_memory.js';
 import { safeText } from '../../shared/log.js';
 import { readKeyLine } from './key_line.js';
 import { type KeyOptions, NO_OPTIONS, parseKeyOptions } from './key_options.js';
@@ -42,13 +43,20 @@ const NO_KEY = 'no known key type, expected [OPTIONS] TYPE BASE64 [comment]';
 const PATH = /^[.~/][^ \t]*$|^[^ \t]+\.pub$/;
 const A_PATH = 'a path, where a key is expected; one path may stand in place of the list, without brackets';
 
-/** Parses lines that may stem from several files. Blank lines and comments are passed over. */
-export function parseAuthorizedKeys(lines: readonly AuthorizedKeyLine[]): AuthorizedKeys {
+/** What a line of keys came to, wherever it stands: the key, or why there is none. */
+export type KeyLineFound = Omit<StoredKey, 'file' | 'line'> | string;
+
+/** Parses lines that may stem from several files. Blank lines and comments are passed over.
+ *  @param memory of earlier readings */
+export function parseAuthorizedKeys(
+  lines: readonly AuthorizedKeyLine[],
+  memory?: LineMemory<KeyLineFound>,
+): AuthorizedKeys {
   const keys: StoredKey[] = [];
   const problems: KeyProblem[] = [];
   for (const { text, file, line } of lines) {
     if (!carriesKey(text)) continue;
-    const parsed = parseLine(trimmed(text));
+    const parsed = memory?.recall(trimmed(text), parseLine) ?? parseLine(trimmed(text));
     if (typeof parsed === 'string') problems.push({ file, line, why: parsed });
     else keys.push({ ...parsed, file, line });
   }
@@ -60,10 +68,7 @@ export function whereIs({ file, line }: { readonly file: string; readonly line: 
   return `${file}:${line}`;
 }
 
-type Line = Omit<StoredKey, 'file' | 'line'>;
-
-/** The key, or why there is none. */
-function parseLine(text: string): Line | string {
+function parseLine(text: string): KeyLineFound {
   // To sshd the line ends there, and what looks like a key behind it is none.
   if (text.includes('\0')) return 'a NUL byte: the key is not accepted';
   if (KEY_TYPE.test(firstWord(text))) return parseKey(text, NO_OPTIONS);
@@ -76,7 +81,7 @@ function parseLine(text: string): Line | string {
 }
 
 /** `TYPE BASE64 [comment]` */
-function parseKey(text: string, options: KeyOptions): Line | string {
+function parseKey(text: string, options: KeyOptions): KeyLineFound {
   const read = readKeyLine(text);
   if (typeof read === 'string') return read;
   const { type, blob, comment } = read;

@@ -4,11 +4,12 @@
 import type { UserConfig } from '../../shared/config.js';
 import type { AuthorizedKeyLine } from '../../shared/config_keys.js';
 import { type AuthFailure, TunnelError } from '../../shared/errors.js';
+import type { LineMemory } from '../../shared/line_memory.js';
 import type { KeyNarrowing, KeyUse } from '../policy.js';
 import type { PasswordVerdict } from '../pool/task.js';
 import type { Asker, Asking } from './asking.js';
 import { Authorities } from './authorities.js';
-import { parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
+import { type KeyLineFound, parseAuthorizedKeys, type StoredKey, whereIs } from './authorized_keys.js';
 import type { CertificateLogin, CertificateLoginVerdict } from './certificate_login.js';
 import { isCertificateType } from './certificate_type.js';
 import { type LoginStep, MAX_PASSWORD_BYTES } from './hooks.js';
@@ -23,6 +24,8 @@ export interface DirectoryOptions {
   readonly others?: UserConfig | undefined;
   /** CAs of all users: lines of `auth.trustedUserCAKeys`. Default: none. */
   readonly trustedCas?: readonly AuthorizedKeyLine[];
+  /** Of the lines of keys of the directory before this one. Default: none, and every line is parsed. */
+  readonly keyLines?: LineMemory<KeyLineFound> | undefined;
   /** The pool's check; its `ok: false` becomes a rejection of `checkPassword`. */
   readonly verifyPassword: (phc: string, password: string, signal?: AbortSignal) => Promise<PasswordVerdict>;
 }
@@ -61,8 +64,9 @@ export class Directory {
   readonly #dummyPhc: string;
 
   constructor(options: DirectoryOptions) {
-    this.#users = new Map(options.users.map((config) => [config.name, userOf(config)]));
-    this.#others = options.others === undefined ? undefined : userOf(options.others);
+    const { keyLines } = options;
+    this.#users = new Map(options.users.map((config) => [config.name, userOf(config, keyLines)]));
+    this.#others = options.others === undefined ? undefined : userOf(options.others, keyLines);
     const everybody = [...this.#users.values(), ...(this.#others === undefined ? [] : [this.#others])];
     const lines = everybody.flatMap(({ authorities }) => authorities);
     this.#authorities = new Authorities(options.trustedCas ?? [], lines);
@@ -193,9 +197,9 @@ export class Directory {
 const WEBHOOK = 'webhook';
 const CERTIFICATE = 'certificate';
 
-function userOf(config: UserConfig): User {
+function userOf(config: UserConfig, keyLines: DirectoryOptions['keyLines']): User {
   // Lines that open nothing were told at start, once for all workers (library/load_config.ts).
-  const { keys } = parseAuthorizedKeys(config.authorizedKeys);
+  const { keys } = parseAuthorizedKeys(config.authorizedKeys, keyLines);
   return {
     config,
     keys: byFingerprint(keys.filter(({ options }) => !options.certAuthority)),

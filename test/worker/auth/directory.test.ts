@@ -1,7 +1,9 @@
 import { hashSync, parseOptions, verifySync } from '@node-rs/argon2';
 import t from 'tap';
 import type { UserConfig } from '../../../src/shared/config.js';
-import { Directory } from '../../../src/worker/auth/directory.js';
+import { LineMemory } from '../../../src/shared/line_memory.js';
+import type { KeyLineFound } from '../../../src/worker/auth/authorized_keys.js';
+import { Directory, type KeyVerdict } from '../../../src/worker/auth/directory.js';
 import { fingerprint } from '../../../src/worker/auth/public_key.js';
 import type { PasswordVerdict } from '../../../src/worker/pool/task.js';
 import { certify } from './certificates.js';
@@ -23,6 +25,10 @@ function user(name: string, options: { password?: string; keys?: readonly string
       ...{ bytesPerSecond: 0, opensPerSecond: 0, failedOpensPerMinute: 0 },
     },
   };
+}
+
+function textOf({ type, blob }: { readonly type: string; readonly blob: Buffer }): string {
+  return `${type} ${blob.toString('base64')} comment`;
 }
 
 /** A directory whose hashing is done in place and written down. */
@@ -96,7 +102,6 @@ t.test('a match against the dummy lets nobody in', async (t) => {
 t.test('keys: exactly the blobs that stand under this user', async (t) => {
   const mine = ed25519();
   const theirs = rsa();
-  const textOf = (key: { type: string; blob: Buffer }): string => `${key.type} ${key.blob.toString('base64')} comment`;
   const { directory } = directoryOf(
     user('alice', { keys: [textOf(mine), 'restrict ssh-ed25519 AAAA', KNOWN[1]?.line ?? ''] }),
     user('bob', { keys: [textOf(theirs)] }),
@@ -181,3 +186,22 @@ t.test('of several lines with one key the first that lets the peer in holds', as
   t.equal(directory.letsIn(step, { address: '10.0.0.1', nowMs }), true);
   t.equal(directory.letsIn(step, { address: '192.0.2.1', nowMs }), false);
 });
+
+t.test(
+  'a directory after another one: a line that both have is parsed once, and named where it stands now',
+  async (t) => {
+    const keyLines = new LineMemory<KeyLineFound>();
+    const mine = ed25519();
+    const after = (...keys: string[]): KeyVerdict => {
+      keyLines.turn();
+      const users = [user('ann', { keys })];
+      const verifyPassword = async (): Promise<PasswordVerdict> => ({ ok: true, match: false });
+      return new Directory({ users, verifyPassword, keyLines }).checkKey('ann', Buffer.from(mine.blob), HERE);
+    };
+    const first = after(textOf(mine));
+    const second = after(textOf(ed25519()), textOf(mine));
+    t.match(first, { key: { line: 1 } });
+    t.match(second, { key: { line: 2 } });
+    t.ok(first.kind === 'accepted' && second.kind === 'accepted' && first.key.key === second.key.key, 'the very same');
+  },
+);
