@@ -58,6 +58,7 @@ export class Peer {
         abort: () => this.end(),
       },
       identity: { user },
+      hostKeys: { prove: () => null },
       peer: { address: '127.0.0.1', port: 1 },
       ...{ onRefusal: ignore, onOpened: ignore },
       policy: {

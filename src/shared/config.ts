@@ -144,7 +144,7 @@ export const SERVER_KEYS = {
   hostKeys: {
     kind: 'paths',
     default: [],
-    does: 'Private host key files; with none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing',
+    does: 'Private host key files; the first of a type serves, the others are told to clients ([running.md](running.md#another-host-key)). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing',
     why: 'Ed25519 for everybody, ECDSA for clients that know nothing newer',
     source: 'sshd_config(5) HostKey',
   },

@@ -31,7 +31,9 @@ export interface ConfigOptions {
    *  Source: Sallyport.
    *  @default './state' */
   readonly stateDir?: string | undefined;
-  /** Private host key files; with none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing.
+  /** Private host key files; the first of a type serves, the others are told to clients
+   *  ([running.md](running.md#another-host-key)). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in
+   *  stateDir, made when missing.
    *
    *  Allowed: a list of paths.
    *  Why: Ed25519 for everybody, ECDSA for clients that know nothing newer.

@@ -18,6 +18,7 @@ import type { RefusalDelay } from './auth/refusal_delay.js';
 import { type AuthFailureEvent, UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
+import { announcementFor, HostKeyProofs } from './connection/host_key_proofs.js';
 import { kindOfBind } from './connection/names.js';
 import type { ConnectionLimits } from './connection/surroundings.js';
 import { Expiry, isExpired } from './expiry.js';
@@ -333,6 +334,7 @@ export class Life {
     this.#expiry.start(own.expiresAtMs);
     this.#membership = this.#context.bandwidth.join(user, own.bytesPerSecond);
     this.#account.join(user, own.memoryBytes);
+    const { buffers, hostKeys } = this.#context.transport;
     const connection = new Connection({
       transport,
       identity,
@@ -347,7 +349,12 @@ export class Life {
         open: () => openRates.open(user, own),
         failed: () => openRates.failed(user, own),
       },
-      buffers: this.#context.transport.buffers,
+      hostKeys: new HostKeyProofs({
+        keys: hostKeys.all,
+        sessionId: transport.sessionId,
+        rsaAlgorithm: transport.rsaAlgorithm,
+      }),
+      buffers,
       account: this.#account,
       limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },
       purses: this.#membership,
@@ -372,6 +379,8 @@ export class Life {
     void primary.login(this.id, user, own.connections).then((answer) => {
       if (!answer.ok) this.close(answer.reason === 'DRAINING' ? 'DRAINED' : 'USER_LIMIT');
     });
+    const told = announcementFor(this.#client ?? '', hostKeys.all);
+    if (told !== null) transport.send(told);
     if (this.#draining) this.drain();
   }
 

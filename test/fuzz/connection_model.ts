@@ -20,6 +20,7 @@ const BINDS = new Set([
   'streamlocal-forward@openssh.com',
   'cancel-streamlocal-forward@openssh.com',
 ]);
+const HOST_KEYS_PROVE = 'hostkeys-prove-00@openssh.com';
 /** A smaller packet than this in a confirmation of ours would be a mistake. */
 const LEAST_PACKET_BYTES = 1_024;
 /** More are those of the first one. */
@@ -113,7 +114,10 @@ export class ConnectionModel {
     const name = reader.text();
     const wantReply = reader.boolean();
     if (!reader.ok) return 'a malformed global request';
-    if (wantReply) this.#owed.push(BINDS.has(name) ? 'either' : name === NO_MORE_SESSIONS ? 'success' : 'failure');
+    if (wantReply)
+      this.#owed.push(
+        BINDS.has(name) || name === HOST_KEYS_PROVE ? 'either' : name === NO_MORE_SESSIONS ? 'success' : 'failure',
+      );
     return null;
   }
 

@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import { reasonOf } from '../../src/shared/errors.js';
 import { MSG, message } from '../../src/shared/protocol.js';
 import { Connection } from '../../src/worker/connection/connection.js';
+import { HostKeyProofs } from '../../src/worker/connection/host_key_proofs.js';
 import type { ConnectionLimits } from '../../src/worker/connection/surroundings.js';
 import { Resolver } from '../../src/worker/forward/resolve.js';
 import { GuardedPolicy } from '../../src/worker/guarded.js';
 import { type Account, WorkerMemory } from '../../src/worker/memory.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import { ConnectionModel } from './connection_model.js';
-import { connectionShapes, OPENS, type Places } from './connection_shapes.js';
+import { connectionShapes, HOST_KEY_BLOBS, OPENS, type Places } from './connection_shapes.js';
 import { FuzzServer, USER } from './fuzz_server.js';
 import { type CaseResult, comesTrue, type Phase, type Tell, turn } from './phase.js';
 import { Random, seedOf } from './random.js';
@@ -40,6 +41,7 @@ const FIRST_WINDOW_BYTES = LIMITS.memoryBytes / 4;
 /** The windows, with the least that each channel has, and what one read of each source may bring beyond it. */
 const MOST_HELD_BYTES = 2 * LIMITS.memoryBytes + LIMITS.maxChannels * 256 * 1024;
 const MOST_PACKETS = 80;
+const HOST_KEYS = HOST_KEY_BLOBS.map((name) => ({ blob: Buffer.from(name), signature: (data: Buffer) => data }));
 
 export class ConnectionPhase implements Phase {
   readonly name = 'connection';
@@ -116,6 +118,7 @@ export class ConnectionPhase implements Phase {
       },
       resolver: this.#resolver,
       openRates: { open: () => null, failed: ignore },
+      hostKeys: new HostKeyProofs({ keys: HOST_KEYS, sessionId: Buffer.alloc(32), rsaAlgorithm: 'rsa-sha2-512' }),
       buffers: this.#buffers,
       limits: LIMITS,
       ...{ onRefusal: ignore, onOpened: ignore },

@@ -150,10 +150,16 @@ export function connectionShapes({ folder, echoPath }: Places): readonly Shape[]
       1,
       (random) => global(random, 'cancel-streamlocal-forward@openssh.com', path(random)),
     ],
+    ['another global request', 4, (random) => global(random, random.pick(['keepalive@openssh.com', '']))],
     [
-      'another global request',
-      5,
-      (random) => global(random, random.pick(['keepalive@openssh.com', 'hostkeys-prove-00@openssh.com', ''])),
+      'hostkeys-prove',
+      1,
+      (random) => {
+        const asked = Array.from({ length: random.below(3) }, () =>
+          string(random.pick([...HOST_KEY_BLOBS, 'unknown'])),
+        );
+        return global(random, 'hostkeys-prove-00@openssh.com', ...asked);
+      },
     ],
     ['no-more-sessions', 1, (random) => global(random, 'no-more-sessions@openssh.com')],
     ['REQUEST_SUCCESS', 1, () => draft(MSG.REQUEST_SUCCESS)],
@@ -162,6 +168,9 @@ export function connectionShapes({ folder, echoPath }: Places): readonly Shape[]
   ];
   return shapes.map(([name, weight, make]) => ({ name, weight, draft: make }));
 }
+
+/** Of the server's host keys: what they are is nobody's business there. */
+export const HOST_KEY_BLOBS = ['the first host key', 'the second host key'] as const;
 
 /** What opens a channel, honestly. */
 export const OPENS: readonly Shape[] = [

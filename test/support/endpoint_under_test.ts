@@ -16,6 +16,7 @@ import type {
   BandwidthWant,
   CodeVerdict,
   ConnId,
+  HostKeyFile,
   LeaseTarget,
 } from '../../src/shared/ipc.js';
 import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
@@ -127,13 +128,15 @@ export async function startEndpoint(
     readonly process?: ProcessMemory;
     /** All who come are proxies. */
     readonly proxied?: boolean;
+    /** Default: an ed25519 key of its own. */
+    readonly hostKeys?: readonly HostKeyFile[];
   } = {},
 ): Promise<EndpointUnderTest> {
   const primary = new FakePrimary();
   const endpoint = new Endpoint({
     hooks: options.hooks ?? new OpenServer(),
     config: testConfig(options.config),
-    hostKeys: [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
+    hostKeys: options.hostKeys ?? [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
     primary,
     mlKem: await loadMlKem(),
     ...(options.process === undefined ? {} : { process: options.process }),

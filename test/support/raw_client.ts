@@ -92,6 +92,7 @@ export class RawClient {
   #packets = 0;
   #roundTrips = 0;
   #lastSent = -1;
+  #announced: Buffer | null = null;
   /** Takes a payload before it reaches the inbox, when it returns true. */
   intercept: (payload: Buffer) => boolean = () => false;
 
@@ -124,7 +125,8 @@ export class RawClient {
     this.#protocol._onPayload = (payload) => {
       if (payload[0] === MSG.KEXINIT || payload[0] === MSG.DISCONNECT)
         return ssh2OnPayload.call(this.#protocol, Buffer.from(payload));
-      if (!this.intercept(payload)) this.#inbox.push(Buffer.from(payload));
+      if (isAnnouncement(payload)) this.#announced = Buffer.from(payload);
+      else if (!this.intercept(payload)) this.#inbox.push(Buffer.from(payload));
       this.#wake();
       return undefined;
     };
@@ -219,6 +221,19 @@ export class RawClient {
     return this.#inbox.map((payload) => payload[0] ?? -1);
   }
 
+  /** The host keys that the server has told of behind the login, each as a blob (OpenSSH PROTOCOL §2.5); null: it has not. What tells
+   *  of them is never in the inbox. */
+  get hostKeys(): readonly Buffer[] | null {
+    if (this.#announced === null) return null;
+    const reader = new WireReader(this.#announced, 1);
+    reader.text();
+    if (reader.boolean()) throw new Error('a reply is wanted');
+    const blobs: Buffer[] = [];
+    while (reader.left > 0) blobs.push(reader.bytes());
+    if (!reader.atEnd) throw new Error('host keys that cannot be read');
+    return blobs;
+  }
+
   /** Resolves when the server has handled everything that was sent before: opens a channel of a kind that no server knows
    *  and waits for its refusal, which is told from all others by its number. */
   async roundTrip(): Promise<void> {
@@ -288,6 +303,10 @@ export class RawClient {
   #wake(): void {
     for (const waiter of [...this.#waiters]) waiter();
   }
+}
+
+function isAnnouncement(payload: Buffer): boolean {
+  return payload[0] === MSG.GLOBAL_REQUEST && new WireReader(payload, 1).text() === 'hostkeys-00@openssh.com';
 }
 
 export function passwordRequest(user: string, password: string): Buffer {

@@ -107,6 +107,7 @@ export class Connection {
     });
     this.#requests = new GlobalRequests({
       forwards: this.#forwards,
+      hostKeys: options.hostKeys,
       send: (payload) => transport.send(payload),
       onEvent: options.onEvent,
       onRefused: (event) => this.#refusals.tell(event),

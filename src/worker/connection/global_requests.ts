@@ -1,5 +1,5 @@
-/** GLOBAL REQUESTS of one connection (RFC 4254 §4): forwards and their cancel (§7.1, OpenSSH PROTOCOL 2.4), and the few
- *  others that clients send.
+/** GLOBAL REQUESTS of one connection (RFC 4254 §4): forwards and their cancel (§7.1, OpenSSH PROTOCOL 2.4), proofs of host keys
+ *  (OpenSSH PROTOCOL §2.5), and the few others that clients send.
  *  Owns the order of the replies. Every request that wants a reply gets one, in the order of the requests. */
 import { reasonOf } from '../../shared/errors.js';
 import type { ForwardNews, RefusalNews } from '../../shared/events.js';
@@ -8,11 +8,13 @@ import { type RateLimit, TokenBucket } from '../../shared/limiter.js';
 import { safeText } from '../../shared/log.js';
 import { MSG, message, WireReader } from '../../shared/protocol.js';
 import type { ForwardOutcome, RemoteForwards } from '../forward/remote.js';
+import { HOST_KEYS_PROVE, type HostKeyProver } from './host_key_proofs.js';
 import { kindOfBind, nameOfBind } from './names.js';
 import { OrderedReplies } from './replies.js';
 
 export interface GlobalRequestOptions {
   readonly forwards: RemoteForwards;
+  readonly hostKeys: HostKeyProver;
   readonly send: (payload: Buffer) => void;
   readonly onEvent: (event: ForwardNews) => void;
   readonly onRefused: (event: RefusalNews) => void;
@@ -22,8 +24,8 @@ export interface GlobalRequestOptions {
   readonly now: () => number;
 }
 
-/** Requests that we do not know. Clients send a few: keepalives, one a second at most, and what OpenSSH asks after a login.
- *  Whoever sends more is at something else. */
+/** Requests that we do not know, and proofs that we refuse. Clients send a few: keepalives, one a second at most. Whoever sends more
+ *  is at something else. */
 const UNKNOWN: RateLimit = { burst: 1_000, perSecond: 20 };
 /** Requests that may wait for their answer (binding takes a round trip to the primary). */
 const MAX_OPEN_REPLIES = 64;
@@ -77,11 +79,19 @@ export class GlobalRequests {
       case 'no-more-sessions@openssh.com':
         this.#options.onNoMoreSessions();
         return reply(SUCCESS);
+      case HOST_KEYS_PROVE: {
+        const proofs = wantReply ? this.#options.hostKeys.prove(reader.rest()) : null;
+        if (proofs === null) return this.#refuseUnknown(reply);
+        return reply(message(MSG.REQUEST_SUCCESS, { raw: proofs }));
+      }
       default: // keepalive@openssh.com among them: any answer shows that we are there
-        reply(FAILURE);
-        if (!this.#unknown.take(this.#options.now())) violated('too many unknown requests');
-        return;
+        return this.#refuseUnknown(reply);
     }
+  }
+
+  #refuseUnknown(reply: (payload: Buffer) => void): void {
+    reply(FAILURE);
+    if (!this.#unknown.take(this.#options.now())) this.#options.violated('too many unknown requests');
   }
 
   /** Never rejects: nobody waits for it. */

@@ -12,6 +12,7 @@ import type { Leases, ListenPolicy } from '../forward/remote.js';
 import type { Resolver } from '../forward/resolve.js';
 import type { MemoryAccount } from '../memory.js';
 import type { Buffers } from '../transport/buffers.js';
+import type { HostKeyProver } from './host_key_proofs.js';
 import type { LivenessLimits } from './liveness.js';
 import type { OpenBudget, SessionPolicy } from './peer_opens.js';
 
@@ -47,6 +48,7 @@ export interface ConnectionOptions {
   readonly leases: Leases;
   readonly resolver: Resolver;
   readonly openRates: OpenBudget;
+  readonly hostKeys: HostKeyProver;
   readonly buffers: Buffers;
   /** Where this connection's bytes are counted. */
   readonly account: MemoryAccount;

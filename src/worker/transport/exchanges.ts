@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { MSG, mpint, WireReader } from '../../shared/protocol.js';
 import { HYBRID_KEX, HYBRID_STAND_IN } from './algorithms.js';
+import type { RsaAlgorithm } from './host_key.js';
 import { ML_KEM_PUBLIC_KEY_BYTES, type MlKem } from './ml_kem.js';
 import type { Ssh2KeyExchange, Ssh2Protocol } from './ssh2.js';
 import { X25519, X25519_BYTES } from './x25519.js';
@@ -19,6 +20,8 @@ interface Agreement {
   /** The KEXINIT as it came. */
   readonly kexInit: Buffer;
   readonly kex: string;
+  /** What the peer takes of host keys. */
+  readonly hostKeys: readonly string[];
 }
 
 export class Exchanges {
@@ -26,6 +29,7 @@ export class Exchanges {
   readonly #mlKem: MlKem;
   /** Of the KEXINIT that ssh2 is about to read. */
   #agreement: Agreement | null = null;
+  #rsaAlgorithm: RsaAlgorithm = 'rsa-sha2-512';
 
   /** @param offered names of key exchanges, as they stand in our KEXINIT */
   constructor(protocol: Ssh2Protocol, offered: readonly string[], mlKem: MlKem) {
@@ -52,6 +56,12 @@ export class Exchanges {
     decipher._onPayload = (payload) => onPayload(payload[0] === MSG.KEXINIT ? this.read(payload) : payload);
   }
 
+  /** What an RSA key of the server signs with for this peer, beside a key exchange: as in the exchange, where that was with RSA, or
+   *  else what it takes there. One that knows RSA with SHA-1 alone gets SHA-2 all the same. */
+  get rsaAlgorithm(): RsaAlgorithm {
+    return this.#rsaAlgorithm;
+  }
+
   /** RFC 4253 §7.1: the first name of the client's list that is in ours too.
    *  @returns the peer's KEXINIT as ssh2 is to have it; it shares no memory with `payload` unless that cannot be read */
   read(payload: Buffer): Buffer {
@@ -59,16 +69,17 @@ export class Exchanges {
     const reader = new WireReader(payload, NAMES_AT);
     const names = reader.text().split(',');
     if (!reader.ok) return payload; // ssh2 says what is wrong with it
+    const restAt = reader.offset;
     const kex = names.find((name) => this.#offered.includes(name));
     const shown = names.filter((name) => MARKERS.includes(name));
     if (kex !== undefined) {
-      this.#agreement = { kexInit: Buffer.from(payload), kex };
+      this.#agreement = { kexInit: Buffer.from(payload), kex, hostKeys: reader.text().split(',') };
       shown.unshift(kex === HYBRID_KEX ? HYBRID_STAND_IN : kex);
     }
     const list = Buffer.from(shown.join(','));
     const length = Buffer.alloc(4);
     length.writeUInt32BE(list.length);
-    return Buffer.concat([payload.subarray(0, NAMES_AT), length, list, payload.subarray(reader.offset)]);
+    return Buffer.concat([payload.subarray(0, NAMES_AT), length, list, payload.subarray(restAt)]);
   }
 
   #take(kex: Ssh2KeyExchange): void {
@@ -78,9 +89,16 @@ export class Exchanges {
       throw new Error('ssh2 has begun a key exchange that was not agreed');
     kex._remoteKexinit = agreement.kexInit;
     kex.negotiated.kex = agreement.kex;
+    this.#rsaAlgorithm = rsaAlgorithmOf(kex.negotiated.serverHostKey, agreement.hostKeys);
     if (agreement.kex === HYBRID_KEX) useHybrid(kex, this.#mlKem);
     else if (kex.type === '25519') useRawX25519(kex);
   }
+}
+
+/** As sshd chooses it (serverloop.c, server_input_hostkeys_prove). */
+function rsaAlgorithmOf(agreed: string, taken: readonly string[]): RsaAlgorithm {
+  if (agreed === 'rsa-sha2-512' || agreed === 'rsa-sha2-256') return agreed;
+  return taken.includes('rsa-sha2-256') && !taken.includes('rsa-sha2-512') ? 'rsa-sha2-256' : 'rsa-sha2-512';
 }
 
 /** RFC 8731 §3.1: the secret is an mpint. */

@@ -1,8 +1,9 @@
-/** HOST KEY: private host keys from PEM or OpenSSH text to what the key exchange signs with.
+/** HOST KEY: private host keys from PEM or OpenSSH text to what the key exchange signs with, and what proofs are signed with.
  *  Owns the keys' KeyObjects. ssh2 would parse the PEM text again at each login (0.38 ms); a KeyObject signs in 0.03 ms. */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { HOST_KEY_ALGORITHMS } from '../../shared/algorithms.js';
 import { TunnelError } from '../../shared/errors.js';
+import { concatFields, mpint } from '../../shared/protocol.js';
 import type { Ssh2, Ssh2HostKey } from './ssh2.js';
 
 /** Signature algorithms that a key of each type can make (RFC 8332 for RSA; SHA-1 never). */
@@ -21,11 +22,27 @@ const DIGESTS: ReadonlyMap<string, string> = new Map([
   ['ecdsa-sha2-nistp521', 'sha512'],
 ]);
 
+/** RFC 4253 §6.1: nobody has to take more than 32,768 bytes in one message. */
+const MAX_ANNOUNCED_BYTES = 32_000;
+
+const RSA_DIGESTS = { 'rsa-sha2-512': 'sha512', 'rsa-sha2-256': 'sha256' } as const;
+
+/** How an RSA key signs (RFC 8332 §3). The other types have one algorithm each. */
+export type RsaAlgorithm = 'rsa-sha2-512' | 'rsa-sha2-256';
+
+export interface HostKey extends Ssh2HostKey {
+  readonly blob: Buffer;
+  /** The signature as it goes over the wire: RFC 4253 §6.6, RFC 5656 §3.1.2, RFC 8332 §3, RFC 8709 §6. */
+  signature(data: Buffer, rsa: RsaAlgorithm): Buffer;
+}
+
 export interface HostKeys {
   /** Algorithm names in the order of those allowed, for the offer. */
   readonly algorithms: readonly string[];
-  /** By algorithm name, as ssh2's key exchange looks them up. */
-  readonly byAlgorithm: { readonly [algorithm: string]: Ssh2HostKey };
+  /** By algorithm name, as ssh2's key exchange looks them up: the first key of each type. */
+  readonly byAlgorithm: { readonly [algorithm: string]: HostKey };
+  /** Every key that may sign, once: what is announced and proven (connection/host_key_proofs.ts). */
+  readonly all: readonly HostKey[];
 }
 
 /** Parses every file; `path` is for the message only. `allowed`: what keys may sign with.
@@ -35,11 +52,18 @@ export function parseHostKeys(
   files: ReadonlyArray<{ readonly path: string; readonly pem: string }>,
   allowed: readonly string[] = HOST_KEY_ALGORITHMS,
 ): HostKeys {
-  const byAlgorithm: { [algorithm: string]: Ssh2HostKey } = {};
+  const byAlgorithm: { [algorithm: string]: HostKey } = {};
+  const all: HostKey[] = [];
   for (const file of files) {
     const key = parseHostKey(ssh2, file);
-    for (const algorithm of SIGNATURES.get(key.type) ?? []) byAlgorithm[algorithm] ??= key;
+    const signs = SIGNATURES.get(key.type) ?? [];
+    for (const algorithm of signs) byAlgorithm[algorithm] ??= key;
+    const isNew = !all.some(({ blob }) => blob.equals(key.blob));
+    if (isNew && signs.some((algorithm) => allowed.includes(algorithm))) all.push(key);
   }
+  const bytes = all.reduce((sum, { blob }) => sum + 4 + blob.length, 0);
+  if (bytes > MAX_ANNOUNCED_BYTES)
+    throw new TunnelError('HOST_KEY_INVALID', 'there are more host keys than fit into the message that tells of them');
   const known = Object.keys(byAlgorithm);
   if (known.length === 0) throw new TunnelError('HOST_KEY_INVALID', 'there is no host key to serve with');
   const algorithms = allowed.filter((algorithm) => known.includes(algorithm));
@@ -48,10 +72,10 @@ export function parseHostKeys(
       'HOST_KEY_INVALID',
       `algorithms.hostKeys allows ${allowed.join(', ')}, and the host keys at hand sign with ${known.join(', ')}`,
     );
-  return { algorithms, byAlgorithm };
+  return { algorithms, byAlgorithm, all };
 }
 
-function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: string }): Ssh2HostKey {
+function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: string }): HostKey {
   const parsed = ssh2.parseKey(file.pem);
   const first = Array.isArray(parsed) ? parsed[0] : parsed;
   if (first === undefined || first instanceof Error)
@@ -75,9 +99,21 @@ function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: s
   const digest = DIGESTS.get(first.type) ?? null;
   return {
     type: first.type,
+    blob,
     getPublicSSH: () => blob,
     sign: (data, hash) => sign(hash ?? digest, data, key),
+    signature(data, rsa) {
+      if (bits !== undefined) return concatFields([rsa, sign(RSA_DIGESTS[rsa], data, key)]);
+      const raw = sign(digest, data, { key, dsaEncoding: 'ieee-p1363' });
+      return concatFields([first.type, digest === null ? raw : twoNumbers(raw)]);
+    },
   };
+}
+
+/** RFC 5656 §3.1.2: r and s, each an mpint. */
+function twoNumbers(raw: Buffer): Buffer {
+  const half = raw.length / 2;
+  return concatFields([mpint(raw.subarray(0, half)), mpint(raw.subarray(half))]);
 }
 
 function invalid(path: string, what: string, cause?: unknown): TunnelError {

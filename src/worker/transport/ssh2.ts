@@ -48,7 +48,7 @@ export interface Ssh2KeyExchange {
   remoteExtInfoEnabled: boolean;
   /** The peer's KEXINIT, for the exchange hash; until that is made. */
   _remoteKexinit?: Buffer | undefined;
-  readonly negotiated?: { kex: string };
+  readonly negotiated?: { kex: string; serverHostKey: string };
   readonly _sentNEWKEYS?: boolean;
   readonly _receivedNEWKEYS?: boolean;
   /** Holds the shared secret. */

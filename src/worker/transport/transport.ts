@@ -10,7 +10,7 @@ import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
 import { Exchanges } from './exchanges.js';
-import type { HostKeys } from './host_key.js';
+import type { HostKeys, RsaAlgorithm } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
 import type { MlKem } from './ml_kem.js';
@@ -156,6 +156,10 @@ export class Transport {
   /** The exchange hash of the first key exchange (RFC 4253 §7.2). Only after `onReady`. */
   get sessionId(): Buffer {
     return this.#protocol._kex?.sessionID ?? EMPTY;
+  }
+  /** What an RSA host key signs with for this peer. Only after `onReady`. */
+  get rsaAlgorithm(): RsaAlgorithm {
+    return this.#exchanges.rsaAlgorithm;
   }
   /** May channel data be sealed now? False within a key exchange and while the peer reads too slowly. */
   get writable(): boolean {

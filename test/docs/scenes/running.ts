@@ -27,6 +27,32 @@ export const RUNNING: readonly Scene[] = [
   },
   {
     file: FILE,
+    heading: 'Another host key',
+    needs: ['ssh-keygen', 'ssh'],
+    play: async (t, stage, section) => {
+      const { keyFile } = await stage.login('alice');
+      const server = await stage.serve(`${CONFIG}stateDir: ./state\n`);
+      stage.hosts(`Host tunnel\n  HostName 127.0.0.1\n  Port ${server.port}\n  User alice\n  IdentityFile ${keyFile}`);
+      const visit = async (): Promise<string> => {
+        await stage.run('ssh -o UpdateHostKeys=yes -o HostKeyAlgorithms=ssh-ed25519 tunnel');
+        return stage.read('known_hosts.met');
+      };
+      const before = await visit();
+      await stage.must(section.command('ssh-keygen'));
+      const mark = server.events.mark();
+      stage.write(
+        'sallyport.yaml',
+        `${CONFIG}stateDir: ./state\nlog: { format: json, level: debug }\n${section.take('yaml')}`,
+      );
+      server.program.signal('SIGHUP');
+      await server.events.wait('config.reloaded', {}, mark);
+      const after = await visit();
+      t.ok(after.startsWith(before), 'the old one is still there');
+      t.match(after, stage.read('state/host_ed25519_next.pub').split(' ')[1] ?? '', 'and the new one is learned');
+    },
+  },
+  {
+    file: FILE,
     heading: "Upgrade, crash, and the first server's tunnels",
     needs: ['ssh-keygen'],
     play: async (t, stage, section) => {
