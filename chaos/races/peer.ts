@@ -51,7 +51,7 @@ export class Peer {
     this.connection = new Connection({
       account: this.#account,
       transport: {
-        ...{ writable: true, queuedBytes: 0, writeProgress: 0 },
+        ...{ writable: true, queuedBytes: 0, writeProgress: 0, isExchanging: false },
         ...{ sendData: ignore, sendUnimplemented: ignore, rekeyIfDue: ignore },
         send: (payload) => this.#said(Buffer.from(payload)),
         disconnect: () => this.end(),

@@ -376,13 +376,20 @@ export interface TimeoutsOptions {
 
 /** Keys of `rekey`. */
 export interface RekeyOptions {
-  /** Bytes, both directions together, after which new keys are agreed.
+  /** Bytes in either direction after which new keys are agreed.
    *
    *  Allowed: 64KiB to 64GiB.
    *  Why: never off: past 2^32 blocks AES in counter mode is no longer safe.
    *  Source: RFC 4253 §9, RFC 4344 §3.2.
    *  @default '1GiB' */
   readonly bytes?: Bytes | undefined;
+  /** Packets in either direction after which new keys are agreed.
+   *
+   *  Allowed: a whole number from 1000 to 2147483648.
+   *  Why: their numbers have 32 bits, and ChaCha20 with one number twice under one key gives the text away.
+   *  Source: RFC 4344 §3.1.
+   *  @default 2147483648 */
+  readonly packets?: number | undefined;
   /** Time after which new keys are agreed.
    *
    *  Allowed: 10s to 1d.

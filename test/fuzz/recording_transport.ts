@@ -8,6 +8,7 @@ import type { ConnectionModel } from './connection_model.js';
 export class RecordingTransport implements ConnectionTransport {
   readonly queuedBytes = 0;
   readonly writeProgress = 0;
+  readonly isExchanging = false;
   readonly faults: string[] = [];
   readonly #model: ConnectionModel;
   writable = true;

@@ -115,7 +115,7 @@ t.test('the defaults', async (t) => {
       drainMs: 30_000,
       retireMs: 0,
     },
-    rekey: { bytes: 2 ** 30, timeMs: 3_600_000 },
+    rekey: { bytes: 2 ** 30, packets: 2 ** 31, timeMs: 3_600_000 },
     algorithms: { kex: KEX_ALGORITHMS, ciphers: CIPHERS, macs: DEFAULT_MACS, hostKeys: HOST_KEY_ALGORITHMS },
     admin: { enabled: true, listen: null, tokenFile: null },
     log: { level: 'info', format: 'auto', audit: null },

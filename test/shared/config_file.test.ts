@@ -74,7 +74,7 @@ users:
       - "# not a key"
 limits: { startups: "5:50:10", memoryPerConnection: 1MiB }
 timeouts: { keepalive: off, idleChannel: 1h, drain: 0s }
-rekey: { bytes: 256KiB, time: 10s }
+rekey: { bytes: 256KiB, packets: 1000, time: 10s }
 penalties: { authFail: 0s, min: 1m, max: 1m, exempt: [10.0.0.0/8, "2001:db8::1"] }
 log: { level: debug, format: json }
 `);
@@ -93,7 +93,7 @@ log: { level: debug, format: json }
       connections: 20_000,
     },
     timeouts: { keepaliveMs: 0, idleChannelMs: 3_600_000, drainMs: 0, connectMs: 10_000 },
-    rekey: { bytes: 262_144, timeMs: 10_000 },
+    rekey: { bytes: 262_144, packets: 1000, timeMs: 10_000 },
     log: { level: 'debug', format: 'json' },
   });
   const [alice, bob] = config.users;
@@ -152,7 +152,10 @@ t.test('one wrong thing each, word for word', async (t) => {
       'lisen: []',
       '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, penalties, timeouts, rekey, algorithms, admin, log, defaults, users',
     ],
-    ['rekey: {maxTries: 3}', '1:9: rekey.maxTries: unknown key (did you mean auth.maxTries?), allowed: bytes, time'],
+    [
+      'rekey: {maxTries: 3}',
+      '1:9: rekey.maxTries: unknown key (did you mean auth.maxTries?), allowed: bytes, packets, time',
+    ],
     [
       'users: {al: {permitopen: []}}',
       '1:14: users.al.permitopen: unknown key (did you mean users.al.permitOpen?), allowed: authorizedKeys, password, totp, permitOpen, permitListen, limits',

@@ -71,7 +71,7 @@ const EVERYTHING = {
     drain: '0s',
     retire: 'off',
   },
-  rekey: { bytes: '65536B', time: '1h' },
+  rekey: { bytes: '65536B', packets: 2000, time: '1h' },
   algorithms: {
     kex: ['mlkem768x25519-sha256'],
     ciphers: ['aes256-ctr'],

@@ -39,7 +39,7 @@ export function acceptStandIn(offer: Ssh2KexInit): void {
 
 /** Each exchange that `client` begins from now on is a hybrid one. */
 export function useHybridClient(client: { _kex: Ssh2KeyExchange | undefined }, { init }: Spoilt = {}): void {
-  let current: Ssh2KeyExchange | undefined;
+  let current = client._kex; // it has the session identifier
   Object.defineProperty(client, '_kex', {
     get: () => current,
     set(made: Ssh2KeyExchange | undefined) {

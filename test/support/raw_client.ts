@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { connect, type Socket } from 'node:net';
 import { concatFields, MSG, message, WireReader } from '../../src/shared/protocol.js';
 import { HYBRID_KEX } from '../../src/worker/transport/algorithms.js';
-import type { Offer, Ssh2KexInit, Ssh2KeyExchange } from '../../src/worker/transport/ssh2.js';
+import type { Negotiated, Offer, Ssh2KexInit, Ssh2KeyExchange } from '../../src/worker/transport/ssh2.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import { acceptStandIn, useHybridClient } from './hybrid_client.js';
 import type { SshEndpoint } from './server.js';
@@ -22,7 +22,8 @@ interface ClientProtocol {
   parse(chunk: Uint8Array, start: number, end: number): void;
   rekey(): void;
   _onPayload: (payload: Buffer) => undefined | false | number;
-  _onHandshakeComplete: (negotiated: object) => void;
+  _onHandshakeComplete: (negotiated: Negotiated) => void;
+  _offer: Ssh2KexInit;
   _strictMode: boolean | undefined;
   readonly _kexinit: Buffer | undefined;
   _kex: Ssh2KeyExchange | undefined;
@@ -88,6 +89,7 @@ export class RawClient {
   #reason: number | null = null;
   #text = '';
   #held: Buffer[] = [];
+  #negotiated: Negotiated | null = null;
   #rekeys = -1;
   #packets = 0;
   #roundTrips = 0;
@@ -95,17 +97,13 @@ export class RawClient {
   #announced: Buffer | null = null;
   /** Takes a payload before it reaches the inbox, when it returns true. */
   intercept: (payload: Buffer) => boolean = () => false;
+  /** The server's KEXINIT has come; `answer` is our part of the exchange, up to what the method has us say first. */
+  onKexInit: ((answer: () => void) => void) | null = null;
 
   constructor(socket: Socket, options: RawClientOptions) {
     this.socket = socket;
     this.#ready.promise.catch(() => {});
-    const { cipher = 'aes128-gcm@openssh.com', mac = 'hmac-sha2-256-etm@openssh.com' } = options;
-    const { kex = 'curve25519-sha256', strict = true } = options;
-    const names = { cipher: [cipher], mac: [mac], compress: ['none'], lang: [] };
-    const kexes = [kex, 'ext-info-c', ...(strict ? ['kex-strict-c-v00@openssh.com'] : [])];
-    const hostKeys = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
-    const offer: Ssh2KexInit = new ssh2.KexInit({ kex: kexes, serverHostKey: hostKeys, cs: names, sc: names });
-    if (kex === HYBRID_KEX) acceptStandIn(offer);
+    const offer = offerOf(options);
     this.#protocol = new ssh2.Protocol({
       server: false,
       ident: 'RawClient',
@@ -119,18 +117,23 @@ export class RawClient {
         },
       },
     });
-    if (kex === HYBRID_KEX) useHybridClient(this.#protocol);
-    if (!strict) this.#protocol._strictMode = false; // else the server's announcement alone would count
+    if (options.kex === HYBRID_KEX) useHybridClient(this.#protocol);
+    if (options.strict === false) this.#protocol._strictMode = false; // else the server's announcement alone would count
     const ssh2OnPayload = this.#protocol._onPayload;
     this.#protocol._onPayload = (payload) => {
-      if (payload[0] === MSG.KEXINIT || payload[0] === MSG.DISCONNECT)
-        return ssh2OnPayload.call(this.#protocol, Buffer.from(payload));
+      if (payload[0] === MSG.KEXINIT || payload[0] === MSG.DISCONNECT) {
+        const kept = Buffer.from(payload);
+        const answer = () => ssh2OnPayload.call(this.#protocol, kept);
+        if (payload[0] === MSG.DISCONNECT || this.onKexInit === null) return answer();
+        this.onKexInit(() => void answer()); // the server says nothing more before that
+        return undefined;
+      }
       if (isAnnouncement(payload)) this.#announced = Buffer.from(payload);
       else if (!this.intercept(payload)) this.#inbox.push(Buffer.from(payload));
       this.#wake();
       return undefined;
     };
-    this.#protocol._onHandshakeComplete = () => this.#onKeys();
+    this.#protocol._onHandshakeComplete = (negotiated) => this.#onKeys(negotiated);
     socket.on('data', (chunk) => {
       try {
         this.#protocol.parse(Buffer.from(chunk), 0, chunk.length);
@@ -187,6 +190,16 @@ export class RawClient {
     spoil(packet);
     this.#protocol._cipher.encrypt(packet);
     this.#lastSent = this.#packets++;
+  }
+
+  /** What is offered from the next exchange on; `strict` means the name alone. There is no way back from the hybrid one. */
+  offerNext(options: Omit<RawClientOptions, 'from'>): void {
+    this.#protocol._offer = offerOf(options);
+    if (options.kex === HYBRID_KEX) useHybridClient(this.#protocol);
+  }
+  /** What was agreed. */
+  get negotiated(): Negotiated | null {
+    return this.#negotiated;
   }
 
   /** Asks for new keys (RFC 4253 §9); resolves when they are in force. */
@@ -290,7 +303,8 @@ export class RawClient {
     }
   }
 
-  #onKeys(): void {
+  #onKeys(negotiated: Negotiated): void {
+    this.#negotiated = negotiated;
     this.#rekeys++;
     this.#packets = 0;
     const held = this.#held;
@@ -307,6 +321,17 @@ export class RawClient {
 
 function isAnnouncement(payload: Buffer): boolean {
   return payload[0] === MSG.GLOBAL_REQUEST && new WireReader(payload, 1).text() === 'hostkeys-00@openssh.com';
+}
+
+function offerOf(options: Omit<RawClientOptions, 'from'>): Ssh2KexInit {
+  const { cipher = 'aes128-gcm@openssh.com', mac = 'hmac-sha2-256-etm@openssh.com' } = options;
+  const { kex = 'curve25519-sha256', strict = true } = options;
+  const names = { cipher: [cipher], mac: [mac], compress: ['none'], lang: [] };
+  const kexes = [kex, 'ext-info-c', ...(strict ? ['kex-strict-c-v00@openssh.com'] : [])];
+  const hostKeys = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
+  const offer: Ssh2KexInit = new ssh2.KexInit({ kex: kexes, serverHostKey: hostKeys, cs: names, sc: names });
+  if (kex === HYBRID_KEX) acceptStandIn(offer);
+  return offer;
 }
 
 export function passwordRequest(user: string, password: string): Buffer {

@@ -8,9 +8,11 @@ import { newKeyPair } from '../../src/master/openssh_key.js';
 import { CIPHERS, KEX_ALGORITHMS, MACS } from '../../src/shared/algorithms.js';
 import { takeHandle } from '../../src/shared/handles.js';
 import { SIGNATURE_ALGORITHMS } from '../../src/worker/auth/signature.js';
+import type { Account } from '../../src/worker/memory.js';
 import { makeOffer } from '../../src/worker/transport/algorithms.js';
 import { Buffers } from '../../src/worker/transport/buffers.js';
 import { parseHostKeys } from '../../src/worker/transport/host_key.js';
+import type { RekeyLimits } from '../../src/worker/transport/key_age.js';
 import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
 import { SocketReader } from '../../src/worker/transport/reader.js';
 import { loadSsh2 } from '../../src/worker/transport/ssh2.js';
@@ -28,6 +30,7 @@ export interface TransportUnderTest {
   readonly socket: Socket;
   readonly client: RawClient;
   readonly buffers: Buffers;
+  readonly account: Account;
   readonly clock: { nowMs: number };
   readonly payloads: Buffer[];
   /** How often `onWritable` was called. */
@@ -42,7 +45,7 @@ export interface TransportUnderTest {
 export async function startTransport(
   t: Test,
   options: {
-    readonly rekey?: { readonly bytes: number; readonly timeMs: number };
+    readonly rekey?: Partial<RekeyLimits>;
     readonly kexTimeoutMs?: number;
     readonly client?: RawClientOptions;
   } = {},
@@ -51,6 +54,7 @@ export async function startTransport(
   const mlKem = await loadMlKem();
   const hostKeys = parseHostKeys(ssh2, [{ path: 'test', pem: newKeyPair('ed25519', 'test').privateKey }]);
   const buffers = new Buffers();
+  const account = plenty();
   const clock = { nowMs: 1_000_000 };
   const payloads: Buffer[] = [];
   let writableCalls = 0;
@@ -67,7 +71,7 @@ export async function startTransport(
       if (end === 0) return true;
       const transport = new Transport(
         reader,
-        plenty(),
+        account,
         {
           ssh2,
           hostKeys,
@@ -76,7 +80,7 @@ export async function startTransport(
           offer: makeOffer(ssh2, { ...OFFERED, hostKeys: hostKeys.algorithms }),
           kex: OFFERED.kex,
           mlKem,
-          rekey: options.rekey ?? { bytes: 2 ** 30, timeMs: 3_600_000 },
+          rekey: { bytes: 2 ** 30, packets: 2 ** 31, timeMs: 3_600_000, ...options.rekey },
           kexTimeoutMs: options.kexTimeoutMs ?? 20_000,
           now: () => clock.nowMs,
         },
@@ -116,6 +120,7 @@ export async function startTransport(
     socket,
     client,
     buffers,
+    account,
     clock,
     payloads,
     writableCalls: () => writableCalls,

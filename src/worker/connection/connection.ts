@@ -124,6 +124,9 @@ export class Connection {
         get writeProgress() {
           return transport.writeProgress;
         },
+        get isExchanging() {
+          return transport.isExchanging;
+        },
         onTick: () => transport.rekeyIfDue(),
         onDead: (reason) => transport.abort(reason),
         now: options.now,

@@ -8,6 +8,8 @@ export interface LivenessPort {
   /** Bytes that wait for the peer to read them, and a number that changes when it has read some. */
   readonly queuedBytes: number;
   readonly writeProgress: number;
+  /** A key exchange is under way: questions and answers wait for its end, and it has a deadline of its own. */
+  readonly isExchanging: boolean;
   /** Called at each tick, for what else is due (re-keying). */
   onTick(): void;
   onDead(reason: 'KEEPALIVE_TIMEOUT' | 'WRITE_STALLED'): void;
@@ -106,9 +108,17 @@ export class Liveness {
       this.#dueMs += heldUpMs;
       this.#progressAtMs += heldUpMs;
     }
-    if (this.#isStalled(nowMs)) this.#port.onDead('WRITE_STALLED');
+    if (this.#port.isExchanging) this.#excuse(nowMs);
+    else if (this.#isStalled(nowMs)) this.#port.onDead('WRITE_STALLED');
     else if (this.#isSilent(nowMs, beforeMs)) this.#port.onDead('KEEPALIVE_TIMEOUT');
     else this.#port.onTick();
+  }
+
+  /** What the peer cannot do now does not count against it. */
+  #excuse(nowMs: number): void {
+    this.#heard = true;
+    this.#unanswered = 0;
+    this.#progressAtMs = nowMs;
   }
 
   #isStalled(nowMs: number): boolean {

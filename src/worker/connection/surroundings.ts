@@ -21,6 +21,7 @@ export interface ConnectionTransport {
   readonly writable: boolean;
   readonly queuedBytes: number;
   readonly writeProgress: number;
+  readonly isExchanging: boolean;
   send(payload: Uint8Array): void;
   sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void;
   sendUnimplemented(): void;

@@ -1,24 +1,28 @@
-/** KEY AGE: how much one set of keys has protected, and how often the peer asks for new ones.
+/** KEY AGE: how much the keys in force have protected in each direction, and how often the peer asks for new ones.
  *  Owns these counts of one connection. Decides only; the transport exchanges the keys. */
 
-/** RFC 4344 §3.1: packets under one key, either way. */
-const MAX_PACKETS = 2 ** 31;
-/** RFC 4253 §9 leaves the pace of re-keying open; a key exchange costs us 0.2 ms, so a peer that asks for new keys after
+/** RFC 4253 §9 leaves the pace of re-keying open; a key exchange costs us 0.2 to 1 ms, so a peer that asks for new keys after
  *  less traffic than this may do so ten times a minute. One that only keeps to a time limit never comes near that. */
 const IDLE_BYTES = 64 * 1024;
 const MAX_IDLE_REKEYS = 10;
 const IDLE_SPAN_MS = 60_000;
 
+/** Whichever is reached first, in either direction. Each direction has a key of its own (RFC 4253 §7.2), so neither counts
+ *  for the other. */
 export interface RekeyLimits {
-  /** Both directions together. */
   readonly bytes: number;
+  /** At most 2^31 (RFC 4344 §3.1). The exchange itself has a deadline, in which nobody sends as many again: a sequence number
+   *  never comes twice under one key. */
+  readonly packets: number;
   readonly timeMs: number;
 }
 
 export class KeyAge {
   readonly #limits: RekeyLimits;
-  #bytes = 0;
-  #packets = 0;
+  #sentBytes = 0;
+  #sentPackets = 0;
+  #receivedBytes = 0;
+  #receivedPackets = 0;
   #sinceMs: number;
   #idleRekeys = 0;
   #idleRekeysSinceMs = Number.NEGATIVE_INFINITY;
@@ -28,39 +32,53 @@ export class KeyAge {
     this.#sinceMs = nowMs;
   }
 
-  countBytes(bytes: number): void {
-    this.#bytes += bytes;
+  /** A packet of ours. @param bytes as they are encrypted */
+  countSent(bytes: number): void {
+    this.#sentBytes += bytes;
+    this.#sentPackets++;
   }
-  /** Bytes under these keys, both ways; before the first ones, those without keys. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Bytes as they came, in packets that are counted by themselves. */
+  countReceived(bytes: number): void {
+    this.#receivedBytes += bytes;
+  }
+  countReceivedPacket(): void {
+    this.#receivedPackets++;
+  }
+  /** Under these keys; before the first ones, without keys. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
   /** Packets under these keys, both ways. */
   get packets(): number {
-    return this.#packets;
-  }
-  countPacket(): void {
-    this.#packets++;
+    return this.#sentPackets + this.#receivedPackets;
   }
 
-  /** Cheap enough for every read: true when `isDue` is so for the bytes' sake. */
+  /** Cheap enough for every read: true when `isDue` is so whatever the time. */
   get isWorn(): boolean {
-    return this.#bytes >= this.#limits.bytes;
+    const { bytes, packets } = this.#limits;
+    return (
+      this.#sentBytes >= bytes ||
+      this.#receivedBytes >= bytes ||
+      this.#sentPackets >= packets ||
+      this.#receivedPackets >= packets
+    );
   }
   isDue(nowMs: number): boolean {
-    return this.isWorn || nowMs - this.#sinceMs >= this.#limits.timeMs || this.#packets >= MAX_PACKETS;
+    return this.isWorn || nowMs - this.#sinceMs >= this.#limits.timeMs;
   }
 
   /** New keys are in force. */
   renew(nowMs: number): void {
-    this.#bytes = 0;
-    this.#packets = 0;
+    this.#sentBytes = 0;
+    this.#sentPackets = 0;
+    this.#receivedBytes = 0;
+    this.#receivedPackets = 0;
     this.#sinceMs = nowMs;
   }
 
-  /** The peer asks for new keys. @returns true when it does so too often for what it sends */
+  /** The peer asks for new keys. @returns true when it does so too often for what is sent */
   isStorm(nowMs: number): boolean {
-    if (this.#bytes >= IDLE_BYTES) return false;
+    if (this.#sentBytes + this.#receivedBytes >= IDLE_BYTES) return false;
     if (nowMs - this.#idleRekeysSinceMs >= IDLE_SPAN_MS) {
       this.#idleRekeysSinceMs = nowMs;
       this.#idleRekeys = 0;

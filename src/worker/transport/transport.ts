@@ -9,7 +9,9 @@ import { DISCONNECT, type DisconnectReason, MSG, message, WireReader } from '../
 import type { MemoryAccount } from '../memory.js';
 import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
+import { ExchangeDeadline } from './exchange_deadline.js';
 import { Exchanges } from './exchanges.js';
+import { Hold, within } from './hold.js';
 import type { HostKeys, RsaAlgorithm } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
@@ -30,8 +32,6 @@ import { makeUnsealer, type Unsealer } from './unsealer.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
-/** A message that waits is an object of its own, and costs this much beside its bytes. */
-const HELD_OVERHEAD_BYTES = 128;
 /** Messages of one connection after which the event loop turns: small ones get here within one read, a hundred thousand before
  *  anybody else is heard. Bulk data gives way by its bytes (turns.ts). */
 const MESSAGES_PER_YIELD = 256;
@@ -43,6 +43,9 @@ const MAX_PACKETS_BEFORE_LOGIN = 400;
 /** What a peer may say before there are keys. KEXINIT and a guess may take 35 KB each; behind them strict key exchange allows
  *  nothing else, but without it IGNORE is passed over, for as long as the deadline allows. */
 const MAX_BYTES_BEFORE_KEYS = 128 * 1024;
+/** What is encrypted beside a payload, at most: header and padding (RFC 4253 §6), and the head of CHANNEL_DATA. */
+const SEALED_BESIDE_BYTES = PACKET_HEADER_BYTES + 19;
+const SEALED_BESIDE_DATA_BYTES = SEALED_BESIDE_BYTES + 9;
 /** After `disconnect` the peer gets this long to read it (ssh2 would leave the descriptor open for ever). */
 const LINGER_MS = 2_000;
 
@@ -77,7 +80,7 @@ export interface TransportOptions {
    *  SHA-1; this one replaces it. */
   readonly userSignatureAlgorithms: readonly string[];
   readonly rekey: RekeyLimits;
-  /** Deadline of each key exchange. */
+  /** For a peer's part of a key exchange (exchange_deadline.ts). */
   readonly kexTimeoutMs: number;
   /** Monotonic milliseconds. */
   now(): number;
@@ -87,7 +90,6 @@ export class Transport {
   readonly #socket: Socket;
   readonly #reader: SocketReader;
   readonly #options: TransportOptions;
-  readonly #account: MemoryAccount;
   readonly #handlers: TransportHandlers;
   readonly #protocol: Ssh2Protocol;
   readonly #ssh2OnPayload: (payload: Buffer) => ParseStep;
@@ -104,16 +106,14 @@ export class Transport {
   #messagesSinceYield = 0;
   /** Of a packet in part, at the end of the last read. */
   #carriedBytes = 0;
-  /** Payloads that wait for the end of a key exchange (RFC 4253 §7.1 forbids sending them within). */
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #kexTimer: NodeJS.Timeout | null = null;
+  readonly #hold: Hold;
+  readonly #deadline: ExchangeDeadline;
 
   /** @param account where this connection's bytes are counted */
   constructor(reader: SocketReader, account: MemoryAccount, options: TransportOptions, handlers: TransportHandlers) {
     this.#reader = reader;
     this.#socket = reader.socket;
-    this.#account = account;
+    this.#hold = new Hold(account);
     this.#options = options;
     this.#handlers = handlers;
     this.#keyAge = new KeyAge(options.rekey, options.now());
@@ -135,13 +135,27 @@ export class Transport {
     this.#protocol._onPayload = (payload) => this.#onPayload(payload);
     this.#protocol._onHandshakeComplete = (negotiated) => this.#onKeys(negotiated);
 
-    this.#armKexTimer();
     this.#socket.on('close', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('end', () => this.#fail('PEER_CLOSED', ''));
     this.#socket.on('error', (error) => this.#fail('PEER_CLOSED', error.message));
     this.#outbox = new Outbox(this.#socket, options.buffers, account, this.#protocol._cipher, () => {
       if (this.writable) handlers.onWritable();
     });
+    const outbox = this.#outbox;
+    this.#deadline = new ExchangeDeadline(
+      {
+        get queuedBytes() {
+          return outbox.queuedBytes;
+        },
+        get writeProgress() {
+          return outbox.progress;
+        },
+        now: options.now,
+        onExpired: () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
+      },
+      options.kexTimeoutMs,
+    );
+    this.#deadline.start(false); // whoever is not logged in has no patience to ask for
   }
 
   /** Goes on where intake ended, which has sent our ident: the peer's line with its line end, then whatever came behind
@@ -161,13 +175,17 @@ export class Transport {
   get rsaAlgorithm(): RsaAlgorithm {
     return this.#exchanges.rsaAlgorithm;
   }
+  /** Has a key exchange begun, and not ended? It has a deadline of its own, and nothing that we say meanwhile reaches the peer. */
+  get isExchanging(): boolean {
+    return this.#protocol._kexinit !== undefined;
+  }
   /** May channel data be sealed now? False within a key exchange and while the peer reads too slowly. */
   get writable(): boolean {
-    return !this.#closed && !this.#outbox.blocked && this.#protocol._kexinit === undefined;
+    return !this.#closed && !this.#outbox.blocked && !this.isExchanging;
   }
   /** Bytes that wait for the peer to read them. */
   get queuedBytes(): number {
-    return this.#outbox.queuedBytes + this.#heldBytes;
+    return this.#outbox.queuedBytes + this.#hold.bytes;
   }
   /** Changes whenever the peer has read something; for the watch on stalled peers. */
   get writeProgress(): number {
@@ -182,13 +200,9 @@ export class Transport {
   /** Sends one control message, in order, with the batch of this turn. A peer that lets too much of them pile up is cut. */
   send(payload: Uint8Array): void {
     if (this.#closed) return;
-    if (this.#protocol._kexinit !== undefined) {
-      this.#held.push(Buffer.from(payload));
-      const bytes = payload.length + HELD_OVERHEAD_BYTES;
-      this.#heldBytes += bytes;
-      this.#account.add(bytes);
-    } else {
-      this.#count(payload.length);
+    if (this.isExchanging) this.#hold.keep(payload);
+    else {
+      this.#keyAge.countSent(payload.length + SEALED_BESIDE_BYTES);
       this.#outbox.append(payload);
     }
     if (this.queuedBytes > WRITE_HIGH_BYTES + MAX_CONTROL_BYTES) this.#fail('OVERFLOW', 'the peer does not read');
@@ -196,7 +210,7 @@ export class Transport {
 
   /** Seals CHANNEL_DATA straight from `source` into the batch (RFC 4254 §5.2). Only while `writable`. */
   sendData(recipientChannel: number, source: Uint8Array, start: number, end: number): void {
-    this.#count(end - start);
+    this.#keyAge.countSent(end - start + SEALED_BESIDE_DATA_BYTES);
     this.#outbox.appendData(recipientChannel, source, start, end);
     if (this.#keyAge.isWorn) this.rekeyIfDue(); // a peer that only downloads may say nothing for long
   }
@@ -210,11 +224,11 @@ export class Transport {
   /** Begins a key exchange where one is due; called now and then by the connection's timer. */
   rekeyIfDue(): void {
     // Not before login: the peer's answer would be refused like any KEXINIT then.
-    if (this.#closed || !this.#authenticated || this.#protocol._kexinit !== undefined) return;
+    if (this.#closed || !this.#authenticated || this.isExchanging) return;
     if (!this.#keyAge.isDue(this.#options.now())) return;
     this.#outbox.flush();
     this.#protocol.rekey();
-    this.#armKexTimer();
+    this.#deadline.start(true);
   }
 
   /** Says why, then closes: RFC 4253 §11.1. `text` is for the peer and stays terse. */
@@ -249,8 +263,9 @@ export class Transport {
     if (this.#closed) return true;
     const newBytes = bytes.length - this.#carriedBytes; // the others were counted with the read before
     this.#carriedBytes = 0;
-    this.#keyAge.countBytes(newBytes);
-    if (!this.#keyed && this.#keyAge.bytes > MAX_BYTES_BEFORE_KEYS) {
+    this.#keyAge.countReceived(newBytes);
+    this.#deadline.heard();
+    if (!this.#keyed && this.#keyAge.receivedBytes > MAX_BYTES_BEFORE_KEYS) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too much before the keys', 'KEX_FAILED');
       return true;
     }
@@ -291,8 +306,7 @@ export class Transport {
   #onPayload(payload: Buffer): ParseStep {
     if (this.#closed) return Number.POSITIVE_INFINITY;
     const type = payload[0];
-    this.#keyAge.countPacket();
-    this.#messagesSinceYield++;
+    this.#countMessage();
     if (!this.#authenticated && this.#keyAge.packets > MAX_PACKETS_BEFORE_LOGIN) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too many messages before login', 'PROTOCOL_ERROR');
       return Number.POSITIVE_INFINITY;
@@ -335,19 +349,50 @@ export class Transport {
       return Number.POSITIVE_INFINITY;
     }
     // An exchange that we have begun is not counted against the peer, which only answers.
-    if (this.#protocol._kexinit === undefined && this.#keyAge.isStorm(this.#options.now())) {
+    if (!this.isExchanging && this.#keyAge.isStorm(this.#options.now())) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too many key exchanges', 'PROTOCOL_ERROR');
       return Number.POSITIVE_INFINITY;
     }
     this.#outbox.flush(); // what is sealed under the old keys goes out before our KEXINIT does
-    this.#armKexTimer();
-    return this.#ssh2OnPayload(this.#exchanges.read(payload));
+    this.#deadline.start(true);
+    const step = this.#ssh2OnPayload(this.#exchanges.read(payload));
+    this.#watchExchange();
+    return step;
+  }
+
+  /** ssh2 has taken over the payloads, up to the peer's NEWKEYS. As in the first exchange it would end a strict one for IGNORE, which
+   *  is allowed in later ones, and say KEY_EXCHANGE_FAILED for data, which is not. */
+  #watchExchange(): void {
+    const decipher = this.#protocol._decipher;
+    if (decipher === undefined) return;
+    const onward = decipher._onPayload;
+    decipher._onPayload = (payload) => this.#onPayloadWithin(payload, onward);
+  }
+
+  #onPayloadWithin(payload: Buffer, onward: (payload: Buffer) => ParseStep): ParseStep {
+    if (this.#closed) return Number.POSITIVE_INFINITY;
+    this.#countMessage();
+    switch (within(payload[0])) {
+      case 'ignored':
+        return undefined;
+      case 'exchange':
+        return onward(payload);
+      case 'disconnect':
+        return this.#ssh2OnPayload(payload);
+      case 'forbidden':
+        this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'not within a key exchange', 'PROTOCOL_ERROR');
+        return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  #countMessage(): void {
+    this.#keyAge.countReceivedPacket();
+    this.#messagesSinceYield++;
   }
 
   /** NEWKEYS went both ways: the new cipher is in force. */
   #onKeys(negotiated: Negotiated): void {
-    if (this.#kexTimer) clearTimeout(this.#kexTimer);
-    this.#kexTimer = null;
+    this.#deadline.stop();
     const first = !this.#keyed;
     const strict = this.#protocol._strictMode === true;
     this.#outbox.useKeys(this.#protocol._cipher, makeSealer(this.#protocol._cipher, negotiated));
@@ -367,29 +412,9 @@ export class Transport {
     // RFC 8308 §2.4: EXT_INFO is the first message behind our first NEWKEYS, or is not sent; never behind later ones.
     if (first && this.#protocol._kex?.remoteExtInfoEnabled)
       this.send(message(MSG.EXT_INFO, 2, 'server-sig-algs', this.#options.userSignatureAlgorithms.join(','), ...PING));
-    for (const payload of this.#takeHeld()) this.send(payload);
+    for (const payload of this.#hold.release()) this.send(payload);
     if (first) this.#handlers.onReady(negotiated);
     else if (this.writable) this.#handlers.onWritable();
-  }
-
-  #takeHeld(): readonly Buffer[] {
-    const held = this.#held;
-    this.#account.add(-this.#heldBytes);
-    this.#held = [];
-    this.#heldBytes = 0;
-    return held;
-  }
-
-  #armKexTimer(): void {
-    this.#kexTimer ??= setTimeout(
-      () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
-      this.#options.kexTimeoutMs,
-    );
-  }
-
-  #count(payloadBytes: number): void {
-    this.#keyAge.countBytes(payloadBytes);
-    this.#keyAge.countPacket();
   }
 
   // --- the end -----------------------------------------------------------------------------------------------------
@@ -399,8 +424,8 @@ export class Transport {
     if (parting === 'linger') this.#outbox.flush();
     else this.#outbox.discard();
     this.#closed = true;
-    if (this.#kexTimer) clearTimeout(this.#kexTimer);
-    this.#takeHeld();
+    this.#deadline.stop();
+    this.#hold.release();
     this.#reader.consumer = () => true;
     this.#part(parting);
     setImmediate(() => this.#protocol.cleanup()); // not while its parser is on the stack

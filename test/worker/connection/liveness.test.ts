@@ -12,6 +12,7 @@ function make(t: Test, limits: Partial<LivenessLimits> = {}) {
     heard: [] as string[],
     queuedBytes: 0,
     writeProgress: 0,
+    isExchanging: false,
     ticks: 0,
     sendKeepalive: () => port.heard.push(`keepalive at ${(port.nowMs - 1_000_000) / 1000}`),
     onTick: () => {
@@ -178,5 +179,29 @@ t.test('a probe', async (t) => {
     const probe = liveness.probe(3000);
     liveness.stop();
     t.equal(await probe, false);
+  });
+});
+
+t.test('while keys are exchanged nobody can answer: that time counts for nothing', async (t) => {
+  await t.test('a silent peer', async (t) => {
+    const { port, pass } = make(t);
+    t.same(pass(30), ['keepalive at 15', 'keepalive at 30'], 'one more interval, and it would be dead');
+    port.isExchanging = true;
+    t.same(pass(100), []);
+    port.isExchanging = false;
+    const heard = pass(60);
+    t.match(heard[0], /^keepalive/, 'then it is asked anew');
+    t.match(heard.at(-1), /^KEEPALIVE_TIMEOUT/);
+  });
+  await t.test('bytes that wait for the end of the exchange', async (t) => {
+    const { port, liveness, pass } = make(t, { stalledWriteMs: 10_000 });
+    port.queuedBytes = 100;
+    port.isExchanging = true;
+    t.same(
+      pass(100, () => liveness.heard()),
+      [],
+    );
+    port.isExchanging = false;
+    t.match(pass(20, () => liveness.heard())[0], /^WRITE_STALLED/);
   });
 });

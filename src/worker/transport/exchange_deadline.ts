@@ -1,0 +1,59 @@
+/** EXCHANGE DEADLINE: the time that a peer has for its part of a key exchange.
+ *  Owns the timer. Of one that has logged in the time counts from its last sign of life: on a slow line it takes longer than any answer
+ *  to read what was written before our KEXINIT, and to send what was sealed before it came. */
+
+/** So often the time may pass while the peer is busy; then it has let us wait long enough. */
+const MOST_TIMES = 10;
+
+/** What the deadline looks at and does. */
+export interface ExchangeDeadlinePort {
+  /** Bytes that wait for the peer to read them, our KEXINIT behind them, and a number that changes when it has read some. */
+  readonly queuedBytes: number;
+  readonly writeProgress: number;
+  now(): number;
+  onExpired(): void;
+}
+
+export class ExchangeDeadline {
+  readonly #port: ExchangeDeadlinePort;
+  readonly #timeMs: number;
+  #timer: NodeJS.Timeout | null = null;
+  #latestMs = 0;
+  #progress = 0;
+
+  constructor(port: ExchangeDeadlinePort, timeMs: number) {
+    this.#port = port;
+    this.#timeMs = timeMs;
+  }
+
+  /** Does nothing where it runs already: an exchange has one deadline, whoever began it.
+   *  @param patient whether signs of life count */
+  start(patient: boolean): void {
+    if (this.#timer !== null) return;
+    this.#latestMs = this.#port.now() + (patient ? (MOST_TIMES - 1) * this.#timeMs : 0);
+    this.#arm();
+  }
+
+  /** Something came from the peer. */
+  heard(): void {
+    if (this.#timer !== null && this.#port.now() < this.#latestMs) this.#timer.refresh();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #arm(): void {
+    this.#progress = this.#port.writeProgress;
+    this.#timer = setTimeout(() => this.#look(), this.#timeMs);
+  }
+
+  #look(): void {
+    this.#timer = null;
+    const { queuedBytes, writeProgress } = this.#port;
+    const isReading = queuedBytes > 0 && writeProgress !== this.#progress;
+    if (isReading && this.#port.now() < this.#latestMs) this.#arm();
+    else this.#port.onExpired();
+  }
+}
