@@ -50,12 +50,16 @@ export async function explain(user: string, options: ExplainOptions, say: Say = 
   try {
     const file = findConfig(options.config);
     if (file === null) throw new Mistake(`no config file (${CONFIG_PLACES.join(', ')}): name one by --config`);
-    const ask = askFrom(user, options);
+    const mistakes: string[] = [];
+    const ask = askFrom(user, options, mistakes);
     const { config, errors, warnings, text } = loadWith(file, {});
     for (const line of [...warnings, ...errors]) say.err(line);
     if (config === null) return EXIT_USAGE;
     const explained = await explainConfig(config, new ConfigPlaces(file, text), ask);
-    say.out(options.json === true ? `${safeJson(explained)}\n` : explainText(explained));
+    for (const mistake of mistakes) say.err(`error: ${mistake}`);
+    const told = mistakes.length === 0 ? explained : { ...explained, errors: mistakes };
+    say.out(options.json === true ? `${safeJson(told)}\n` : explainText(explained));
+    if (mistakes.length > 0) return EXIT_USAGE;
     return explained.outcome === 'refused' ? EXIT_REFUSED : 0;
   } catch (thrown) {
     if (!(thrown instanceof Mistake)) throw thrown;
@@ -64,7 +68,8 @@ export async function explain(user: string, options: ExplainOptions, say: Say = 
   }
 }
 
-function askFrom(username: string, options: ExplainOptions): Parameters<typeof explainConfig>[2] {
+/** @param mistakes takes what is said of a target that is none; the others are asked about */
+function askFrom(username: string, options: ExplainOptions, mistakes: string[]): Parameters<typeof explainConfig>[2] {
   const { key, certificate, open = [], listen = [], resolve = false } = options;
   // In the order in which ssh offers them.
   const files = [certificate, key].filter((file) => file !== undefined);
@@ -75,10 +80,22 @@ function askFrom(username: string, options: ExplainOptions): Parameters<typeof e
     atMs: atOption(options.at),
     resolve,
     requests: [
-      ...open.map((text): AskedFor => ({ kind: 'open', target: destinationOf(text) })),
-      ...listen.map((text): AskedFor => ({ kind: 'listen', target: bindOf(text) })),
+      ...readEach(open, (text): AskedFor => ({ kind: 'open', target: destinationOf(text) }), mistakes),
+      ...readEach(listen, (text): AskedFor => ({ kind: 'listen', target: bindOf(text) }), mistakes),
     ],
   };
+}
+
+function readEach<T>(texts: readonly string[], read: (text: string) => T, mistakes: string[]): readonly T[] {
+  return texts.flatMap((text) => {
+    try {
+      return [read(text)];
+    } catch (thrown) {
+      if (!(thrown instanceof Mistake)) throw thrown;
+      mistakes.push(thrown.message);
+      return [];
+    }
+  });
 }
 
 /** Of the file that ssh would be told to use: the public one, or the one beside the private key. */

@@ -69,6 +69,14 @@ export function matchSource(address: string, list: string): boolean {
   return byAddress !== 'no' && byName !== 'no' && (byAddress === 'yes' || byName === 'yes');
 }
 
+/** Is this entry of such a list an IPv4 address, or a block of them, as IPv6 maps it (`::ffff:10.8.0.1`), or a pattern of one? sshd
+ *  writes its peer as IPv4 before it compares (ipv64_normalise_mapped), and its list as it stands: no peer is ever equal to it. */
+export function isMapped(entry: string): boolean {
+  const block = parseBlock(entry);
+  if (block === null || block === 'inconsistent') return /^::ffff:[\d*?]+\./i.test(entry);
+  return block.prefixBits >= 96 && block.bytes.length === 16 && contains(MAPPED, block.bytes);
+}
+
 /** sshd's addr_match_cidr_list, of the `source-address` of a certificate: nothing but addresses and blocks, no `!`.
  *  @returns null for a list that is none */
 export function matchCidrList(address: string, list: string): boolean | null {
@@ -95,6 +103,8 @@ interface Block {
   readonly bytes: readonly number[];
   readonly prefixBits: number;
 }
+
+const MAPPED: Block = { bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0], prefixBits: 96 };
 
 /** sshd reads a block in 64 bytes, with the zero at its end. */
 const MAX_BLOCK = 64;

@@ -668,14 +668,27 @@ t.test('the command: lines, exit codes, and what it cannot answer', async (t) =>
     [{ config, key: join(dir, 'lonely') }, /is a private key: make the public one by `ssh-keygen -y -f /],
     [{ config, from: 'localhost' }, /^error: --from localhost: no IP address/],
     [{ config, at: 'tomorrow' }, /^error: --at tomorrow: no time, write /],
-    [{ config, open: ['localhost'] }, /^error: --open localhost: write HOST:PORT/],
-    [{ config, open: ['localhost:0'] }, /^error: --open localhost:0: port 0 cannot be opened/],
-    [{ config, open: ['/a/../b'] }, /^error: --open \/a\/..\/b: a path must be normalised/],
-    [{ config, open: ['fe80::1%lo:1'] }, /^error: --open /],
-    [{ config, listen: ['localhost:65536'] }, /^error: --listen localhost:65536: write HOST:PORT/],
   ];
   for (const [options, says] of mistakes) {
     const told = await tell('alice', options);
     t.match(told, { code: 2, out: '', err: says }, JSON.stringify(options).replaceAll(dir, ''));
   }
+
+  // What cannot be asked about keeps nobody from asking about the rest.
+  const open = ['localhost', 'a.example:80', 'localhost:0', '/a/../b', 'fe80::1%lo:1'];
+  const asked = { config, open, listen: ['localhost:65536', '8080'] };
+  const told = await tell('alice', asked);
+  t.match(told, { code: 2, out: /\nlogin: .*\nopen a\.example:80: .*\nlisten localhost:8080: /s });
+  t.equal(told.out.match(/^(?:open|listen) /gm)?.length, 2);
+  const said = [
+    /^error: --open localhost: write HOST:PORT/,
+    /^error: --open localhost:0: port 0 cannot be opened$/,
+    /^error: --open \/a\/..\/b: a path must be normalised/,
+    /^error: --open fe80::1%lo:1: /,
+    /^error: --listen localhost:65536: write HOST:PORT/,
+  ];
+  t.match(told.err.trimEnd().split('\n'), said);
+  const { errors, requests } = JSON.parse((await tell('alice', { ...asked, json: true })).out);
+  t.equal(errors.length, said.length);
+  t.match(requests, [{ target: 'a.example:80' }, { target: 'localhost:8080' }]);
 });

@@ -5,7 +5,7 @@
 import type { AuthFailure } from '../../shared/errors.js';
 import { type KeyPermit, parseKeyPermit } from '../../shared/key_permit.js';
 import { safeText } from '../../shared/log.js';
-import { addressListError, matchSource } from '../../shared/match.js';
+import { addressListError, isMapped, matchSource } from '../../shared/match.js';
 import { nearest } from '../../shared/nearest.js';
 import type { KeyNarrowing, KeyUse } from '../policy.js';
 import { hasExpired, parseExpiryTime } from './expiry_time.js';
@@ -144,7 +144,13 @@ export function remarksOn({ from, permitOpen }: KeyOptions): readonly string[] {
   const remarks = (permitOpen ?? [])
     .filter(({ host }) => host !== '*' && /[*?]/.test(host))
     .map(({ host }) => `permitopen: "${safeText(host)}" is no pattern, to sshd neither: only * alone means any host`);
-  const positive = (from ?? '').split(',').filter((entry) => !entry.startsWith('!'));
+  const entries = from === null ? [] : from.split(',');
+  for (const entry of entries) {
+    const [text, matched] = entry.startsWith('!') ? [entry.slice(1), 'refuses'] : [entry, 'lets in'];
+    if (isMapped(text))
+      remarks.push(`from: "${safeText(entry)}" ${matched} nobody, as in sshd: who comes by IPv4 is compared as IPv4`);
+  }
+  const positive = entries.filter((entry) => !entry.startsWith('!'));
   if (from !== null && positive.every((entry) => /[^\da-f.:*?/]/i.test(entry)))
     remarks.push('from: has no address that may come, and names are not looked up (as in sshd with UseDNS no)');
   return remarks;

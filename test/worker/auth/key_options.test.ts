@@ -201,6 +201,16 @@ t.test('what grants less than it seems to is remarked on', async (t) => {
     ['from="!10.0.0.1"', [/^from: has no address that may come/]],
     ['from="fd00::/8"', []],
     ['from="?"', []],
+    [
+      'from="::ffff:10.8.0.1"',
+      [/^from: "::ffff:10\.8\.0\.1" lets in nobody, as in sshd: who comes by IPv4 is compared as IPv4/],
+    ],
+    [
+      'from="10.8.0.0/16,!::FFFF:a08:1,::ffff:*.1"',
+      [/"!::FFFF:a08:1" refuses nobody/, /"::ffff:\*\.1" lets in nobody/],
+    ],
+    ['from="0:0:0:0:0:ffff:10.8.0.0/112"', [/lets in nobody/]],
+    ['from="::ffff:0:a08:1,::/0,::fffe:10.8.0.1,::ffff:0:0/95"', []],
   ] as const) {
     const parsed = parseKeyOptions(`${options} `);
     const found = parsed.ok ? remarksOn(parsed.options) : [];
