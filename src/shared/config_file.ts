@@ -2,7 +2,7 @@
  *  Owns the walk along the table: unknown keys, double keys, defaults, users. Pure: see `ConfigWorld`. */
 
 import { type Config, SERVER_KEYS, USER_KEYS, type UserConfig } from './config.js';
-import { hasSwitch, isKey, type Key, type LiveKey, nameOf, SWITCH, type Table, type Values } from './config_keys.js';
+import { hasSwitch, isKey, type Key, nameOf, SWITCH, type Table, type Values } from './config_keys.js';
 import { type Entry, type Located, type Place, readObject } from './config_source.js';
 import { type ConfigWorld, describe, type Report, readValue, show } from './config_value.js';
 import { readYaml, type Source } from './config_yaml.js';
@@ -26,9 +26,6 @@ export type ConfigResult =
 /** 64 bits and more, however it was made. */
 const MIN_TOKEN_CHARACTERS = 16;
 const TOKEN_FORM = `a file with a secret of at least ${MIN_TOKEN_CHARACTERS} characters, as \`openssl rand -hex 32\` makes one`;
-
-/** A security key that is skipped is worse than a server that does not start. */
-const NOT_YET = 'is not supported in this version yet: leave it out, and do not rely on it';
 
 /** `file:line:col: key: what is wrong, allowed: …`, on one line. */
 export function formatIssue(issue: ConfigIssue): string {
@@ -204,8 +201,6 @@ class Walk {
           [],
           isFilled(inner) ? inner : undefined,
         );
-      } else if (key.kind === 'later') {
-        if (node !== undefined) this.#findings.at(here).error(node.at, NOT_YET, '');
       } else {
         const value = this.#value(key, node?.value, here, base?.[nameOf(name, key)]);
         if (value !== undefined) filled[nameOf(name, key)] = value;
@@ -214,7 +209,7 @@ class Walk {
     return filled;
   }
 
-  #value(key: LiveKey, node: Located | undefined, path: string, inherited: unknown): unknown {
+  #value(key: Key, node: Located | undefined, path: string, inherited: unknown): unknown {
     if (node !== undefined) return readValue(key, node, this.#world, this.#findings.at(path));
     if (inherited !== undefined) return inherited;
     if (key.default === null) return null;
@@ -222,7 +217,7 @@ class Walk {
   }
 
   #unknown({ name, at }: Entry, path: string, table: Table, alsoKnown: readonly string[]): void {
-    const known = [...Object.keys(table).filter((key) => !isLater(table[key])), ...alsoKnown];
+    const known = [...Object.keys(table), ...alsoKnown];
     const close = nearest(name, known);
     const elsewhere = close === undefined ? placesOf(name) : [];
     const hint =
@@ -289,12 +284,8 @@ function isComplete<T extends Table>(table: T, filled: Filled): filled is Values
       const inner = filled[name];
       return isFilled(inner) && isComplete(key, inner);
     }
-    return key.kind === 'later' || filled[nameOf(name, key)] !== undefined;
+    return filled[nameOf(name, key)] !== undefined;
   });
-}
-
-function isLater(entry: Key | Table | undefined): boolean {
-  return entry?.kind === 'later';
 }
 
 function join(path: string, name: string): string {
@@ -311,7 +302,7 @@ function placesOf(name: string): readonly string[] {
   const found: string[] = [];
   const look = (table: Table, path: string): void => {
     for (const [own, entry] of Object.entries(table)) {
-      if (own === name && !isLater(entry)) found.push(join(path, own));
+      if (own === name) found.push(join(path, own));
       if (!isKey(entry)) look(entry, join(path, own));
     }
   };

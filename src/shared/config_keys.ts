@@ -39,18 +39,7 @@ export type Key =
   | (About & { readonly kind: 'adminListener'; readonly default: 'auto'; readonly auto: string })
   | (About & { readonly kind: 'secretFile'; readonly default: null })
   | (About & { readonly kind: 'revokedKeys'; readonly default: null })
-  | (About & { readonly kind: 'totpFile'; readonly default: null })
-  | Later;
-
-/** A key that is planned and that this version does not have yet. It is refused, never skipped: whoever writes it and gets a server
- *  that starts believes that there is what it says. */
-export interface Later {
-  readonly kind: 'later';
-  readonly does: string;
-}
-
-/** A key that this version has. */
-export type LiveKey = Exclude<Key, Later>;
+  | (About & { readonly kind: 'totpFile'; readonly default: null });
 
 /** Inclusive. `zero` says what 0 means where 0 is allowed; for a duration and a size `off`, for a size also `auto`, say what that
  *  word means (it is 0 in the Config). */
@@ -157,9 +146,9 @@ type NameOf<N extends string, K> = K extends { readonly kind: 'duration' }
       : `${N}Bytes`
     : N;
 
-/** What a table of keys becomes when it is read. Keys of later versions leave nothing. */
+/** What a table of keys becomes when it is read. */
 export type Values<T> = {
-  readonly [N in keyof T & string as T[N] extends Later ? never : NameOf<N, T[N]>]: T[N] extends {
+  readonly [N in keyof T & string as NameOf<N, T[N]>]: T[N] extends {
     readonly kind: string;
   }
     ? ValueOf<T[N]>

@@ -1,7 +1,7 @@
 /** CONFIG SCHEMA: the table as a JSON Schema for editors and as the page docs/config.md. Pure. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { hasSwitch, isKey, type LiveKey, type Table, wordsOf } from './config_keys.js';
+import { hasSwitch, isKey, type Key, type Table, wordsOf } from './config_keys.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
 
@@ -55,7 +55,7 @@ function sectionSchema(table: Table, more: JsonSchema = {}): JsonSchema {
   const properties: { [name: string]: unknown } = {};
   for (const [name, entry] of Object.entries(table)) {
     if (!isKey(entry)) properties[name] = sectionSchema(entry);
-    else if (entry.kind !== 'later') properties[name] = { description: describeKey(entry), ...keySchema(entry) };
+    else properties[name] = { description: describeKey(entry), ...keySchema(entry) };
   }
   const section = { type: ['object', 'null'], properties: { ...properties, ...more }, additionalProperties: false };
   return hasSwitch(table) ? { anyOf: [section, { const: false }] } : section;
@@ -70,7 +70,7 @@ export function limitsSchema(): JsonSchema {
   return { type: 'object', properties: Object.fromEntries(properties), additionalProperties: false };
 }
 
-function keySchema(key: LiveKey): JsonSchema {
+function keySchema(key: Key): JsonSchema {
   switch (key.kind) {
     case 'duration':
       return text(key.default, `^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$${key.off === undefined ? '' : '|^off$'}`);
@@ -152,13 +152,13 @@ function text(value: string, pattern: string): JsonSchema {
   return { type: 'string', pattern, default: value };
 }
 
-function describeKey(key: LiveKey): string {
+function describeKey(key: Key): string {
   const special = specialValues(key);
   return `${key.does}. Allowed: ${allowedFor(key)}.${special === '' ? '' : ` ${special}.`} Why: ${key.why}.`;
 }
 
 /** What 0, `off` and `auto` mean where they are allowed. */
-export function specialValues(key: LiveKey): string {
+export function specialValues(key: Key): string {
   const parts: string[] = [];
   if ('zero' in key && key.zero !== undefined) parts.push(`0 means ${key.zero}`);
   if ('off' in key && key.off !== undefined) parts.push(`off means ${key.off}`);
@@ -169,14 +169,13 @@ export function specialValues(key: LiveKey): string {
 function markdownRows(table: Table, path: string): readonly string[] {
   return Object.entries(table).flatMap(([name, entry]) => {
     if (!isKey(entry)) return markdownRows(entry, `${path}${name}.`);
-    if (entry.kind === 'later') return [];
     const special = specialValues(entry);
     const what = `${entry.does}${special === '' ? '' : ` (${special})`}. ${capital(entry.why)}. *${entry.source}*`;
     return [`| \`${path}${name}\` | ${shownDefault(entry)} | ${cell(allowedFor(entry))} | ${cell(what)} |`];
   });
 }
 
-function shownDefault(key: LiveKey): string {
+function shownDefault(key: Key): string {
   if (key.default === null) return 'none';
   return `\`${cell(typeof key.default === 'object' ? JSON.stringify(key.default) : String(key.default))}\``;
 }

@@ -3,7 +3,7 @@
  *  Pure. The build that makes the text also compiles it, so `npm run docs` builds, writes and builds again. */
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
-import { hasSwitch, isKey, type LiveKey, type Table, wordsOf } from './config_keys.js';
+import { hasSwitch, isKey, type Key, type Table, wordsOf } from './config_keys.js';
 import { capital, specialValues } from './config_schema.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
@@ -59,7 +59,7 @@ function section(table: Table, of: Section, more: readonly string[] = []): reado
       const path = `${of.path}${key}`;
       members.push(member(key, hasSwitch(entry) ? `${name}Options | false` : `${name}Options`, []));
       below.push(...section(entry, { name, inner: name, path: `${path}.`, about: `Keys of \`${path}\`.` }));
-    } else if (entry.kind !== 'later') members.push(member(key, typeOf(entry), aboutKey(entry)));
+    } else members.push(member(key, typeOf(entry), aboutKey(entry)));
   }
   const opening = `${comment(wrap(of.about), '')}export interface ${of.name}Options {`;
   return [[opening, ...members, ...more, '}'].join('\n'), ...below];
@@ -80,7 +80,7 @@ function broken(type: string): string {
   return `readonly (\n${texts.join('')}      )[]`;
 }
 
-function typeOf(key: LiveKey): string {
+function typeOf(key: Key): string {
   switch (key.kind) {
     case 'duration':
       return key.off === undefined ? 'Duration' : "Duration | 'off'";
@@ -127,7 +127,7 @@ function union(values: readonly string[]): string {
   return values.map(quoted).join(' | ');
 }
 
-function aboutKey(key: LiveKey): readonly string[] {
+function aboutKey(key: Key): readonly string[] {
   const special = specialValues(key);
   return [
     ...wrap(`${key.does}.`),
@@ -139,7 +139,7 @@ function aboutKey(key: LiveKey): readonly string[] {
   ];
 }
 
-function shownDefault(key: LiveKey): string {
+function shownDefault(key: Key): string {
   if (key.default === null) return 'none';
   if (typeof key.default === 'object') return `[${key.default.map(quoted).join(', ')}]`;
   return typeof key.default === 'string' ? quoted(key.default) : String(key.default);

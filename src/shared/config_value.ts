@@ -20,8 +20,8 @@ import {
 } from './config_checks.js';
 import {
   type AuthorizedKeyLine,
+  type Key,
   type ListenEntry,
-  type LiveKey,
   type RevokedKeysFile,
   type SecretFile,
   type TotpFile,
@@ -67,7 +67,7 @@ export interface Report {
 }
 
 /** @returns the value for the Config, or undefined after at least one error was reported */
-export function readValue(key: LiveKey, node: Located, world: ConfigWorld, report: Report): unknown {
+export function readValue(key: Key, node: Located, world: ConfigWorld, report: Report): unknown {
   const allowed =
     key.kind === 'duration' || key.kind === 'bytes' ? `${allowedFor(key)} (${formsOf(key)})` : allowedFor(key);
   const one = <T>(parse: (text: string) => Parsed<T>): T | undefined => readText(node, allowed, report, parse);
@@ -134,7 +134,7 @@ export function readValue(key: LiveKey, node: Located, world: ConfigWorld, repor
 }
 
 /** What a key takes, in words; the second half of every error and a column of docs/config.md. */
-export function allowedFor(key: LiveKey): string {
+export function allowedFor(key: Key): string {
   switch (key.kind) {
     case 'duration':
     case 'bytes':
