@@ -16,6 +16,7 @@ export interface CrowdOptions {
   readonly client: Omit<ClientOptions, 'id' | 'user' | 'innerPort'>;
   readonly innerPort: number;
   readonly serverCauses: readonly Cause[];
+  readonly workerCauses: readonly Cause[];
   /** Is there somebody to connect to? */
   readonly serverIsUp: () => boolean;
   readonly defect: (text: string) => void;
@@ -25,8 +26,8 @@ export class Crowd {
   readonly #options: CrowdOptions;
   readonly #all = new Set<Client>();
   readonly #ready = new Set<Client>();
-  /** Ended behind a silent relay: to the server they are there still, for as long as its keepalive takes. */
-  readonly #vanished: Client[] = [];
+  /** Those that have ended. The server may not know it yet, and may hold bytes of theirs that a slow target has not taken. */
+  readonly #gone: Client[] = [];
   readonly #ports: number[] = [];
   #starting = 0;
   #lastId = 0;
@@ -41,9 +42,9 @@ export class Crowd {
   get all(): Client[] {
     return [...this.#all];
   }
-  /** Whom the server believes to be there, as far as anybody can tell. */
+  /** All of whom the server may hold something. */
   get served(): Client[] {
-    return [...this.#all, ...this.#vanished];
+    return [...this.#all, ...this.#gone];
   }
   get healthy(): Client[] {
     return [...this.#ready].filter((client) => !client.isDoomed);
@@ -71,12 +72,13 @@ export class Crowd {
     const user = USERS[id % USERS.length] ?? 'alice';
     const client = await Client.start({ ...common, id, user, innerPort: id % JUMP_EVERY === 0 ? innerPort : null });
     this.#starting--;
+    client.causes.push(...this.#options.workerCauses.filter(({ endedMs }) => endedMs === null));
     this.#all.add(client);
     this.#ports.push(...client.bound.ports);
     void client.exited.then(() => {
       this.#all.delete(client);
       this.#ready.delete(client);
-      if (client.relay.isSilent) this.#vanished.push(client);
+      this.#gone.push(client);
     });
     if (await client.ready()) {
       this.logins++;

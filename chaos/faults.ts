@@ -100,6 +100,7 @@ export const FAULTS: readonly Fault[] = [
     const short = cause('descriptors short', { effect: 'refuses', open: true });
     hit(clientsOf(scene, worker), short);
     scene.serverCauses.push(short);
+    scene.workerCauses.push(short);
     const before = openFilesLimit(worker.pid);
     await setOpenFilesLimit(worker.pid, descriptorsOf(worker.pid) + FEW_DESCRIPTORS);
     await delay(scene.dice.between(PAUSE_LEAST_MS, PAUSE_MOST_MS / 2));

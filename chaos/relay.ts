@@ -73,10 +73,6 @@ export class Relay {
   end(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
-  get isSilent(): boolean {
-    return this.#silent;
-  }
-
   /** Nothing is handed on any more, and nobody is told: the line is dead. */
   vanish(): void {
     this.#silent = true;

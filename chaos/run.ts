@@ -121,7 +121,8 @@ class Stage {
       arrived: (id, place, socket) => flows.arrived(id, place, socket),
     });
     const scene: Scene = {
-      ...{ dice: new Dice(seed + 2), server, serverPort: port, setting, serverCauses: [], busy: false, defect },
+      ...{ dice: new Dice(seed + 2), server, serverPort: port, setting, busy: false, defect },
+      ...{ serverCauses: [], workerCauses: [] },
       clients: () => crowd.served,
       healthy: () => crowd.healthy,
     };
@@ -129,6 +130,7 @@ class Stage {
       client: { setting, places, dice: new Dice(seed + 3), serverPort: port, targetPort: targets.port, targetPath },
       innerPort,
       serverCauses: scene.serverCauses,
+      workerCauses: scene.workerCauses,
       serverIsUp: () => server.current !== null,
       defect,
     });

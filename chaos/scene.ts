@@ -21,11 +21,13 @@ export interface Scene {
   readonly server: Server;
   readonly serverPort: number;
   readonly setting: Setting;
-  /** Logged in or about to, or vanished: whom something touches that is done to the server. */
+  /** Logged in or about to, or gone: whom something touches that is done to the server. */
   readonly clients: () => readonly Client[];
   /** Logged in, and nothing was done to them that ends them. */
   readonly healthy: () => readonly Client[];
   readonly serverCauses: Cause[];
+  /** Of a worker: whoever comes to it while they are at work is touched as well as those who were there. */
+  readonly workerCauses: Cause[];
   /** Set while something happens to the server as a whole: one such thing at a time. */
   busy: boolean;
   readonly defect: (text: string) => void;
