@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { importsOf, type SourceFile, violations } from './support/architecture.js';
+import { importsOf, rowFaults, type SourceFile, violations } from './support/architecture.js';
 import { projectRoot } from './support/paths.js';
 
 interface Case {
@@ -212,4 +212,17 @@ t.test('the source keeps to every rule', async (t) => {
   t.ok(files.length > 10 && files.some(({ text }) => importsOf(text).length > 0), `${files.length} files were read`);
   const found = violations(files);
   t.equal(found.length, 0, found.length === 0 ? 'no violation' : found.join('\n'));
+});
+
+t.test('ARCHITECTURE.md has a row for each room, and for none that is gone', async (t) => {
+  const paths = sourceFiles().map(({ path }) => path);
+  t.same(rowFaults(readFileSync(join(projectRoot, 'ARCHITECTURE.md'), 'utf8'), paths), []);
+  t.same(
+    rowFaults('| `master/ledger.ts`, `old*.ts` | … |\n| `cli/` | … |', [
+      'src/master/ledger.ts',
+      'src/cli/a.ts',
+      'src/b.ts',
+    ]),
+    ['src/b.ts has no row', 'src/master/old*.ts is gone'],
+  );
 });

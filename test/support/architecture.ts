@@ -78,6 +78,31 @@ export function violations(files: readonly SourceFile[]): string[] {
   return [...found, ...cyclesOf(edges)];
 }
 
+/** What ARCHITECTURE.md lacks or has too much: files without a row of their own or of their folder, and rows of files that are gone.
+ *  @param markdown rows begin with names in code, the folder said once: `| `master/ledger.ts`, `lease_desk.ts` | …` */
+export function rowFaults(markdown: string, paths: readonly string[]): string[] {
+  const rooms = markdown.split('\n').flatMap((line) => {
+    if (!line.startsWith('| `')) return [];
+    let folder = '';
+    return [...(line.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => {
+      const isWhole = name.includes('/') || name === 'index.ts';
+      if (isWhole) folder = name.slice(0, name.lastIndexOf('/') + 1);
+      return `src/${isWhole ? name : folder + name}`;
+    });
+  });
+  const covers = (room: string, path: string): boolean =>
+    room.endsWith('/') ? path.startsWith(room) : matchesGlob(path, room);
+  return [
+    ...paths.filter((path) => !rooms.some((room) => covers(room, path))).map((path) => `${path} has no row`),
+    ...rooms.filter((room) => !paths.some((path) => covers(room, path))).map((room) => `${room} is gone`),
+  ];
+}
+
+function matchesGlob(path: string, glob: string): boolean {
+  const parts = glob.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('[^/]*')}$`).test(path);
+}
+
 function brokenBy(path: string, target: string): string[] {
   if (/^(test|bench|chaos)\//.test(target)) return [`${path} imports ${target}: not a part of the program`];
   if (target.startsWith('src/')) return mayImport(path, target) ? [] : [`${path} imports ${target}: not downwards`];
