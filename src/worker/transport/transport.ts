@@ -11,7 +11,7 @@ import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
 import { ExchangeDeadline } from './exchange_deadline.js';
 import { Exchanges } from './exchanges.js';
-import { Hold, within } from './hold.js';
+import { Hold, isCareless, within } from './hold.js';
 import type { HostKeys, RsaAlgorithm } from './host_key.js';
 import { SERVER_IDENT } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
@@ -107,6 +107,7 @@ export class Transport {
   /** Of a packet in part, at the end of the last read. */
   #carriedBytes = 0;
   readonly #hold: Hold;
+  #careless = false;
   readonly #deadline: ExchangeDeadline;
 
   /** @param account where this connection's bytes are counted */
@@ -162,6 +163,7 @@ export class Transport {
    *  it. (ssh2's own reading of idents loses bytes when one comes in three pieces.) */
   start(identLine: Buffer, rest: Buffer): void {
     this.#reader.consumer = (bytes, lease) => this.#onBytes(bytes, lease);
+    this.#careless = isCareless(identLine.toString('latin1'));
     this.#onBytes(identLine, null);
     this.#exchanges.readFirstOf(this.#protocol);
     if (rest.length > 0) this.#onBytes(rest, null);
@@ -372,13 +374,16 @@ export class Transport {
   #onPayloadWithin(payload: Buffer, onward: (payload: Buffer) => ParseStep): ParseStep {
     if (this.#closed) return Number.POSITIVE_INFINITY;
     this.#countMessage();
-    switch (within(payload[0])) {
+    switch (within(payload[0], this.#careless)) {
       case 'ignored':
         return undefined;
       case 'exchange':
         return onward(payload);
       case 'disconnect':
         return this.#ssh2OnPayload(payload);
+      case 'ordinary':
+        this.#handlers.onPayload(payload, null); // a copy: what comes within an exchange is kept by ssh2
+        return this.#closed ? Number.POSITIVE_INFINITY : undefined;
       case 'forbidden':
         this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'not within a key exchange', 'PROTOCOL_ERROR');
         return Number.POSITIVE_INFINITY;
