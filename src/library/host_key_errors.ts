@@ -1,4 +1,4 @@
-/** HOST KEY ERRORS: what is wrong with the host keys that a config names, each with its place in the file.
+/** HOST KEY ERRORS: what is wrong with the host keys that a config names, and their certificates, each with its place in the file.
  *  Owns nothing. For `check` and for a reload, which must not find it out halfway. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -9,6 +9,7 @@ import type { Entry, Located, Place } from '../shared/config_source.js';
 import { readYaml } from '../shared/config_yaml.js';
 import { reasonOf } from '../shared/errors.js';
 import type { HostKeyFile } from '../shared/ipc.js';
+import { type HostCertificate, readHostCertificates } from '../worker/auth/host_certificates.js';
 import { parseHostKeys } from '../worker/transport/host_key.js';
 import { loadSsh2 } from '../worker/transport/ssh2.js';
 import { readTextFile } from './load_config.js';
@@ -29,11 +30,34 @@ export async function hostKeyErrors(file: string, config: Config): Promise<reado
       keys.push(...loaded);
     } catch (thrown) {
       const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
-      const place = inStateDir ? { at: null, key: 'stateDir' } : hostKeyPlace(file, index);
+      const place = inStateDir ? { at: null, key: 'stateDir' } : itemPlace(file, 'hostKeys', index);
       issues.push({ file, ...place, message });
     }
   }
-  return issues.length > 0 ? issues : allowNone(file, config, keys);
+  if (issues.length > 0) return issues;
+  const none = allowNone(file, config, keys);
+  return none.length > 0 ? none : certificateErrors(file, config, keys);
+}
+
+/** Certificates that are sound, and do not fit the keys. */
+function certificateErrors(
+  file: string,
+  { hostCertificates, algorithms }: Config,
+  keys: readonly HostKeyFile[],
+): readonly ConfigIssue[] {
+  const good: HostCertificate[] = [];
+  const issues: ConfigIssue[] = [];
+  for (const [index, certificate] of readHostCertificates(hostCertificates).certificates.entries()) {
+    try {
+      if (keys.length === 0) throw new Error(`host certificate ${certificate.file}: there are no host keys yet`);
+      parseHostKeys(loadSsh2(), keys, { allowed: algorithms.hostKeys, certificates: [...good, certificate] });
+      good.push(certificate);
+    } catch (thrown) {
+      const message = `${reasonOf(thrown)}, allowed: one certificate for each host key`;
+      issues.push({ file, ...itemPlace(file, 'hostCertificates', index), message });
+    }
+  }
+  return issues;
 }
 
 /** Keys of which each is good, and none may sign. With none the two of stateDir will be made. */
@@ -64,11 +88,11 @@ function blockedBy(path: string): string | null {
   }
 }
 
-function hostKeyPlace(file: string, index: number): { readonly at: Place; readonly key: string } {
+function itemPlace(file: string, key: string, index: number): { readonly at: Place; readonly key: string } {
   const at = placeOf(file, ({ name, value }) =>
-    name === 'hostKeys' && value.type === 'list' ? value.items[index] : undefined,
+    name === key && value.type === 'list' ? value.items[index] : undefined,
   );
-  return { at, key: `hostKeys[${index}]` };
+  return { at, key: `${key}[${index}]` };
 }
 
 /** Read once more: the Config has no places, and a good one needs none. */

@@ -27,7 +27,7 @@ export const DEFAULT_MACS = ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm
 export const MACS = [...DEFAULT_MACS, 'hmac-sha2-256', 'hmac-sha2-512'] as const;
 
 /** Signatures of host keys; offered are those that the host keys at hand can make (RFC 8332 for RSA; SHA-1 never). */
-export const HOST_KEY_ALGORITHMS = [
+export const PLAIN_HOST_KEY_ALGORITHMS = [
   'ssh-ed25519',
   'ecdsa-sha2-nistp256',
   'ecdsa-sha2-nistp384',
@@ -35,3 +35,27 @@ export const HOST_KEY_ALGORITHMS = [
   'rsa-sha2-512',
   'rsa-sha2-256',
 ] as const;
+
+const CERTIFICATE = '-cert-v01@openssh.com';
+
+/** The same signatures with a certificate in the place of the key (OpenSSH's PROTOCOL.certkeys); offered where there is one. They stand first,
+ *  as in OpenSSH's own lists. */
+export const HOST_KEY_ALGORITHMS = [
+  'ssh-ed25519-cert-v01@openssh.com',
+  'ecdsa-sha2-nistp256-cert-v01@openssh.com',
+  'ecdsa-sha2-nistp384-cert-v01@openssh.com',
+  'ecdsa-sha2-nistp521-cert-v01@openssh.com',
+  'rsa-sha2-512-cert-v01@openssh.com',
+  'rsa-sha2-256-cert-v01@openssh.com',
+  ...PLAIN_HOST_KEY_ALGORITHMS,
+] as const;
+
+/** `rsa-sha2-512` with a certificate. */
+export function withCertificate(algorithm: string): string {
+  return `${algorithm}${CERTIFICATE}`;
+}
+
+/** What signs: `rsa-sha2-512` for `rsa-sha2-512-cert-v01@openssh.com`, and any other name as it is. */
+export function withoutCertificate(algorithm: string): string {
+  return algorithm.endsWith(CERTIFICATE) ? algorithm.slice(0, -CERTIFICATE.length) : algorithm;
+}

@@ -148,6 +148,13 @@ export const SERVER_KEYS = {
     why: 'Ed25519 for everybody, ECDSA for clients that know nothing newer',
     source: 'sshd_config(5) HostKey',
   },
+  hostCertificates: {
+    kind: 'certificates',
+    default: [],
+    does: 'Certificates of host keys, so that clients that trust the CA connect without a question ([crypto.md](crypto.md#host-certificates)). Each must be for one of the host keys',
+    why: "none: a CA is the operator's own",
+    source: 'sshd_config(5) HostCertificate, OpenSSH PROTOCOL.certkeys',
+  },
   noShell: {
     kind: 'text',
     default: 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.',
@@ -561,9 +568,9 @@ export const SERVER_KEYS = {
       kind: 'choices',
       default: HOST_KEY_ALGORITHMS,
       values: HOST_KEY_ALGORITHMS,
-      does: 'Signatures of host keys that are offered, of those that the keys in `hostKeys` can make',
+      does: 'Signatures of host keys that are offered, of those that the keys in `hostKeys` can make; those with a certificate where `hostCertificates` has one',
       why: 'all: which keys there are is said by `hostKeys`, Ed25519 and ECDSA over P-256 where it says nothing. Never with SHA-1',
-      source: 'RFC 8709, RFC 5656, RFC 8332',
+      source: 'RFC 8709, RFC 5656, RFC 8332, OpenSSH PROTOCOL.certkeys',
     },
   },
   admin: {

@@ -29,6 +29,7 @@ export type Key =
   | (About & { readonly kind: 'module'; readonly default: null })
   | (About & { readonly kind: 'appendedFile'; readonly default: null })
   | (About & { readonly kind: 'paths'; readonly default: readonly string[] })
+  | (About & { readonly kind: 'certificates'; readonly default: readonly string[] })
   | (About & { readonly kind: 'listeners'; readonly default: readonly string[] })
   | (About & { readonly kind: 'blocks'; readonly default: readonly string[] })
   | (About & { readonly kind: 'openPatterns'; readonly default: readonly string[] })
@@ -121,7 +122,7 @@ type ValueOf<K> = K extends { readonly kind: 'duration' | 'bytes' | 'count' | 'w
           ? V
           : K extends { readonly kind: 'choices'; readonly values: readonly (infer V)[] }
             ? readonly V[]
-            : K extends { readonly kind: 'authorizedKeys' }
+            : K extends { readonly kind: 'authorizedKeys' | 'certificates' }
               ? readonly AuthorizedKeyLine[]
               : K extends { readonly kind: 'passwordHash' | 'module' | 'appendedFile' | 'webhookUrl' }
                 ? string | null

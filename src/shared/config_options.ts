@@ -40,6 +40,14 @@ export interface ConfigOptions {
    *  Source: sshd_config(5) HostKey.
    *  @default [] */
   readonly hostKeys?: readonly string[] | undefined;
+  /** Certificates of host keys, so that clients that trust the CA connect without a question
+   *  ([crypto.md](crypto.md#host-certificates)). Each must be for one of the host keys.
+   *
+   *  Allowed: a list of paths of host certificates, as `ssh-keygen -s CA -h` makes them.
+   *  Why: none: a CA is the operator's own.
+   *  Source: sshd_config(5) HostCertificate, OpenSSH PROTOCOL.certkeys.
+   *  @default [] */
+  readonly hostCertificates?: readonly string[] | undefined;
   /** What whoever asks for a shell is told.
    *
    *  Allowed: a text of at most 1024 characters without control characters.
@@ -441,16 +449,25 @@ export interface AlgorithmsOptions {
   readonly macs?:
     | readonly ('hmac-sha2-256-etm@openssh.com' | 'hmac-sha2-512-etm@openssh.com' | 'hmac-sha2-256' | 'hmac-sha2-512')[]
     | undefined;
-  /** Signatures of host keys that are offered, of those that the keys in `hostKeys` can make.
+  /** Signatures of host keys that are offered, of those that the keys in `hostKeys` can make; those with a
+   *  certificate where `hostCertificates` has one.
    *
-   *  Allowed: a list of at least one of ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ecdsa-sha2-nistp521,
-   *  rsa-sha2-512, rsa-sha2-256.
+   *  Allowed: a list of at least one of ssh-ed25519-cert-v01@openssh.com, ecdsa-sha2-nistp256-cert-v01@openssh.com,
+   *  ecdsa-sha2-nistp384-cert-v01@openssh.com, ecdsa-sha2-nistp521-cert-v01@openssh.com,
+   *  rsa-sha2-512-cert-v01@openssh.com, rsa-sha2-256-cert-v01@openssh.com, ssh-ed25519, ecdsa-sha2-nistp256,
+   *  ecdsa-sha2-nistp384, ecdsa-sha2-nistp521, rsa-sha2-512, rsa-sha2-256.
    *  Why: all: which keys there are is said by `hostKeys`, Ed25519 and ECDSA over P-256 where it says nothing.
    *  Never with SHA-1.
-   *  Source: RFC 8709, RFC 5656, RFC 8332.
-   *  @default ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'] */
+   *  Source: RFC 8709, RFC 5656, RFC 8332, OpenSSH PROTOCOL.certkeys.
+   *  @default ['ssh-ed25519-cert-v01@openssh.com', 'ecdsa-sha2-nistp256-cert-v01@openssh.com', 'ecdsa-sha2-nistp384-cert-v01@openssh.com', 'ecdsa-sha2-nistp521-cert-v01@openssh.com', 'rsa-sha2-512-cert-v01@openssh.com', 'rsa-sha2-256-cert-v01@openssh.com', 'ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'] */
   readonly hostKeys?:
     | readonly (
+        | 'ssh-ed25519-cert-v01@openssh.com'
+        | 'ecdsa-sha2-nistp256-cert-v01@openssh.com'
+        | 'ecdsa-sha2-nistp384-cert-v01@openssh.com'
+        | 'ecdsa-sha2-nistp521-cert-v01@openssh.com'
+        | 'rsa-sha2-512-cert-v01@openssh.com'
+        | 'rsa-sha2-256-cert-v01@openssh.com'
         | 'ssh-ed25519'
         | 'ecdsa-sha2-nistp256'
         | 'ecdsa-sha2-nistp384'

@@ -105,6 +105,7 @@ function keySchema(key: Key): JsonSchema {
     case 'totpFile':
       return { type: 'string', minLength: 1 };
     case 'paths':
+    case 'certificates':
       return { type: 'array', items: { type: 'string', minLength: 1 }, default: key.default };
     case 'listeners':
       return { type: 'array', items: { anyOf: [ADDRESS, LISTEN_MAP] }, minItems: 1, default: key.default };

@@ -110,6 +110,7 @@ function typeOf(key: Key): string {
     case 'totpFile':
       return 'string';
     case 'paths':
+    case 'certificates':
     case 'blocks':
     case 'openPatterns':
     case 'listenPatterns':

@@ -105,6 +105,8 @@ export function readValue(key: Key, node: Located, world: ConfigWorld, report: R
       return one((text) => pathOf(text, world.resolvePath));
     case 'paths':
       return list((text) => pathOf(text, world.resolvePath));
+    case 'certificates':
+      return readCertificates(node, allowed, world, report);
     case 'listeners':
       return readListeners(node, allowed, report);
     case 'blocks':
@@ -161,6 +163,8 @@ export function allowedFor(key: Key): string {
       return 'a path of a file in a folder that exists';
     case 'paths':
       return 'a list of paths';
+    case 'certificates':
+      return 'a list of paths of host certificates, as `ssh-keygen -s CA -h` makes them';
     case 'listeners':
       return `a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of ${LISTEN_MAP}`;
     case 'blocks':
@@ -441,6 +445,37 @@ function readAuthorizedKeys(
   });
   if (found?.length === 0) report.warning(node.at, 'the file has no key');
   return found;
+}
+
+/** One of each file. What it says is judged where keys are parsed. */
+function readCertificates(
+  node: Located,
+  allowed: string,
+  world: ConfigWorld,
+  report: Report,
+): readonly AuthorizedKeyLine[] | undefined {
+  if (node.type !== 'list') {
+    report.error(node.at, `${describe(node)} and not a list`, allowed);
+    return undefined;
+  }
+  const lines = node.items.map((item, index) =>
+    readText(item, allowed, report, (text) => certificateIn(text, world), { index }),
+  );
+  return lines.some((line) => line === undefined) ? undefined : lines.filter((line) => line !== undefined);
+}
+
+function certificateIn(text: string, world: ConfigWorld): Parsed<AuthorizedKeyLine> {
+  const path = pathOf(text, world.resolvePath);
+  if (!path.ok) return path;
+  const file = world.readFile(path.value);
+  if (!file.ok) return wrong(`(${path.value}) ${file.error}`);
+  if (file.value.includes('PRIVATE KEY-----')) return wrong('is a private key file; a certificate ends in -cert.pub');
+  const [line, ...more] = authorizedKeyLines(path.value, file.value);
+  if (line === undefined || more.length > 0)
+    return wrong(
+      `(${path.value}) has ${more.length + (line === undefined ? 0 : 1)} lines with a key in it, and should have one`,
+    );
+  return ok(line);
 }
 
 /** Each worker parses it for itself. Its value is not shown: people put passwords into URLs. */

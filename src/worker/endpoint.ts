@@ -3,10 +3,11 @@
  *  primary drives (WorkerServer); asks the server's hooks and nothing else for decisions. */
 import { totalmem } from 'node:os';
 import type { Config } from '../shared/config.js';
-import type { CloseReason } from '../shared/errors.js';
+import { type CloseReason, TunnelError } from '../shared/errors.js';
 import type { ForwardKind, Payload } from '../shared/events.js';
 import type { ConnId, HostKeyFile, ListenerAddress, LookQuery, Seen, WorkerCounts } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
+import { readHostCertificates } from './auth/host_certificates.js';
 import type { RevocationList } from './auth/krl.js';
 import { RefusalDelay } from './auth/refusal_delay.js';
 import { revokedBy } from './auth/revoked_keys.js';
@@ -241,7 +242,11 @@ type Lasting = Pick<
 function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
   const { hooks, primary, tally, hint, own, revoked, memory, resolver, openRates, bandwidth } = lasting;
   const { ssh2, mlKem, buffers } = lasting;
-  const keys = parseHostKeys(ssh2, hostKeys, config.algorithms.hostKeys);
+  const { certificates, problems } = readHostCertificates(config.hostCertificates);
+  const [problem] = problems; // found when the config was read, where it came from a file or a program
+  if (problem !== undefined)
+    throw new TunnelError('HOST_KEY_INVALID', `host certificate ${problem.file}: ${problem.why}`);
+  const keys = parseHostKeys(ssh2, hostKeys, { allowed: config.algorithms.hostKeys, certificates });
   const { algorithms, timeouts, limits } = config;
   return {
     hooks,

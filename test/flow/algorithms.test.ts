@@ -2,7 +2,7 @@
  *  the config leaves out is not to be had; and what an auditor says of the offer. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { CIPHERS, DEFAULT_MACS, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS, MACS } from '../../src/shared/algorithms.js';
+import { CIPHERS, DEFAULT_MACS, KEX_ALGORITHMS, MACS, PLAIN_HOST_KEY_ALGORITHMS } from '../../src/shared/algorithms.js';
 import { exchange, MIB } from '../support/bytes.js';
 import { flow } from '../support/flow.js';
 import { mustRun, run } from '../support/process.js';
@@ -72,7 +72,7 @@ async function moves(t: Test, ssh: string, server: Sallyport, suite: Suite, echo
 
 /** Signatures of the host keys that a server makes for itself. */
 const OWN_HOST_KEYS: readonly string[] = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
-const OTHER_HOST_KEYS = HOST_KEY_ALGORITHMS.filter((name) => !OWN_HOST_KEYS.includes(name));
+const OTHER_HOST_KEYS = PLAIN_HOST_KEY_ALGORITHMS.filter((name) => !OWN_HOST_KEYS.includes(name));
 
 flow(t, 'everything with everything', { needs: ['ssh-keygen'], timeoutMs: 550_000 }, async (t, workers) => {
   const ssh = programOfSuite(t, 'forky', 'ssh');

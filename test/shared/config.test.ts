@@ -76,6 +76,7 @@ t.test('the defaults', async (t) => {
     workers: 3,
     stateDir: '/etc/sallyport/./state',
     hostKeys: [],
+    hostCertificates: [],
     noShell: 'This server only carries tunnels: use ssh -N with -L, -R, -D or -J.',
     handler: null,
     auth: {

@@ -150,7 +150,7 @@ t.test('one wrong thing each, word for word', async (t) => {
   const cases: ReadonlyArray<readonly [string, string]> = [
     [
       'lisen: []',
-      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, penalties, timeouts, rekey, algorithms, admin, log, defaults, users',
+      '1:1: lisen: unknown key (did you mean listen?), allowed: listen, workers, stateDir, hostKeys, hostCertificates, noShell, handler, auth, limits, penalties, timeouts, rekey, algorithms, admin, log, defaults, users',
     ],
     [
       'rekey: {maxTries: 3}',
@@ -162,7 +162,7 @@ t.test('one wrong thing each, word for word', async (t) => {
     ],
     [
       '__proto__: 1',
-      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, noShell, handler, auth, limits, penalties, timeouts, rekey, algorithms, admin, log, defaults, users',
+      '1:1: __proto__: unknown key, allowed: listen, workers, stateDir, hostKeys, hostCertificates, noShell, handler, auth, limits, penalties, timeouts, rekey, algorithms, admin, log, defaults, users',
     ],
     ['workers: 1\nworkers: 2', '2:1: workers: stands twice, allowed: once'],
     ['users: {a: , a: }', '1:14: users.a: stands twice, allowed: once'],

@@ -28,6 +28,7 @@ const EVERYTHING = {
   workers: 'auto',
   stateDir: './state',
   hostKeys: [],
+  hostCertificates: ['./host-cert.pub'],
   noShell: 'No shell here.',
   handler: './handler.js',
   auth: {

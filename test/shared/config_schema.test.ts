@@ -18,6 +18,7 @@ listen: ["0.0.0.0:2222", "[::]:2222"]
 workers: auto
 stateDir: ./state
 hostKeys: []
+hostCertificates: []
 noShell: "This server only carries tunnels: use ssh -N with -L, -R, -D or -J."
 handler: ./handler.js
 auth:

@@ -14,6 +14,7 @@ const MAKERS: Readonly<Record<string, string>> = {
   totp: 'echo "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" > "$FILE"',
   tokenFile: 'echo some-token-of-the-docs > "$FILE"',
   hostKeys: 'cp some_key "$FILE"',
+  hostCertificates: 'ssh-keygen -q -s other_key -h -I a -n a some_key.pub && mv some_key-cert.pub "$FILE"',
 };
 
 /** What the docs leave out for the reader's eyes, and stands for a whole one. */

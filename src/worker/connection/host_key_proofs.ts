@@ -23,9 +23,9 @@ export interface HostKeyProver {
 
 /** Sent once, behind the login. A reload tells nothing to those who are there: they keep the keys that they came by.
  *  @param ident the peer's whole ident line
- *  @returns null for a client that cannot hear it */
+ *  @returns null for a client that cannot hear it, and where certificates alone may sign */
 export function announcementFor(ident: string, keys: readonly Pick<HostKey, 'blob'>[]): Buffer | null {
-  if (DEAF.test(ident.replace(/^SSH-[^-]*-/, ''))) return null;
+  if (keys.length === 0 || DEAF.test(ident.replace(/^SSH-[^-]*-/, ''))) return null;
   return message(MSG.GLOBAL_REQUEST, HOST_KEYS, false, ...keys.map(({ blob }) => blob));
 }
 

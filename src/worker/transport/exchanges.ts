@@ -4,9 +4,10 @@
  *  throws for a name that it does not know. So it reads a KEXINIT of the peer's that names the agreed exchange alone, a stand-in for
  *  the hybrid one; the exchange that it makes is given the real KEXINIT for its hash, and functions of ours (DECISIONS 73). */
 import { createHash } from 'node:crypto';
+import { withoutCertificate } from '../../shared/algorithms.js';
 import { MSG, mpint, WireReader } from '../../shared/protocol.js';
 import { HYBRID_KEX, HYBRID_STAND_IN } from './algorithms.js';
-import type { RsaAlgorithm } from './host_key.js';
+import type { HostKeys, RsaAlgorithm } from './host_key.js';
 import { ML_KEM_PUBLIC_KEY_BYTES, type MlKem } from './ml_kem.js';
 import type { Ssh2KeyExchange, Ssh2Protocol } from './ssh2.js';
 import { X25519, X25519_BYTES } from './x25519.js';
@@ -25,6 +26,8 @@ interface Agreement {
 }
 
 export class Exchanges {
+  readonly #protocol: Ssh2Protocol;
+  readonly #hostKeys: Pick<HostKeys, 'byAlgorithm' | 'certified'>;
   readonly #offered: readonly string[];
   readonly #mlKem: MlKem;
   /** Of the KEXINIT that ssh2 is about to read. */
@@ -32,7 +35,14 @@ export class Exchanges {
   #rsaAlgorithm: RsaAlgorithm = 'rsa-sha2-512';
 
   /** @param offered names of key exchanges, as they stand in our KEXINIT */
-  constructor(protocol: Ssh2Protocol, offered: readonly string[], mlKem: MlKem) {
+  constructor(
+    protocol: Ssh2Protocol,
+    offered: readonly string[],
+    hostKeys: Pick<HostKeys, 'byAlgorithm' | 'certified'>,
+    mlKem: MlKem,
+  ) {
+    this.#protocol = protocol;
+    this.#hostKeys = hostKeys;
     this.#offered = offered;
     this.#mlKem = mlKem;
     let current = protocol._kex;
@@ -89,9 +99,19 @@ export class Exchanges {
       throw new Error('ssh2 has begun a key exchange that was not agreed');
     kex._remoteKexinit = agreement.kexInit;
     kex.negotiated.kex = agreement.kex;
-    this.#rsaAlgorithm = rsaAlgorithmOf(kex.negotiated.serverHostKey, agreement.hostKeys);
+    this.#useHostKey(kex.negotiated);
+    this.#rsaAlgorithm = rsaAlgorithmOf(kex.negotiated.serverHostKey, agreement.hostKeys.map(withoutCertificate));
     if (agreement.kex === HYBRID_KEX) useHybrid(kex, this.#mlKem);
     else if (kex.type === '25519') useRawX25519(kex);
+  }
+
+  /** OpenSSH PROTOCOL.certkeys: with a certificate K_S is the certificate, and what signs is the key in it, by its own name: ssh2 would
+   *  write that of the certificate into the signature. */
+  #useHostKey(negotiated: { serverHostKey: string }): void {
+    const plain = withoutCertificate(negotiated.serverHostKey);
+    const { byAlgorithm, certified } = this.#hostKeys;
+    this.#protocol._hostKeys = plain === negotiated.serverHostKey ? byAlgorithm : certified;
+    negotiated.serverHostKey = plain;
   }
 }
 

@@ -1,7 +1,7 @@
 /** HOST KEY: private host keys from PEM or OpenSSH text to what the key exchange signs with, and what proofs are signed with.
  *  Owns the keys' KeyObjects. ssh2 would parse the PEM text again at each login (0.38 ms); a KeyObject signs in 0.03 ms. */
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
-import { HOST_KEY_ALGORITHMS } from '../../shared/algorithms.js';
+import { HOST_KEY_ALGORITHMS, withCertificate } from '../../shared/algorithms.js';
 import { TunnelError } from '../../shared/errors.js';
 import { concatFields, mpint } from '../../shared/protocol.js';
 import type { Ssh2, Ssh2HostKey } from './ssh2.js';
@@ -41,30 +41,52 @@ export interface HostKeys {
   readonly algorithms: readonly string[];
   /** By algorithm name, as ssh2's key exchange looks them up: the first key of each type. */
   readonly byAlgorithm: { readonly [algorithm: string]: HostKey };
+  /** The same for keys with a certificate, which they show in the place of the key: the first of each type that has one. By the name of
+   *  what signs. */
+  readonly certified: { readonly [algorithm: string]: Ssh2HostKey };
   /** Every key that may sign, once: what is announced and proven (connection/host_key_proofs.ts). */
   readonly all: readonly HostKey[];
 }
 
-/** Parses every file; `path` is for the message only. `allowed`: what keys may sign with.
+/** A certificate that is sound in itself. */
+export interface CertifiedKey {
+  readonly file: string;
+  readonly blob: Buffer;
+  /** Of the key that it is for. */
+  readonly keyBlob: Buffer;
+}
+
+export interface HostKeyRules {
+  /** What keys may sign with. Default: all. */
+  readonly allowed?: readonly string[];
+  /** Each for one of the keys. Default: none. */
+  readonly certificates?: readonly CertifiedKey[];
+}
+
+/** Parses every file; `path` is for the message only.
  *  @throws TunnelError HOST_KEY_INVALID that names the file and what is wrong with it. */
 export function parseHostKeys(
   ssh2: Ssh2,
   files: ReadonlyArray<{ readonly path: string; readonly pem: string }>,
-  allowed: readonly string[] = HOST_KEY_ALGORITHMS,
+  { allowed = HOST_KEY_ALGORITHMS, certificates = [] }: HostKeyRules = {},
 ): HostKeys {
   const byAlgorithm: { [algorithm: string]: HostKey } = {};
+  const certified: { [algorithm: string]: Ssh2HostKey } = {};
   const all: HostKey[] = [];
-  for (const file of files) {
-    const key = parseHostKey(ssh2, file);
+  const keys = files.map((file) => parseHostKey(ssh2, file));
+  for (const key of keys) {
     const signs = SIGNATURES.get(key.type) ?? [];
     for (const algorithm of signs) byAlgorithm[algorithm] ??= key;
+    const certificate = certificates.find(({ keyBlob }) => keyBlob.equals(key.blob));
+    if (certificate !== undefined)
+      for (const algorithm of signs) certified[algorithm] ??= { ...key, getPublicSSH: () => certificate.blob };
     const isNew = !all.some(({ blob }) => blob.equals(key.blob));
     if (isNew && signs.some((algorithm) => allowed.includes(algorithm))) all.push(key);
   }
   const bytes = all.reduce((sum, { blob }) => sum + 4 + blob.length, 0);
   if (bytes > MAX_ANNOUNCED_BYTES)
     throw new TunnelError('HOST_KEY_INVALID', 'there are more host keys than fit into the message that tells of them');
-  const known = Object.keys(byAlgorithm);
+  const known = [...Object.keys(certified).map(withCertificate), ...Object.keys(byAlgorithm)];
   if (known.length === 0) throw new TunnelError('HOST_KEY_INVALID', 'there is no host key to serve with');
   const algorithms = allowed.filter((algorithm) => known.includes(algorithm));
   if (algorithms.length === 0)
@@ -72,7 +94,28 @@ export function parseHostKeys(
       'HOST_KEY_INVALID',
       `algorithms.hostKeys allows ${allowed.join(', ')}, and the host keys at hand sign with ${known.join(', ')}`,
     );
-  return { algorithms, byAlgorithm, all };
+  for (const [index, certificate] of certificates.entries()) {
+    const wrong = whatIsWrong(certificate, { before: certificates.slice(0, index), keys, algorithms });
+    if (wrong !== null) throw new TunnelError('HOST_KEY_INVALID', `host certificate ${certificate.file} ${wrong}`);
+  }
+  return { algorithms, byAlgorithm, certified, all };
+}
+
+interface Surroundings {
+  readonly before: readonly CertifiedKey[];
+  readonly keys: readonly HostKey[];
+  readonly algorithms: readonly string[];
+}
+
+/** Of a certificate among the others; null where all is well. One that could never be shown is a mistake too. */
+function whatIsWrong(certificate: CertifiedKey, { before, keys, algorithms }: Surroundings): string | null {
+  const key = keys.find(({ blob }) => blob.equals(certificate.keyBlob));
+  if (key === undefined) return 'is for none of the host keys';
+  const other = before.find(({ keyBlob }) => keyBlob.equals(certificate.keyBlob));
+  if (other !== undefined) return `is for the same key as ${other.file}`;
+  const names = (SIGNATURES.get(key.type) ?? []).map(withCertificate);
+  if (names.some((name) => algorithms.includes(name))) return null;
+  return `needs ${names.join(' or ')} in algorithms.hostKeys`;
 }
 
 function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: string }): HostKey {

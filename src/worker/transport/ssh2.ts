@@ -77,6 +77,8 @@ export interface Ssh2Protocol {
   _identRaw: Buffer;
   _remoteIdentRaw: Buffer | undefined;
   _strictMode: boolean | undefined;
+  /** By the name of the algorithm; looked up when the client's half of an exchange comes. */
+  _hostKeys: { readonly [algorithm: string]: Ssh2HostKey } | undefined;
   _cipher: Ssh2Cipher;
   _decipher: Ssh2Decipher | undefined;
   _onPayload: (payload: Buffer) => ParseStep;
@@ -212,6 +214,7 @@ function assertShapes(ssh2: Ssh2): void {
     ['Protocol._kex', '_kex' in protocol],
     ['Protocol._identRaw', Buffer.isBuffer(protocol._identRaw)],
     ['Protocol._remoteIdentRaw', '_remoteIdentRaw' in protocol],
+    ['Protocol._hostKeys', '_hostKeys' in protocol],
     ['Protocol._strictMode', '_strictMode' in protocol],
     ['Protocol._decipher', '_decipher' in protocol],
     ['Protocol._cipher.allocPacket', typeof protocol._cipher?.allocPacket === 'function'],

@@ -128,7 +128,7 @@ export class Transport {
         DISCONNECT: (_protocol, reason, text) => this.#fail('PEER_DISCONNECTED', `${reason} ${text}`),
       },
     });
-    this.#exchanges = new Exchanges(this.#protocol, options.kex, options.mlKem);
+    this.#exchanges = new Exchanges(this.#protocol, options.kex, options.hostKeys, options.mlKem);
     this.#protocol._identRaw = SERVER_IDENT; // given as an option, each connection would hold slices of Node's pool for it
     // All payloads behind the key exchange come to us unparsed: ssh2's own parsers answer unknown methods with a
     // disconnect, and two of them can be made to throw before login (DECISIONS 2).

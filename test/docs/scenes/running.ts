@@ -63,6 +63,26 @@ export const RUNNING: readonly Scene[] = [
     },
   },
   {
+    file: 'docs/crypto.md',
+    heading: 'Host certificates',
+    needs: ['ssh-keygen', 'ssh'],
+    play: async (t, stage, section) => {
+      const { keyFile } = await stage.login('alice');
+      await stage.must("ssh-keygen -q -t ed25519 -N '' -f host_ca");
+      const made = await stage.serve(`${CONFIG}stateDir: ./state\n`);
+      await made.program.stop();
+      await stage.must(section.command('ssh-keygen'));
+      const server = await stage.serve(`${CONFIG}stateDir: ./state\n${section.take('yaml')}`);
+      const host = `HostName 127.0.0.1\n  Port ${server.port}\n  HostKeyAlias tunnel.example.org`;
+      const login = `User alice\n  IdentityFile ${keyFile}\n  StrictHostKeyChecking yes\n  UserKnownHostsFile ${stage.path('known')}`;
+      stage.hosts(`Host tunnel\n  ${host}\n  ${login}`);
+      stage.write('known', put(section.inline('@cert-authority'), [['ssh-ed25519 AAAA…', stage.read('host_ca.pub')]]));
+      const { stderr } = await stage.run('ssh -v tunnel');
+      t.match(stderr, /Server host certificate: ssh-ed25519-cert-v01@openssh\.com/);
+      t.match(stderr, /only carries tunnels/);
+    },
+  },
+  {
     file: 'docs/proxy.md',
     heading: 'HAProxy',
     needs: ['haproxy'],

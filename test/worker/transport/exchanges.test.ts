@@ -60,7 +60,7 @@ function startServer(kex: readonly string[] = KEX_ALGORITHMS): Server {
     onError: (error) => ends.push(`server: ${error.message}`),
     messageHandlers: { DISCONNECT: (_protocol, reason) => ends.push(`server: ${reason}`) },
   });
-  const exchanges = new Exchanges(protocol, kex, mlKem);
+  const exchanges = new Exchanges(protocol, kex, hostKeys, mlKem);
   protocol._onHandshakeComplete = (negotiated) => void ends.push(`server: ${negotiated.kex}`);
   protocol.start?.();
   return { protocol, exchanges, written, ends };
