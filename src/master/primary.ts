@@ -1,17 +1,13 @@
 /** PRIMARY: the life of a server: start, reload, another in its place, drain, end.
  *  Owns the rooms and joins them; no process signal and no environment in here. */
-import type { Adoption } from '../shared/adoption.js';
 import type { Config } from '../shared/config.js';
-import type { WorkerEnd } from '../shared/errors.js';
 import type { EventSink } from '../shared/events.js';
 import { requireHandles } from '../shared/handles.js';
 import type { ListenerAddress } from '../shared/ipc.js';
-import type { JsonLines } from '../shared/json_lines.js';
 import { LoopLag } from '../shared/loop_lag.js';
 import { Admin } from './admin/admin.js';
 import type { Feed } from './admin/feed.js';
 import type { Steering } from './admin/served.js';
-import { adoptedWorker, conflictText } from './adopted_worker.js';
 import { Bandwidth } from './bandwidth.js';
 import type { Clock } from './clock.js';
 import { Entrance } from './entrance.js';
@@ -21,7 +17,6 @@ import { Hints } from './hints.js';
 import { LEASE_DESK_TIMING, LeaseDesk, type LeaseDeskTiming } from './lease_desk.js';
 import { Ledger } from './ledger.js';
 import { type ListenerOptions, openListeners, peerText, type ServerListeners } from './listener.js';
-import { removeSockets, tellLost } from './lost_worker.js';
 import { Metrics } from './metrics.js';
 import { MUSTER_TIMING, type MusterTiming } from './muster.js';
 import { unclearProxies } from './proxies.js';
@@ -33,8 +28,9 @@ import { Succession } from './succession.js';
 import { Supervisor } from './supervisor.js';
 import { Survey } from './survey.js';
 import { UsedCodes } from './used_codes.js';
-import type { ExitText, Fork } from './worker_process.js';
-import { SUPERVISOR_TIMING, type SupervisorTiming, type WorkerStatus } from './worker_status.js';
+import type { Fork } from './worker_process.js';
+import { SUPERVISOR_TIMING, type SupervisorTiming } from './worker_status.js';
+import { Workforce } from './workforce.js';
 
 export interface PrimaryTiming {
   readonly handoff: HandoffTiming;
@@ -87,6 +83,7 @@ export class Primary {
   readonly #usedCodes = new UsedCodes();
   readonly #hints = new Hints();
   readonly #supervisor: Supervisor;
+  readonly #workforce: Workforce;
   readonly #rooms: RouterRooms;
   /** Null where no other process can follow this one. */
   readonly #succession: Succession | null;
@@ -100,7 +97,6 @@ export class Primary {
   /** Null where nobody can ask for one. */
   readonly #admin: Admin | null;
   #listeners: ServerListeners | undefined;
-  #toldOfBinding = false;
   #draining = false;
 
   constructor(options: PrimaryOptions) {
@@ -122,8 +118,8 @@ export class Primary {
       timing: timing.supervisor,
       events: {
         message: (worker, message) => route(this.#rooms, worker, message),
-        started: (worker, nativeBinding) => this.#workerStarted(worker, nativeBinding),
-        lost: (worker, end, how) => this.#workerLost(worker, end, how),
+        started: (worker, nativeBinding) => this.#workforce.started(worker, nativeBinding),
+        lost: (worker, end, how) => this.#workforce.lost(worker, end, how),
         available: () => this.#entrance.handoff.pump(),
         trouble: (text) => options.log.error(text),
       },
@@ -170,12 +166,27 @@ export class Primary {
       timing.leaseDesk,
       () => this.#succession?.complete ?? null,
     );
+    this.#workforce = new Workforce({
+      supervisor: this.#supervisor,
+      ledger: this.#ledger,
+      entrance: this.#entrance,
+      desk: this.#desk,
+      usedCodes: this.#usedCodes,
+      survey: this.survey,
+      metrics: this.metrics,
+      log: options.log,
+      event: this.#event,
+      clock,
+      isReplaced: () => this.isReplaced,
+      retireMs: () => this.#renewal.settings.config.timeouts.retireMs,
+      reloadMessage: () => this.#renewal.reloadMessage(),
+    });
     this.#succession = options.workersOutlive
       ? new Succession({
           stateDir: config.stateDir,
           listen: () => this.#renewal.settings.config.listen.map(({ address }) => address),
           listeners: () => this.#listeners,
-          adopt: (adoption, lines) => this.#adopt(adoption, lines),
+          adopt: (adoption, lines) => this.#workforce.adopt(adoption, lines),
           letGo: (pid) => this.#letGo(pid),
           info: (text) => options.log.info(text),
           trouble: (text) => options.log.warn(text),
@@ -431,60 +442,6 @@ export class Primary {
     this.metrics.event(event);
     this.#options.log.event(event);
   };
-
-  // ---- the workers themselves ----
-
-  #workerStarted(worker: WorkerStatus, nativeBinding: boolean): void {
-    const { log } = this.#options;
-    this.metrics.workerStarted(nativeBinding);
-    this.#event({ event: 'worker.started', worker: worker.id, pid: worker.pid, durationMs: Math.round(worker.upMs) });
-    if (nativeBinding || this.#toldOfBinding) return;
-    this.#toldOfBinding = true; // it is the same for all workers
-    log.warn(
-      "ssh2's native binding is missing: tunnels work, but several times slower. " +
-        'With a C++ compiler, make and Python 3: npm rebuild ssh2 --foreground-scripts',
-    );
-  }
-
-  /** A worker of an earlier primary comes with what it holds. */
-  #adopt(adoption: Adoption, lines: JsonLines): void {
-    const { log, clock } = this.#options;
-    const { retireMs } = this.#renewal.settings.config.timeouts;
-    const numbers = this.#entrance.newNumbers();
-    const worker = this.#supervisor.adopt(adoptedWorker(adoption, lines, numbers), retireMs);
-    const { pid, connections, codes = [] } = adoption;
-    for (const used of codes) this.#usedCodes.adopt(used, clock.nowMs());
-    const conflicts = this.#entrance.adopts(worker, connections, numbers);
-    for (const conflict of conflicts) log.warn(conflictText(conflict, pid));
-    const forwards = connections.reduce((sum, { leases }) => sum + leases.length, 0);
-    log.event({ event: 'worker.adopted', worker, pid, connections: connections.length, forwards });
-    // It goes on by the settings of the primary that it had: what they gave and ours do not ends now, and no tunnel of its
-    // connections may lead to our addresses.
-    this.#supervisor.tell(worker, this.#renewal.reloadMessage());
-  }
-
-  #workerLost(worker: WorkerStatus, end: WorkerEnd, how: ExitText): void {
-    this.metrics.workerLost(worker.id);
-    this.survey.lost(worker.id);
-    if (this.#holding !== null) return; // the other server tells of it, and of what it held
-    const { clock } = this.#options;
-    // One that drains ends with the last of its connections; if it has any, that was no end of its own.
-    const reason = end === 'DRAINED' && this.#ledger.held(worker.id) > 0 ? 'CRASHED' : end;
-    this.#event({ event: 'worker.exited', worker: worker.id, pid: worker.pid, reason, detail: how });
-    this.#entrance.handoff.workerLost(worker.id);
-    const paths = this.#ledger.pathsOf(worker.id);
-    if (paths.length === 0) this.#forget(worker.id);
-    else void removeSockets(paths, clock).then(() => this.#forget(worker.id));
-  }
-
-  /** What a dead worker held may be had again. */
-  #forget(worker: number): void {
-    const { clock } = this.#options;
-    for (const freed of this.#entrance.workerLost(worker)) {
-      tellLost(freed, clock.nowMs(), this.#event);
-      this.#desk.released(freed.connection.id);
-    }
-  }
 }
 
 function nothing(): void {}
