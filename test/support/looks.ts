@@ -1,54 +1,46 @@
-/** LOOKS: looks at servers that never were, as the rooms of `top` get them. Pure. */
-import type { Connection, Forward, Look, Status, Tunnel } from '../../src/cli/top/look.js';
+/** LOOKS: looks at servers that never were, as the rooms of `top` get them: what worlds.ts has of a server, as top reads it. Pure. */
+import {
+  type Connection,
+  type Forward,
+  type Look,
+  readConnections,
+  readForwards,
+  readStatus,
+  type Status,
+  type Tunnel,
+} from '../../src/cli/top/look.js';
+import * as world from './worlds.js';
 
 const STATUS: Status = {
+  ...readStatus(world.emptyWorld().status),
   version: '1.2.3',
-  state: 'running',
-  startedAt: '2026-01-05T06:00:00.000Z',
   uptimeMs: 273_600_000,
   listeners: ['0.0.0.0:2222'],
-  connections: 0,
-  unauthenticated: 0,
-  waiting: 0,
-  channels: 0,
-  forwards: 0,
-  bytesIn: 0,
-  bytesOut: 0,
-  bufferedBytes: 0,
-  refusals: 0,
 };
+/** Nothing has moved, since a minute. */
+const STILL = { bytesIn: 0, bytesOut: 0, ageMs: 60_000 };
 
+/** @param user empty before the login */
 export function connection(id: number, user: string, more: Partial<Connection> = {}): Connection {
-  return {
-    id,
-    user,
-    peer: `10.0.0.${id}:40000`,
-    client: 'SSH-2.0-OpenSSH_9.2',
-    bytesIn: 0,
-    bytesOut: 0,
-    ageMs: 60_000,
-    tunnels: [],
-    tunnelsTotal: more.tunnels?.length ?? 0,
-    ...more,
-  };
+  const answered = [world.connection(id, user === '' ? undefined : user)];
+  const read = only(readConnections({ connections: answered }).items);
+  return { ...read, ...STILL, tunnelsTotal: more.tunnels?.length ?? 0, ...more };
 }
 
 export function tunnel(channel: number, destination: string, more: Partial<Tunnel> = {}): Tunnel {
-  return { channel, destination, kind: 'direct-tcpip', bytesIn: 0, bytesOut: 0, ageMs: 60_000, ...more };
+  const connections = [{ channels: [world.channel(channel, destination)] }];
+  return { ...only(only(readConnections({ connections }).items).tunnels), ...STILL, ...more };
 }
 
 export function forward(conn: number, user: string, destination: string, more: Partial<Forward> = {}): Forward {
-  return {
-    conn,
-    user,
-    destination,
-    kind: 'tcpip-forward',
-    tunnels: 0,
-    bytesIn: 0,
-    bytesOut: 0,
-    ageMs: 60_000,
-    ...more,
-  };
+  const forwards = [world.forward(user, conn, destination, 0, 0)];
+  return { ...only(readForwards({ forwards }).items), ...STILL, ...more };
+}
+
+function only<T>(items: readonly T[]): T {
+  const [item] = items;
+  if (item === undefined) throw new Error('nothing was read');
+  return item;
 }
 
 export interface Seen {

@@ -31,16 +31,7 @@ export function emptyWorld(): World {
 
 /** A connection of `user` with one channel to each destination. */
 export function connection(id: number, user: string | undefined, ...destinations: readonly string[]): ConnectionView {
-  const channels = destinations.map(
-    (destination, index): ChannelView => ({
-      channel: index,
-      kind: kindOf(destination),
-      destination,
-      ageMs: 40_000,
-      bytesIn: 1_000,
-      bytesOut: 2_000,
-    }),
-  );
+  const channels = destinations.map((destination, index) => channel(index, destination));
   return {
     id,
     peer: `10.8.${(id * 7) % 23}.${(id * 37) % 251}:${40_000 + ((id * 911) % 20_000)}`,
@@ -57,6 +48,11 @@ export function connection(id: number, user: string | undefined, ...destinations
     channels,
     channelsTotal: channels.length,
   };
+}
+
+export function channel(number: number, destination: string): ChannelView {
+  const kind = kindOf(destination);
+  return { channel: number, kind, destination, ageMs: 40_000, bytesIn: 1_000, bytesOut: 2_000 };
 }
 
 const CLIENTS = [
@@ -188,7 +184,7 @@ function refused(what: string, reason: string, count: number) {
   return { what, reason, count };
 }
 
-function forward(
+export function forward(
   user: string,
   conn: number,
   destination: string,

@@ -51,7 +51,7 @@ t.test('a screen of 100 columns', async (t) => {
   t.match(all, /w1 4c 8t 1ms \| w2 /);
   t.match(all, /1 connections 3 {2}2 tunnels {2}3 forwards {2}4 users/);
   t.match(all, /ID USER +PEER +TUN +IN\/s▼ OUT\/s▼ +TOTAL +AGE CLIENT/);
-  t.match(all, /\n +1 ana +10\.0\.0\.1:40000 +1 +1\.50M +0 +3\.00M +1m00s OpenSSH_9\.2/);
+  t.match(all, /\n +1 ana +10\.8\.7\.37:40911 +1 +1\.50M +0 +3\.00M +1m00s OpenSSH_9\.8/);
   t.match(all, /3 \(login\)/);
   t.match(lines.at(-1), /^q quit {2}\? help/);
 });
