@@ -31,7 +31,7 @@ export interface RouterRooms {
   readonly metrics: Pick<Metrics, 'counted' | 'loaded'>;
   bandwidth(worker: number, want: BandwidthWant): BandwidthGrant;
   code(use: CodeUse): CodeVerdict;
-  seen(worker: number, look: number, seen: Seen): void;
+  seen(worker: number, look: number, seen: Seen, isLast: boolean): void;
   /** A proxy has said whose connection this is; null: its own. */
   proxied(id: ConnId, client: Peer | null): Admitted;
   /** Resolves when all workers of an earlier primary have said what they know; null: they have. */
@@ -83,7 +83,7 @@ export function route(rooms: RouterRooms, worker: number, message: ToPrimary): v
       desk.probed(worker, message.probe, message.alive);
       return;
     case 'seen':
-      rooms.seen(worker, message.look, message.seen);
+      rooms.seen(worker, message.look, message.seen, message.more !== true);
       return;
     case 'events':
       for (const event of message.events) rooms.event(event);

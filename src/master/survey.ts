@@ -1,9 +1,10 @@
 /** SURVEY: what connections and forwards there are, asked of all workers, each of which knows its own alone.
  *  Owns the looks that are under way. Each ends within a second, however many workers are silent then; who asks what another one
  *  has just asked gets the same answer, so that a hundred readers cost the workers one look. Of different ones a few are under way
- *  at a time: each may be as large as what is there. */
-import type { ConnectionList, ForwardList } from '../shared/admin.js';
-import type { LookQuery, Seen, SeenConnection, SeenForward } from '../shared/ipc.js';
+ *  at a time: each may be as large as what is there. Workers answer in parts, and each is made ready as it comes: what is left for the
+ *  last turn is putting them in order. */
+import type { ConnectionList, ConnectionView, ForwardList, ForwardView } from '../shared/admin.js';
+import type { LookQuery, Seen, SeenConnection } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
 
 export interface SurveyRooms {
@@ -18,9 +19,13 @@ const ANSWER_MS = 1_000;
 /** A page, a terminal and some scripts; looks take milliseconds where all workers answer. */
 export const MAX_LOOKS = 8;
 
+/** What one part has brought. */
 interface Seeing {
   readonly worker: number;
-  readonly seen: Seen;
+  readonly total: number;
+  /** Of the look's kind; the other is empty. */
+  readonly connections: readonly ConnectionView[];
+  readonly forwards: readonly ForwardView[];
 }
 
 interface Answers {
@@ -30,7 +35,7 @@ interface Answers {
 
 interface Look {
   readonly waiting: Set<number>;
-  readonly seeings: Seeing[];
+  seeings: Seeing[];
   settle(): void;
 }
 
@@ -53,11 +58,8 @@ export class Survey {
     const answers = await this.#ask(query);
     if (answers === null) return null;
     const { seeings, silentWorkers } = answers;
-    const found = seeings.flatMap(({ worker, seen }) =>
-      seen.kind === 'connections' ? seen.connections.map((one) => ({ worker, one })) : [],
-    );
-    found.sort((a, b) => a.one.id - b.one.id);
-    const connections = found.slice(0, query.limit).map(({ worker, one }) => connectionView(worker, one));
+    const found = seeings.flatMap(({ connections }) => connections);
+    const connections = found.sort((a, b) => a.id - b.id).slice(0, query.limit);
     return { total: totalOf(seeings), connections, silentWorkers };
   }
 
@@ -66,27 +68,30 @@ export class Survey {
     const answers = await this.#ask({ kind: 'forwards', limit });
     if (answers === null) return null;
     const { seeings, silentWorkers } = answers;
-    const found = seeings.flatMap(({ worker, seen }) =>
-      seen.kind === 'forwards' ? seen.forwards.map((one) => ({ worker, one })) : [],
-    );
-    found.sort((a, b) => a.one.conn - b.one.conn);
-    const forwards = found.slice(0, limit).map(({ worker, one }) => forwardView(worker, one));
+    const found = seeings.flatMap(({ forwards }) => forwards);
+    const forwards = found.sort((a, b) => a.conn - b.conn).slice(0, limit);
     return { total: totalOf(seeings), forwards, silentWorkers };
   }
 
-  /** A worker has answered, be it too late. */
-  seen(worker: number, look: number, seen: Seen): void {
+  /** A worker has answered, be it too late. Not its last part: it is waited for still. */
+  seen(worker: number, look: number, seen: Seen, isLast = true): void {
     this.#silent.delete(worker);
     const under = this.#looks.get(look);
-    if (under?.waiting.delete(worker) !== true) return;
-    under.seeings.push({ worker, seen });
+    if (under?.waiting.has(worker) !== true) return;
+    under.seeings.push(seeing(worker, seen));
+    if (!isLast) return;
+    under.waiting.delete(worker);
     this.#settleIfWhole(under);
   }
 
   /** A worker is gone, and its connections with it: nobody waits for it. */
   lost(worker: number): void {
     this.#silent.delete(worker);
-    for (const look of [...this.#looks.values()]) if (look.waiting.delete(worker)) this.#settleIfWhole(look);
+    for (const look of [...this.#looks.values()]) {
+      if (!look.waiting.delete(worker)) continue;
+      look.seeings = look.seeings.filter((part) => part.worker !== worker);
+      this.#settleIfWhole(look);
+    }
   }
 
   #ask(query: LookQuery): Promise<Answers> | null {
@@ -128,16 +133,16 @@ export class Survey {
 }
 
 function totalOf(seeings: readonly Seeing[]): number {
-  return seeings.reduce((sum, { seen }) => sum + seen.total, 0);
+  return seeings.reduce((sum, { total }) => sum + total, 0);
 }
 
-function connectionView(
-  worker: number,
-  { openedAtMs, ...seen }: SeenConnection,
-): ConnectionList['connections'][number] {
+function seeing(worker: number, seen: Seen): Seeing {
+  const { total } = seen;
+  return seen.kind === 'connections'
+    ? { worker, total, connections: seen.connections.map((one) => connectionView(worker, one)), forwards: [] }
+    : { worker, total, connections: [], forwards: seen.forwards.map((one) => ({ ...one, worker })) };
+}
+
+function connectionView(worker: number, { openedAtMs, ...seen }: SeenConnection): ConnectionView {
   return { ...seen, worker, openedAt: new Date(openedAtMs).toISOString() };
-}
-
-function forwardView(worker: number, seen: SeenForward): ForwardList['forwards'][number] {
-  return { ...seen, worker };
 }

@@ -151,7 +151,8 @@ export type ToPrimary =
   | { readonly type: 'probed'; readonly probe: number; readonly alive: boolean }
   | { readonly type: 'pong' }
   | { readonly type: 'load'; readonly load: WorkerLoad }
-  | { readonly type: 'seen'; readonly look: number; readonly seen: Seen }
+  /** `more`: a part, and others follow. An older worker tells all at once. */
+  | { readonly type: 'seen'; readonly look: number; readonly seen: Seen; readonly more?: boolean }
   /** Each second, and when asked by `count`, whose number it then has. What it tells is told once. */
   | { readonly type: 'counted'; readonly count: number | null; readonly counts: WorkerCounts }
   /** Events for the log; the primary writes them, so that one event is one line. `lost` came after the ones before. */
@@ -212,7 +213,7 @@ export type LookQuery =
     }
   | { readonly kind: 'forwards'; readonly limit: number };
 
-/** Answers a LookQuery. `total` match, shown or not. */
+/** Answers a LookQuery, or a part of it. `total` match, shown or not; of a part: within that part. */
 export type Seen =
   | { readonly kind: 'connections'; readonly total: number; readonly connections: readonly SeenConnection[] }
   | { readonly kind: 'forwards'; readonly total: number; readonly forwards: readonly SeenForward[] };

@@ -203,8 +203,8 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
     return { bytesIn, bytesOut };
   }
 
-  survey(query: LookQuery): Seen {
-    return survey(sightsOf(this.#lives.values()), query, this.#context.now());
+  survey(query: LookQuery): Iterator<Seen, undefined> {
+    return survey(sightsOf(this.#lives.values()), query, () => this.#context.now());
   }
 
   /** Every event is counted here, before anybody asks whether it is loud enough for the log. */

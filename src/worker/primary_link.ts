@@ -65,8 +65,8 @@ export interface WorkerServer {
   load(): { readonly connections: number; readonly channels: number; readonly bufferedBytes: number };
   /** What was counted since the last call. */
   counts(): WorkerCounts;
-  /** What its connections are and do, for who looks. */
-  survey(query: LookQuery): Seen;
+  /** What its connections are and do, for who looks: part by part, each made when it is asked for. */
+  survey(query: LookQuery): Iterator<Seen, undefined>;
 }
 
 /** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
@@ -121,8 +121,8 @@ export interface LinkHandler {
   connection(connection: HandedOver): true | RefuseReason;
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
-  /** Null: nothing can be said. */
-  survey(query: LookQuery): Seen | null;
+  /** Tells part by part, with other things between them. Where it fails there is no last part. */
+  survey(query: LookQuery, tell: (part: Seen, isLast: boolean) => void): void;
   /** The primary asks for what was counted, under this number. */
   count(count: number): void;
   drain(deadlineMs: number): void;
@@ -343,7 +343,9 @@ export class PrimaryLink implements Primary {
         handler.close(message.id, message.reason);
         return;
       case 'look':
-        this.#look(message.look, handler.survey(message.query));
+        handler.survey(message.query, (seen, isLast) =>
+          this.send({ type: 'seen', look: message.look, seen, ...(isLast ? {} : { more: true }) }),
+        );
         return;
       case 'count':
         handler.count(message.count);
@@ -391,10 +393,6 @@ export class PrimaryLink implements Primary {
     closeHandle(handle);
     this.#held.closed(id);
     this.send({ type: 'refused', id, reason });
-  }
-
-  #look(look: number, seen: Seen | null): void {
-    if (seen !== null) this.send({ type: 'seen', look, seen });
   }
 
   async #probe(probe: number, asked: Promise<boolean>): Promise<void> {

@@ -154,7 +154,7 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
       return server.accept(connection) || 'AT_CAPACITY';
     },
     close: (id, reason) => server?.close(id, reason),
-    survey: (query) => survey(query),
+    survey: (query, tell) => survey(query, tell),
     count: tellCounts,
     probe: async (id, timeoutMs) => (await server?.probe(id, timeoutMs)) ?? false,
     drain: (deadlineMs) => void drain(deadlineMs),
@@ -164,13 +164,21 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   });
 
   /** Who looks must not be able to end the tunnels that he looks at. */
-  const survey = (query: LookQuery): Seen | null => {
-    try {
-      return server?.survey(query) ?? null;
-    } catch (thrown) {
-      process.emitWarning(`a look at the connections failed: ${stackOf(thrown)}`, 'SallyportWarning');
-      return null;
-    }
+  const survey = (query: LookQuery, tell: (part: Seen, isLast: boolean) => void): void => {
+    const step = (parts: Iterator<Seen, undefined> | undefined, part = parts?.next().value): void => {
+      if (parts === undefined || part === undefined) return;
+      const next = parts.next().value;
+      tell(part, next === undefined);
+      if (next !== undefined) setImmediate(attempt, () => step(parts, next));
+    };
+    const attempt = (action: () => void): void => {
+      try {
+        action();
+      } catch (thrown) {
+        process.emitWarning(`a look at the connections failed: ${stackOf(thrown)}`, 'SallyportWarning');
+      }
+    };
+    attempt(() => step(server?.survey(query)));
   };
 
   const loadTimer = setInterval(() => {

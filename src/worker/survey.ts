@@ -1,5 +1,6 @@
 /** SURVEY: what a worker tells of its connections to whoever looks: those that are asked for, and of these a bounded part.
- *  Owns nothing. A look must not cost more than it shows: what does not match is never written out. */
+ *  Owns nothing. A look must not cost more than it shows: what does not match is never written out. It comes in parts, between which
+ *  whoever sends them lets others have their turn: all of ten thousand connections at once would hold up every tunnel beside them. */
 import { MAX_CHANNELS_SHOWN } from '../shared/admin.js';
 import type { OfLogin, Payload } from '../shared/events.js';
 import type { AuthMethod } from '../shared/identity.js';
@@ -8,9 +9,14 @@ import type { Channel } from './channel/channel.js';
 import { kindOfBind, nameOfBind } from './connection/names.js';
 import type { ForwardSight } from './forward/remote.js';
 
-/** Channels of all connections of one answer: beyond it connections tell how many they have, and no more. A message of some
- *  megabytes is the most that the channel to the primary should carry between two heartbeats. */
+/** Channels of all connections of one answer: beyond it connections tell how many they have, and no more. Some megabytes are the
+ *  most that the channel to the primary should carry for one who looks. */
 const MAX_CHANNELS = 20_000;
+
+/** Connections with their channels, or forwards, of one part: some 50 KB, which each side writes or reads within a few milliseconds. */
+const PART_ENTRIES = 250;
+/** Connections that one part has looked at, shown or not. */
+const PART_LOOKED = 1_000;
 
 /** A connection as it stands. */
 export interface Sight extends Payload {
@@ -24,30 +30,41 @@ export interface Sight extends Payload {
   readonly startedMs: number;
   readonly login: (OfLogin & { readonly method: AuthMethod }) | null;
   readonly channelCount: number;
-  channels(): Iterable<Channel>;
+  channels(): Iterable<Pick<Channel, 'label' | 'bytesIn' | 'bytesOut'>>;
   forwards(): readonly ForwardSight[];
 }
 
-/** @param sights the oldest first */
-export function survey(sights: Iterable<Sight>, query: LookQuery, nowMs: number): Seen {
-  return query.kind === 'connections' ? connections(sights, query, nowMs) : forwards(sights, query.limit, nowMs);
+/** @param sights the oldest first; what ends before its part is made is not in it
+ *  @param now monotonic milliseconds
+ *  @returns one part or more; `total` is of each part */
+export function survey(sights: Iterable<Sight>, query: LookQuery, now: () => number): Iterator<Seen, undefined> {
+  return query.kind === 'connections' ? connections(sights, query, now) : forwards(sights, query.limit, now);
 }
 
 type ConnectionQuery = Extract<LookQuery, { kind: 'connections' }>;
 
-function connections(sights: Iterable<Sight>, query: ConnectionQuery, nowMs: number): Seen {
-  const shown: SeenConnection[] = [];
-  let total = 0;
-  let channelsLeft = MAX_CHANNELS;
+function* connections(sights: Iterable<Sight>, query: ConnectionQuery, now: () => number): Generator<Seen, undefined> {
+  let [left, channelsLeft] = [query.limit, MAX_CHANNELS];
+  let [looked, entries, total] = [0, 0, 0];
+  let shown: SeenConnection[] = [];
   for (const sight of sights) {
+    if (looked >= PART_LOOKED || entries >= PART_ENTRIES) {
+      yield { kind: 'connections', total, connections: shown };
+      [looked, entries, total] = [0, 0, 0];
+      shown = [];
+    }
+    looked++;
     if (!matches(sight, query)) continue;
     total++;
-    if (shown.length >= query.limit) continue;
-    const seen = connection(sight, Math.min(MAX_CHANNELS_SHOWN, channelsLeft), nowMs);
+    if (left <= 0) continue;
+    left--;
+    const seen = connection(sight, Math.min(MAX_CHANNELS_SHOWN, channelsLeft), now());
     channelsLeft -= seen.channels.length;
+    entries += 1 + seen.channels.length;
     shown.push(seen);
   }
-  return { kind: 'connections', total, connections: shown };
+  yield { kind: 'connections', total, connections: shown };
+  return undefined;
 }
 
 function matches(sight: Sight, { user, search }: ConnectionQuery): boolean {
@@ -85,25 +102,34 @@ function connection(sight: Sight, maxChannels: number, nowMs: number): SeenConne
   };
 }
 
-function forwards(sights: Iterable<Sight>, limit: number, nowMs: number): Seen {
-  const shown: SeenForward[] = [];
-  let total = 0;
+function* forwards(sights: Iterable<Sight>, limit: number, now: () => number): Generator<Seen, undefined> {
+  let left = limit;
+  let [looked, total] = [0, 0];
+  let shown: SeenForward[] = [];
   for (const { id, login, forwards } of sights) {
+    if (looked >= PART_LOOKED || shown.length >= PART_ENTRIES) {
+      yield { kind: 'forwards', total, forwards: shown };
+      [looked, total] = [0, 0];
+      shown = [];
+    }
+    looked++;
     if (login === null) continue;
     for (const { bind, sinceMs, open, bytesIn, bytesOut } of forwards()) {
       total++;
-      if (shown.length >= limit) continue;
+      if (left <= 0) continue;
+      left--;
       shown.push({
         conn: id,
         user: login.user,
         kind: kindOfBind(bind),
         destination: nameOfBind(bind),
-        ageMs: Math.round(nowMs - sinceMs),
+        ageMs: Math.round(now() - sinceMs),
         channels: open,
         bytesIn,
         bytesOut,
       });
     }
   }
-  return { kind: 'forwards', total, forwards: shown };
+  yield { kind: 'forwards', total, forwards: shown };
+  return undefined;
 }

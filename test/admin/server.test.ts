@@ -66,6 +66,43 @@ t.test('64 connections and no more; those that say nothing make room after a whi
   await within(once(held[0] ?? server, 'end'), 'the end of the one whose head never ends');
 });
 
+t.test('a long list is one answer, and others have their turn while it is written', async (t) => {
+  const items = Array.from({ length: 20_000 }, (_, id) => ({ id, peer: '192.0.2.1:50000', text: 'ü"\n' }));
+  const list = (count: number): Answer => ({
+    kind: 'list',
+    name: 'items',
+    items: items.slice(0, count),
+    rest: { total: count },
+  });
+  const { place } = await serve(t, [
+    route('/none', () => list(0)),
+    route('/few', () => list(100)),
+    route('/more', () => list(101)),
+    route('/all', () => list(20_000)),
+  ]);
+  for (const [path, count] of [
+    ['/none', 0],
+    ['/few', 100],
+    ['/more', 101],
+    ['/all', 20_000],
+  ] as const) {
+    const reply = await ask(place, path);
+    t.match(reply, { status: 200, headers: { 'content-type': 'application/json' } });
+    t.same(reply.json, { total: count, items: items.slice(0, count) }, path);
+    t.equal((await ask(place, path, 'HEAD')).body, '');
+  }
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  count();
+  await ask(place, '/all');
+  isOver = true;
+  t.ok(turns > 100, `${turns} turns`);
+});
+
 t.test('a socket answers to the names of this machine alone: behind a tunnel it is a port', async (t) => {
   const { place } = await serve(t, [route('/a', () => json({}))]);
   for (const [host, status] of [

@@ -55,7 +55,7 @@ function rooms() {
       loaded: (lagMs) => counted.push(`lag ${lagMs}`),
     },
     bandwidth: (worker, { upBytes, downBytes }) => ({ upBytes: upBytes + worker, downBytes }),
-    seen: (worker, look, { total }) => looks.push([worker, look, total]),
+    seen: (worker, look, { total }, isLast) => looks.push([worker, look, isLast ? total : -total]),
     complete: () => null,
     code: ({ user, step }) => (user === 'alice' && step === 7 ? 'OK' : 'WRONG'),
     proxied: (_id, client) => (client?.address === '192.0.2.1' ? { admit: true } : { admit: false, lastWords: 'no' }),
@@ -81,7 +81,11 @@ t.test('a worker that wants bytes for a user is answered', async (t) => {
 t.test('what a worker has seen goes to whoever looked', async (t) => {
   const made = rooms();
   route(made.rooms, 2, { type: 'seen', look: 7, seen: { kind: 'forwards', total: 3, forwards: [] } });
-  t.same(made.looks, [[2, 7, 3]]);
+  route(made.rooms, 2, { type: 'seen', look: 8, seen: { kind: 'forwards', total: 3, forwards: [] }, more: true });
+  t.same(made.looks, [
+    [2, 7, 3],
+    [2, 8, -3],
+  ]);
 });
 
 t.test('a worker that asks about a code is answered', async (t) => {

@@ -106,6 +106,33 @@ t.test('of different questions a few are under way at a time', async (t) => {
   t.equal(told.length, MAX_LOOKS + 1, 'there is room again');
 });
 
+t.test(
+  'parts of several workers, in whatever order; those of one that dies before its last are no part of it',
+  async (t) => {
+    const { survey, clock } = room(1, 2, 3);
+    const asked = survey.connections({ ...ALL, limit: 4 });
+    survey.seen(2, 1, seen(2, 2, 5), false);
+    survey.seen(1, 1, seen(2, 1, 4), false);
+    survey.seen(3, 1, seen(9, 9), false);
+    survey.seen(1, 1, seen(1, 7));
+    survey.lost(3);
+    survey.seen(2, 1, seen(3, 6));
+    const answer = await asked;
+    t.match(answer, { total: 8, silentWorkers: [] });
+    t.same(
+      answer?.connections.map(({ id }) => id),
+      [1, 2, 4, 5],
+    );
+
+    const late = survey.connections(ALL);
+    survey.seen(1, 2, seen(1, 1));
+    survey.seen(2, 2, seen(1, 2), false);
+    survey.lost(3);
+    clock.advance(1_000);
+    t.match(await late, { total: 2, silentWorkers: [2] }, 'what there is of it, and that it is not all');
+  },
+);
+
 t.test('a worker that dies is not waited for; without workers there is nothing', async (t) => {
   const { survey } = room(1, 2);
   const asked = survey.connections(ALL);

@@ -119,8 +119,9 @@ class FakeServer implements WorkerServer {
     for (const socket of this.#sockets.values()) socket.write(`reload ${config.limits.connections}\n`);
   }
   look(): void {}
-  survey(): Seen {
-    return { kind: 'connections', total: 0, connections: [] };
+  survey(): Iterator<Seen, undefined> {
+    const nothing: Seen = { kind: 'connections', total: 0, connections: [] };
+    return [nothing].values();
   }
   load(): { connections: number; channels: number; bufferedBytes: number } {
     return { connections: this.#sockets.size, channels: 0, bufferedBytes: 0 };

@@ -4,7 +4,7 @@ import { mock } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseTarget, ToPrimary, WorkerCounts } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseTarget, Seen, ToPrimary, WorkerCounts } from '../../src/shared/ipc.js';
 import { ALONE_MS, type OrphanSide } from '../../src/worker/orphan.js';
 import {
   type LinkHandler,
@@ -66,7 +66,7 @@ const IDLE_HANDLER: LinkHandler = {
   connection: () => true,
   close: () => {},
   probe: async () => true,
-  survey: () => null,
+  survey: () => {},
   count: () => {},
   drain: () => {},
   retire: () => {},
@@ -91,7 +91,7 @@ function room(handler: Partial<LinkHandler> = {}) {
     },
     close: (conn, reason) => heard.push(`close ${conn}: ${reason}`),
     probe: async () => true,
-    survey: () => null,
+    survey: () => {},
     count: (count) => heard.push(`count ${count}`),
     drain: (deadlineMs) => heard.push(`drain ${deadlineMs}`),
     retire: (deadlineMs) => heard.push(`retire ${deadlineMs}`),
@@ -406,7 +406,7 @@ function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null =
         retire: async () => void calls.push('retire'),
         reload: ({ config }) => calls.push(`reload ${config.limits.connections}`),
         look: () => {},
-        survey: () => ({ kind: 'connections', total: 0, connections: [] }),
+        survey: () => [{ kind: 'connections', total: 0, connections: [] } as const].values(),
         load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
         counts: () => ({ counters: {}, histograms: {}, gauges: {} }),
         ...server,
@@ -443,6 +443,41 @@ t.test('start: ready with what the server knows, or failed with the reason and e
   await bad.start();
   t.same(bad.channel.said, [{ type: 'failed', message: 'no host key' }]);
   t.equal(await bad.exit(), 1);
+});
+
+t.test('a look is told part by part, with other things between them; one that fails has no last part', async (t) => {
+  const part = (total: number): Seen => ({ kind: 'connections', total, connections: [] });
+  let fails = false;
+  const survey = function* (): Generator<Seen, undefined> {
+    for (const total of [1, 2, 3]) {
+      if (fails && total === 3) throw new Error('a bug');
+      yield part(total);
+    }
+    return undefined;
+  };
+  const { channel, start } = life({ survey });
+  await start();
+  const query = { kind: 'connections', user: null, search: null, limit: 9 } as const;
+  const heard = () => channel.sent.flatMap((said) => (said.type === 'seen' ? [said] : []));
+  channel.receive({ type: 'look', look: 7, query });
+  await nextTurn();
+  t.ok(heard().length < 3, 'not in one turn');
+  while (heard().length < 3) await nextTurn();
+  t.same(heard(), [
+    { type: 'seen', look: 7, seen: part(1), more: true },
+    { type: 'seen', look: 7, seen: part(2), more: true },
+    { type: 'seen', look: 7, seen: part(3) },
+  ]);
+
+  fails = true;
+  const warned = within(new Promise((resolve) => process.once('warning', resolve)), 'a warning');
+  channel.receive({ type: 'look', look: 8, query });
+  t.match(await warned, { name: 'SallyportWarning', message: /a look at the connections failed: Error: a bug/ });
+  t.ok(
+    heard()
+      .slice(3)
+      .every(({ more }) => more === true),
+  );
 });
 
 t.test('counts are told once: when ready, when asked, at the end, and never to nobody', async (t) => {

@@ -2,8 +2,9 @@
  *  are left of them. */
 import t from 'tap';
 import { MAX_CHANNELS_SHOWN } from '../../src/shared/admin.js';
-import type { LookQuery } from '../../src/shared/ipc.js';
+import type { ConnId, LookQuery, Seen } from '../../src/shared/ipc.js';
 import { MSG, message } from '../../src/shared/protocol.js';
+import { type Sight, survey } from '../../src/worker/survey.js';
 import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
 import { confirmed, dataMessage, directOpen, openDirectChannel } from '../support/raw_client.js';
 import { asked, bindRequest } from '../support/requests.js';
@@ -14,16 +15,76 @@ type Query = Extract<LookQuery, { kind: 'connections' }>;
 const ALL: Query = { kind: 'connections', user: null, search: null, limit: 1_000 };
 
 function connectionsOf({ endpoint }: EndpointUnderTest, query: Partial<Query> = {}) {
-  const seen = endpoint.survey({ ...ALL, ...query });
-  if (seen.kind !== 'connections') throw new Error(seen.kind);
-  return seen;
+  return onlyPart(endpoint.survey({ ...ALL, ...query }), 'connections');
 }
 
 function forwardsOf({ endpoint }: EndpointUnderTest, limit = 10) {
-  const seen = endpoint.survey({ kind: 'forwards', limit });
-  if (seen.kind !== 'forwards') throw new Error(seen.kind);
-  return seen;
+  return onlyPart(endpoint.survey({ kind: 'forwards', limit }), 'forwards');
 }
+
+/** What is small comes whole. */
+function onlyPart<Kind extends Seen['kind']>(parts: Iterator<Seen, undefined>, kind: Kind): Seen & { kind: Kind } {
+  const { value } = parts.next();
+  const isOf = (seen: Seen | undefined): seen is Seen & { kind: Kind } => seen?.kind === kind;
+  if (!isOf(value) || parts.next().done !== true) throw new Error(JSON.stringify(value));
+  return value;
+}
+
+/** Of a connection that never was, with so many channels. */
+function sight(id: number, channels = 0): Sight {
+  const label = { channel: 0, kind: 'direct-tcpip', destination: 'db.internal:5432', openedMs: 0 } as const;
+  const channel = { label, bytesIn: 0, bytesOut: 0 };
+  return {
+    ...{
+      id: id as ConnId,
+      peer: `192.0.2.1:${id}`,
+      client: null,
+      openedAtMs: 0,
+      startedMs: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+    },
+    login: { conn: id, peer: `192.0.2.1:${id}`, user: 'alice', method: 'publickey' },
+    channelCount: channels,
+    channels: () => Array.from({ length: channels }, () => channel),
+    forwards: () => [],
+  };
+}
+
+t.test('what is much comes in parts, none of them long, and together they are the whole', async (t) => {
+  const many = (count: number, channels = 0) => Array.from({ length: count }, (_, index) => sight(index + 1, channels));
+  const partsOf = (sights: readonly Sight[], query: Partial<Query>): [shown: number, total: number][] => {
+    const found: [number, number][] = [];
+    const parts = survey(sights, { ...ALL, limit: 20_000, ...query }, () => 0);
+    for (let part = parts.next(); part.value !== undefined; part = parts.next())
+      if (part.value.kind === 'connections') found.push([part.value.connections.length, part.value.total]);
+    return found;
+  };
+  t.same(partsOf([], {}), [[0, 0]], 'nothing is a part too');
+  t.same(partsOf(many(600), {}), [
+    [250, 250],
+    [250, 250],
+    [100, 100],
+  ]);
+  t.same(partsOf(many(6, 100), {}), [
+    [3, 3],
+    [3, 3],
+  ]);
+  t.same(
+    partsOf(many(2_500), { search: 'nowhere' }),
+    [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ],
+    'a search in vain too',
+  );
+  t.same(partsOf(many(1_400), { limit: 300 }), [
+    [250, 250],
+    [50, 1_000],
+    [0, 150],
+  ]);
+});
 
 t.test('a connection from its keys to its tunnels', async (t) => {
   const server = await startEndpoint(t);

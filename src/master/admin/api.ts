@@ -103,7 +103,7 @@ export function apiRoutes(facts: ApiFacts): readonly Route[] {
       does: 'what connections have bound by -R',
       good: [200, { schema: 'Forwards' }],
       refusals: ['UNAVAILABLE'],
-      handle: async () => seen(await served.survey.forwards(MAX_FORWARDS)),
+      handle: () => forwards(served),
     },
     {
       method: 'GET',
@@ -204,13 +204,26 @@ async function connections({ survey }: Served, query: URLSearchParams): Promise<
       'BAD_REQUEST',
       `limit is ${query.get('limit')}, allowed: a whole number from 1 to ${CONNECTIONS_LIMIT.max}`,
     );
-  return seen(await survey.connections({ kind: 'connections', user: user || null, search: search || null, limit }));
+  const list = await survey.connections({
+    kind: 'connections',
+    user: user || null,
+    search: search || null,
+    limit,
+  });
+  if (list === null) return askedTooMuch();
+  const { connections: items, ...rest } = list;
+  return { kind: 'list', name: 'connections', items, rest };
 }
 
-function seen(list: object | null): Answer {
-  return list === null
-    ? refuse('UNAVAILABLE', 'the workers are asked as many other things as they may be: ask again in a second')
-    : json(list);
+async function forwards({ survey }: Served): Promise<Answer> {
+  const list = await survey.forwards(MAX_FORWARDS);
+  if (list === null) return askedTooMuch();
+  const { forwards: items, ...rest } = list;
+  return { kind: 'list', name: 'forwards', items, rest };
+}
+
+function askedTooMuch(): Answer {
+  return refuse('UNAVAILABLE', 'the workers are asked as many other things as they may be: ask again in a second');
 }
 
 function limitOf(text: string | null): number | null {
