@@ -1,9 +1,10 @@
 /** HOST KEYS: finds the server's private keys, or makes them where they are missing.
- *  Owns the two files under stateDir. Promises files 0600 that are whole or not there, and never writes over a key: two
- *  servers that start at once end up with the same one. A key that others can read stops the start. Workers parse the
+ *  Owns the two files under stateDir. Promises files 0600 that are whole or not there, also after a power cut, and never writes over a
+ *  key: two servers that start at once end up with the same one. A key that others can read stops the start. Workers parse the
  *  keys; here it is seen only that each looks like one. */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
@@ -16,8 +17,13 @@ const DEFAULT_KEYS: ReadonlyArray<readonly [HostKeyType, string]> = [
   ['ecdsa', 'ssh_host_ecdsa_key'],
 ];
 
-const OTHERS_MAY = 0o077;
+/** What a key file of this server's own user may not let others do, and what one of another user's may not: there its owner has
+ *  chosen the group, as with sshd (sshkey_perm_ok). Secrets of systemd and Kubernetes are root's, and for a group to read. */
+const OTHERS_MAY = { own: 0o077, foreign: 0o037 } as const;
 const OTHERS_MAY_WRITE = 0o002;
+/** What a start that was cut off has left, once no start that runs can be at it. */
+const LEFT_OVER = /^ssh_host_(?:ed25519|ecdsa)_key\.[0-9a-f]{12}\.new(?:\.pub)?$/;
+const LEFT_OVER_MS = 60 * 60_000;
 /** An RSA key of 16,384 bits is 13 KB; what is larger is no key. */
 const MAX_KEY_BYTES = 64 * 1024;
 
@@ -27,6 +33,7 @@ export async function loadHostKeys(files: readonly string[], stateDir: string): 
   if (files.length > 0) return Promise.all(files.map((file) => readKey(path.resolve(file))));
   const directory = path.resolve(stateDir);
   await makeDirectory(directory);
+  await clear(directory);
   const keys: HostKeyFile[] = [];
   for (const [type, name] of DEFAULT_KEYS) {
     const file = path.join(directory, name);
@@ -54,6 +61,19 @@ async function makeDirectory(directory: string): Promise<void> {
   }
 }
 
+/** Private keys that nobody uses. One that cannot be taken away is no reason not to start. */
+async function clear(directory: string): Promise<void> {
+  try {
+    for (const name of await readdir(directory)) {
+      if (!LEFT_OVER.test(name)) continue;
+      const file = path.join(directory, name);
+      if ((await lstat(file)).mtimeMs < Date.now() - LEFT_OVER_MS) await unlink(file);
+    }
+  } catch {
+    // the start says what is wrong with the folder, if anything that matters is
+  }
+}
+
 /** Written aside, synced, and linked into place: `link` fails where a key has appeared meanwhile, and that one is used. */
 async function makeKey(type: HostKeyType, file: string): Promise<void> {
   const { privateKey, publicKey } = newKeyPair(type, `sallyport@${hostname()}`);
@@ -71,6 +91,8 @@ async function makeKey(type: HostKeyType, file: string): Promise<void> {
     const publicAside = `${aside}.pub`;
     await writeSynced(publicAside, publicKey, 0o644);
     await rename(publicAside, `${file}.pub`);
+    // Clients learn the key soon: it must not be another one after a power cut.
+    await syncDirectory(path.dirname(file));
   } catch (error) {
     throw asInvalid(file, error);
   }
@@ -86,20 +108,45 @@ async function writeSynced(file: string, text: string, mode: number): Promise<vo
   }
 }
 
+/** Not every file system can. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } catch {
+    // the keys are there all the same
+  } finally {
+    await handle.close();
+  }
+}
+
 async function readKey(file: string): Promise<HostKeyFile> {
   try {
-    const { mode, size } = await stat(file);
-    if (size > MAX_KEY_BYTES) throw invalid(file, 'too large for a private key');
-    const pem = await readFile(file, 'latin1');
-    // Before the mode: a public key, which everybody may read, is not mended by chmod.
-    const wrong = whatIsWrong(pem);
-    if (wrong !== undefined) throw invalid(file, wrong);
-    if ((mode & OTHERS_MAY) !== 0)
-      throw invalid(file, `others may read this private key (mode ${(mode & 0o777).toString(8)}): chmod 600 it`);
-    return { path: file, pem };
+    // Without waiting: a pipe to which nobody writes would hold up the start.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return { path: file, pem: await readFrom(handle, file) };
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw asInvalid(file, error);
   }
+}
+
+async function readFrom(handle: FileHandle, file: string): Promise<string> {
+  const status = await handle.stat();
+  if (status.isDirectory()) throw invalid(file, 'this is a folder, not a file');
+  if (!status.isFile()) throw invalid(file, 'this is no regular file');
+  if (status.size > MAX_KEY_BYTES) throw invalid(file, 'too large for a private key');
+  const pem = await handle.readFile('latin1');
+  // Before the mode: a public key, which everybody may read, is not mended by chmod.
+  const wrong = whatIsWrong(pem);
+  if (wrong !== undefined) throw invalid(file, wrong);
+  const isOwn = status.uid === process.geteuid?.();
+  if ((status.mode & (isOwn ? OTHERS_MAY.own : OTHERS_MAY.foreign)) !== 0)
+    throw invalid(file, `others may read this private key (mode ${(status.mode & 0o777).toString(8)}): chmod 600 it`);
+  return pem;
 }
 
 /** A first look at the text. Never repeats any of it: it may be a secret. */
@@ -116,9 +163,10 @@ function whatIsWrong(pem: string): string | undefined {
 
 const ENCRYPTED = 'this private key has a passphrase, which a server cannot type: take it off with ssh-keygen -p';
 
+/** A link is something too, wherever it leads: no key is made in its place. */
 async function exists(file: string): Promise<boolean> {
   try {
-    await stat(file);
+    await lstat(file);
     return true;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false;

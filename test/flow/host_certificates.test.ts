@@ -179,6 +179,18 @@ flow(
   },
 );
 
+flow(t, 'a new certificate in the same file needs no signal', { needs: ['ssh', 'ssh-keygen'] }, async (t, workers) => {
+  const ca = await Authority.create(t);
+  const config = { hostKeys: [await ca.key('host')], hostCertificates: [await ca.sign('host', [], 'elsewhere')] };
+  const server = await startSallyport(t, { workers, config: { ...config, auth: { rereadFiles: '100ms' } } });
+  const trusting = ca.knownHosts(server, `@${ca.publicKey('ca')}`);
+  t.match(await visit(t, server, trusting), /name is not a listed principal/);
+  const from = server.events.mark();
+  await ca.sign('host');
+  await server.events.wait('config.reloaded', {}, from);
+  t.match(await visit(t, server, trusting), SHELL);
+});
+
 flow(
   t,
   'the next key of a rotation may be the one with the certificate',

@@ -1,5 +1,17 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { loadHostKeys } from '../../src/master/host_keys.js';
@@ -132,4 +144,83 @@ t.test('node:crypto agrees about an ecdsa key in PEM, too', NEEDS_KEYGEN, async 
   await mustRun(t, 'ssh-keygen', ['-q', '-m', 'PEM', '-t', 'ecdsa', '-N', '', '-f', file]);
   const [key] = await loadHostKeys([file], dir);
   t.equal(createPublicKey(createPrivateKey(key?.pem ?? '')).asymmetricKeyType, 'ec');
+});
+
+t.test('what a start that was cut off has left is taken away, once nobody can be at it', async (t) => {
+  const dir = tempDir(t);
+  const left = (name: string, minutesAgo: number): string => {
+    const file = join(dir, name);
+    writeFileSync(file, 'x', { mode: 0o600 });
+    const time = new Date(Date.now() - minutesAgo * 60_000);
+    utimesSync(file, time, time);
+    return name;
+  };
+  left('ssh_host_ed25519_key.0123456789ab.new', 61);
+  left('ssh_host_ecdsa_key.0123456789ab.new.pub', 600);
+  const kept = [
+    left('ssh_host_ed25519_key.ba9876543210.new', 1),
+    left('ssh_host_ed25519_key.mine.new', 600),
+    left('ssh_host_rsa_key.0123456789ab.new', 600),
+  ];
+  const made = await loadHostKeys([], dir);
+  const names = NAMES.flatMap((name) => [name, `${name}.pub`]);
+  t.same(readdirSync(dir).sort(), [...names, ...kept].sort());
+  // Between the link and the end the key has two names: taking the other one away leaves the key.
+  const file = join(dir, NAMES[0] ?? '');
+  const other = join(dir, 'ssh_host_ed25519_key.aaaaaaaaaaaa.new');
+  linkSync(file, other);
+  utimesSync(other, new Date(0), new Date(0));
+  t.same(await loadHostKeys([], dir), made);
+  t.notOk(existsSync(other));
+});
+
+t.test('a link is followed, and one that leads nowhere is never written through', async (t) => {
+  const [dir, elsewhere] = [tempDir(t), tempDir(t)];
+  const [key] = await loadHostKeys([], elsewhere);
+  symlinkSync(key?.path ?? '', join(dir, NAMES[0] ?? ''));
+  const [linked] = await loadHostKeys([], dir);
+  t.equal(linked?.pem, key?.pem);
+  chmodSync(key?.path ?? '', 0o644);
+  await t.rejects(
+    loadHostKeys([], dir),
+    { message: /others may read this private key \(mode 644\)/ },
+    "the mode is the target's",
+  );
+  const lost = join(tempDir(t), 'state');
+  mkdirSync(lost, { mode: 0o700 });
+  const target = join(elsewhere, 'not-there');
+  symlinkSync(target, join(lost, NAMES[0] ?? ''));
+  await t.rejects(loadHostKeys([], lost), {
+    code: 'HOST_KEY_INVALID',
+    message: `${join(lost, NAMES[0] ?? '')}: no such file`,
+  });
+  t.notOk(existsSync(target));
+});
+
+t.test('what is no file is refused at once, a pipe too', { timeout: 20_000 }, async (t) => {
+  const dir = tempDir(t);
+  const pipe = join(dir, 'pipe');
+  await mustRun(t, 'mkfifo', [pipe]);
+  for (const [file, what] of [
+    [pipe, 'this is no regular file'],
+    ['/dev/zero', 'this is no regular file'],
+    [dir, 'this is a folder, not a file'],
+  ] as const)
+    await t.rejects(loadHostKeys([file], dir), { code: 'HOST_KEY_INVALID', message: `${file}: ${what}` });
+});
+
+t.test("another user's key is his to share with a group, and with nobody else", async (t) => {
+  if (process.getuid?.() !== 0) return t.comment('needs root, to give a file away');
+  const dir = tempDir(t);
+  await loadHostKeys([], dir);
+  const file = join(dir, NAMES[0] ?? '');
+  chownSync(file, 65_534, 65_534);
+  for (const mode of [0o600, 0o400, 0o440, 0o640]) {
+    chmodSync(file, mode);
+    await t.resolves(loadHostKeys([], dir), mode.toString(8));
+  }
+  for (const mode of [0o644, 0o660, 0o604, 0o666]) {
+    chmodSync(file, mode);
+    await t.rejects(loadHostKeys([], dir), { message: /others may read this private key/ }, mode.toString(8));
+  }
 });
