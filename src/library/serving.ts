@@ -8,7 +8,7 @@ import type { LogLevel } from '../shared/log.js';
 import type { LoginStep } from '../worker/auth/hooks.js';
 import { Endpoint } from '../worker/endpoint.js';
 import { type Primary, type WorkerServer, withEvents } from '../worker/primary_link.js';
-import { loadMlKem } from '../worker/transport/ml_kem.js';
+import { mlKemFor } from '../worker/transport/ml_kem.js';
 import { ciphersReady } from '../worker/transport/ssh2.js';
 import { hookMistakes, unheardKeys } from './hook_names.js';
 import { HEARING, SERVED, type Served } from './served.js';
@@ -29,7 +29,7 @@ export async function serve(
   // Once, and not by every worker.
   if (start.workerId === 1) for (const text of warnings) process.emitWarning(text, 'SallyportWarning');
   await ciphersReady();
-  const mlKem = await loadMlKem();
+  const mlKem = await mlKemFor(config.algorithms.kex);
   server[SERVED].serves(primary);
   server[SERVED].configure(config, ownListeners, written);
   const hint = (step: LoginStep): string | null => server[SERVED].hint(step);

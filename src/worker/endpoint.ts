@@ -21,10 +21,10 @@ import { type HandedOver, type Primary, type WorkerServer, withEvents } from './
 import type { ServerHooks, Taken } from './server.js';
 import { type Sight, survey } from './survey.js';
 import { type Standing, Tally } from './tally.js';
-import { makeOffer } from './transport/algorithms.js';
+import { HYBRID_KEX, makeOffer } from './transport/algorithms.js';
 import { Buffers } from './transport/buffers.js';
 import { parseHostKeys } from './transport/host_key.js';
-import type { MlKem } from './transport/ml_kem.js';
+import { loadMlKem, type MlKem } from './transport/ml_kem.js';
 import { loadSsh2 } from './transport/ssh2.js';
 import type { TransportOptions } from './transport/transport.js';
 
@@ -39,7 +39,10 @@ export interface EndpointSettings {
 export interface EndpointOptions extends EndpointSettings {
   readonly hooks: ServerHooks;
   readonly primary: Primary;
-  readonly mlKem: MlKem;
+  /** Null: not loaded, since nothing that is offered needs it. */
+  readonly mlKem: MlKem | null;
+  /** Default: the real one. */
+  readonly loadMlKem?: () => Promise<MlKem>;
   /** What an operator should hear of a step of a login. Default: nothing. */
   readonly hint?: LifeContext['hint'];
   /** Default: this process on this machine. */
@@ -66,6 +69,9 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   #residentBytes = 0;
   /** Of the connections to come; each keeps the one that it began with. */
   #context: LifeContext;
+  /** In force. */
+  #settings: EndpointSettings;
+  readonly #loadMlKem: () => Promise<MlKem>;
   readonly #process: ProcessMemory;
   readonly #memory: WorkerMemory;
   readonly #lives = new Map<ConnId, Life>();
@@ -83,6 +89,8 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   constructor(options: EndpointOptions) {
     const { hooks, config, hostKeys, ownListeners = [], primary, mlKem } = options;
     const { hint = () => null, process = THIS_PROCESS } = options;
+    this.#settings = options;
+    this.#loadMlKem = options.loadMlKem ?? loadMlKem;
     this.#own = ownListeners.filter(isPrivate);
     this.#process = process;
     const processBytes = process.usableBytes() / config.workers;
@@ -118,10 +126,24 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
    *  @throws TunnelError HOST_KEY_INVALID, CONFIG_INVALID; then nothing has changed */
   reload(settings: EndpointSettings, taken: Taken): void {
     const revoked = revokedBy(settings.config.auth.revokedKeys);
-    this.#context = contextOf(settings, { ...this.#context, ...this.#context.transport });
+    this.#context = this.#contextFor(settings);
+    this.#settings = settings;
     this.#revoked = revoked;
     this.#own = (settings.ownListeners ?? []).filter(isPrivate);
     for (const life of [...this.#lives.values()]) life.review(taken);
+  }
+
+  /** What the hybrid exchange needs is loaded where it is first offered, and a reload does not wait for it, since what it takes away it
+   *  takes away at once: until then whoever comes is offered the key exchanges of before. */
+  #contextFor(settings: EndpointSettings): LifeContext {
+    const lasting = { ...this.#context, ...this.#context.transport };
+    if (lasting.mlKem !== null || !settings.config.algorithms.kex.includes(HYBRID_KEX))
+      return contextOf(settings, lasting);
+    // What fails here is a fault of ours, and ends the worker; its successor starts with these settings.
+    void this.#loadMlKem().then((mlKem) => {
+      this.#context = contextOf(this.#settings, { ...this.#context, ...this.#context.transport, mlKem });
+    });
+    return contextOf(settings, lasting, lasting.kex);
   }
 
   accept(connection: HandedOver): boolean {
@@ -239,7 +261,11 @@ type Lasting = Pick<
 > &
   Pick<TransportOptions, 'ssh2' | 'mlKem' | 'buffers'>;
 
-function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): LifeContext {
+function contextOf(
+  { config, hostKeys }: EndpointSettings,
+  lasting: Lasting,
+  kex: readonly string[] = config.algorithms.kex,
+): LifeContext {
   const { hooks, primary, tally, hint, own, revoked, memory, resolver, openRates, bandwidth } = lasting;
   const { ssh2, mlKem, buffers } = lasting;
   const { certificates, problems } = readHostCertificates(config.hostCertificates);
@@ -265,8 +291,8 @@ function contextOf({ config, hostKeys }: EndpointSettings, lasting: Lasting): Li
     transport: {
       ssh2,
       mlKem,
-      offer: makeOffer(ssh2, { ...algorithms, hostKeys: keys.algorithms }),
-      kex: algorithms.kex,
+      offer: makeOffer(ssh2, { ...algorithms, kex, hostKeys: keys.algorithms }),
+      kex,
       hostKeys: keys,
       buffers,
       userSignatureAlgorithms: SIGNATURE_ALGORITHMS,

@@ -21,7 +21,7 @@ import type {
 } from '../../src/shared/ipc.js';
 import { Endpoint, type ProcessMemory } from '../../src/worker/endpoint.js';
 import type { Primary } from '../../src/worker/primary_link.js';
-import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
+import { loadMlKem, type MlKem } from '../../src/worker/transport/ml_kem.js';
 import { DEADLINE_MS, deferred, within } from './deadline.js';
 import { type EventOf, isNamed } from './named_event.js';
 import { type Owner, type RawClient, type RawClientOptions, rawClient } from './raw_client.js';
@@ -130,6 +130,9 @@ export async function startEndpoint(
     readonly proxied?: boolean;
     /** Default: an ed25519 key of its own. */
     readonly hostKeys?: readonly HostKeyFile[];
+    /** Default: loaded. */
+    readonly mlKem?: null;
+    readonly loadMlKem?: () => Promise<MlKem>;
   } = {},
 ): Promise<EndpointUnderTest> {
   const primary = new FakePrimary();
@@ -138,7 +141,8 @@ export async function startEndpoint(
     config: testConfig(options.config),
     hostKeys: options.hostKeys ?? [{ path: 'host key of the test', pem: newKeyPair('ed25519', 'test').privateKey }],
     primary,
-    mlKem: await loadMlKem(),
+    mlKem: options.mlKem === undefined ? await loadMlKem() : options.mlKem,
+    ...(options.loadMlKem === undefined ? {} : { loadMlKem: options.loadMlKem }),
     ...(options.process === undefined ? {} : { process: options.process }),
   });
   let lastId = 0;

@@ -3,6 +3,7 @@
 
 import { connect } from 'node:net';
 import t from 'tap';
+import { NOTHING_TAKEN } from '../../src/library/taken.js';
 import { newKeyPair } from '../../src/master/openssh_key.js';
 import { TunnelError } from '../../src/shared/errors.js';
 import type { AuthChain, Identity } from '../../src/shared/identity.js';
@@ -10,7 +11,8 @@ import type { ConnId } from '../../src/shared/ipc.js';
 import { DISCONNECT, MSG, message, OPEN_FAILURE, WireReader } from '../../src/shared/protocol.js';
 import { Endpoint } from '../../src/worker/endpoint.js';
 import type { IdentityLimits } from '../../src/worker/server.js';
-import { loadMlKem } from '../../src/worker/transport/ml_kem.js';
+import { HYBRID_KEX } from '../../src/worker/transport/algorithms.js';
+import { loadMlKem, type MlKem } from '../../src/worker/transport/ml_kem.js';
 import { deferred, within } from '../support/deadline.js';
 import {
   type EndpointUnderTest,
@@ -453,6 +455,45 @@ t.test('a hook has `timeouts.hook` to answer', async (t) => {
 });
 
 const mlKem = await loadMlKem();
+
+t.test(
+  'a reload that brings the hybrid exchange loads what it needs; until then the exchanges are those of before',
+  async (t) => {
+    const kex = ['ecdh-sha2-nistp256'] as const;
+    const loaded = deferred<MlKem>();
+    let loads = 0;
+    const loadMlKem = (): Promise<MlKem> => {
+      loads++;
+      return loaded.promise;
+    };
+    const server = await startEndpoint(t, { config: { algorithms: { kex } }, mlKem: null, loadMlKem });
+    const reload = (kex: readonly string[], hostKey: string): void =>
+      server.endpoint.reload(
+        { config: testConfig({ algorithms: { kex } }), hostKeys: [{ path: 'host key', pem: hostKey }] },
+        NOTHING_TAKEN,
+      );
+    const offers = async (kex: string): Promise<string> => {
+      const client = rawClient(t, server, { kex });
+      await client.ready.catch(() => {});
+      return client.negotiated?.serverHostKey ?? 'nothing';
+    };
+    const [ed25519, ecdsa] = (['ed25519', 'ecdsa'] as const).map((type) => newKeyPair(type, 'test').privateKey);
+    reload(['curve25519-sha256'], ed25519 ?? '');
+    t.equal(loads, 0, 'nothing needs it');
+    t.equal(await offers('curve25519-sha256'), 'ssh-ed25519');
+    const both = [HYBRID_KEX, 'curve25519-sha256']; // the client of the test cannot do without the other
+    reload(both, ecdsa ?? '');
+    t.equal(loads, 1);
+    t.equal(await offers('curve25519-sha256'), 'ecdsa-sha2-nistp256', 'all else is in force at once');
+    t.equal(await offers(HYBRID_KEX), 'nothing');
+    loaded.resolve(mlKem);
+    await loaded.promise;
+    t.equal(await offers(HYBRID_KEX), 'ecdsa-sha2-nistp256');
+    reload(both, ed25519 ?? '');
+    t.equal(await offers(HYBRID_KEX), 'ssh-ed25519');
+    t.equal(loads, 1, 'once');
+  },
+);
 
 t.test('a server without a usable host key does not start', async (t) => {
   const config = testConfig();

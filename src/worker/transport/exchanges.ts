@@ -29,17 +29,18 @@ export class Exchanges {
   readonly #protocol: Ssh2Protocol;
   readonly #hostKeys: Pick<HostKeys, 'byAlgorithm' | 'certified'>;
   readonly #offered: readonly string[];
-  readonly #mlKem: MlKem;
+  readonly #mlKem: MlKem | null;
   /** Of the KEXINIT that ssh2 is about to read. */
   #agreement: Agreement | null = null;
   #rsaAlgorithm: RsaAlgorithm = 'rsa-sha2-512';
 
-  /** @param offered names of key exchanges, as they stand in our KEXINIT */
+  /** @param offered names of key exchanges, as they stand in our KEXINIT
+   *  @param mlKem null only where there is no hybrid among them */
   constructor(
     protocol: Ssh2Protocol,
     offered: readonly string[],
     hostKeys: Pick<HostKeys, 'byAlgorithm' | 'certified'>,
-    mlKem: MlKem,
+    mlKem: MlKem | null,
   ) {
     this.#protocol = protocol;
     this.#hostKeys = hostKeys;
@@ -101,7 +102,7 @@ export class Exchanges {
     kex.negotiated.kex = agreement.kex;
     this.#useHostKey(kex.negotiated);
     this.#rsaAlgorithm = rsaAlgorithmOf(kex.negotiated.serverHostKey, agreement.hostKeys.map(withoutCertificate));
-    if (agreement.kex === HYBRID_KEX) useHybrid(kex, this.#mlKem);
+    if (agreement.kex === HYBRID_KEX) useHybrid(kex, this.#mlKem ?? noMlKem());
     else if (kex.type === '25519') useRawX25519(kex);
   }
 
@@ -119,6 +120,10 @@ export class Exchanges {
 function rsaAlgorithmOf(agreed: string, taken: readonly string[]): RsaAlgorithm {
   if (agreed === 'rsa-sha2-512' || agreed === 'rsa-sha2-256') return agreed;
   return taken.includes('rsa-sha2-256') && !taken.includes('rsa-sha2-512') ? 'rsa-sha2-256' : 'rsa-sha2-512';
+}
+
+function noMlKem(): never {
+  throw new Error('a hybrid exchange was offered without ML-KEM');
 }
 
 /** RFC 8731 §3.1: the secret is an mpint. */

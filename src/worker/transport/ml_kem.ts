@@ -1,7 +1,8 @@
 /** ML-KEM: the server's half of ML-KEM-768 (FIPS 203): a secret for whoever has the private half of a public key.
  *  Owns the choice of who reckons: node:crypto where it can (Node 24.7 and later: 0.1 ms), else @noble/post-quantum, which is
- *  JavaScript (0.7 ms), and is loaded only then: it weighs 2 MB of a worker (DECISIONS 73). */
+ *  JavaScript (0.7 ms), and is loaded only then, and only where the hybrid is offered: it weighs 2 MB of a worker (DECISIONS 73). */
 import * as crypto from 'node:crypto';
+import { HYBRID_KEX } from './algorithms.js';
 
 export const ML_KEM_PUBLIC_KEY_BYTES = 1184;
 
@@ -18,7 +19,12 @@ export interface MlKem {
   encapsulate(publicKey: Uint8Array): Encapsulated;
 }
 
-/** To be awaited before the first connection. */
+/** To be awaited before the first connection that is offered what needs it.
+ *  @returns null where these key exchanges do not, and Node has it not at hand */
+export async function mlKemFor(kex: readonly string[]): Promise<MlKem | null> {
+  return nodeMlKem() ?? (kex.includes(HYBRID_KEX) ? await nobleMlKem() : null);
+}
+
 export async function loadMlKem(): Promise<MlKem> {
   return nodeMlKem() ?? (await nobleMlKem());
 }

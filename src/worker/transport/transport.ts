@@ -73,7 +73,8 @@ export interface TransportOptions {
   readonly offer: Ssh2KexInit;
   /** The names of key exchanges in it. */
   readonly kex: readonly string[];
-  readonly mlKem: MlKem;
+  /** Null only where `kex` has no hybrid. */
+  readonly mlKem: MlKem | null;
   readonly hostKeys: HostKeys;
   readonly buffers: Buffers;
   /** What a user's key may sign with, for `server-sig-algs` (RFC 8308 §3.1). ssh2's own list lacks a comma and advertises
