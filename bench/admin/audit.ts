@@ -47,7 +47,7 @@ try {
   await flood.opens({ count: 4 * CHUNK, concurrency }, echo.port);
   let made = 0;
   const turn = async (audit: string | null): Promise<Turn> => {
-    await house.reload({ log: { level: 'info', audit } });
+    await house.reload({ log: { level: 'info', ...(audit === null ? {} : { audit }) } });
     await house.readings();
     const before = made;
     const startedMs = performance.now();

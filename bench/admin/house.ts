@@ -105,8 +105,9 @@ export async function startHouse(workers: number, config: Readonly<Record<string
 /** In a line that is still to come. */
 function said(child: Child, text: string): Promise<void> {
   const { stderr } = child.process;
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const hear = (said: string): void => {
+      if (said.includes('"config.rejected"')) reject(new Error(said));
       if (!said.includes(text)) return; // pino writes whole lines
       stderr?.off('data', hear);
       resolve();
