@@ -1,5 +1,6 @@
 /** CONFIG FILE: good files and what becomes of them; bad files and the very lines that are printed. */
 import t from 'tap';
+import { CIPHERS, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS, MACS } from '../../src/shared/algorithms.js';
 import type { Config } from '../../src/shared/config.js';
 import { configFromObject, formatIssue, parseConfig } from '../../src/shared/config_file.js';
 
@@ -487,4 +488,28 @@ t.test('a program’s object goes by the same rules', async (t) => {
       ['options: bogus: unknown key', 'options: timeouts.drain: 1000 has no unit'],
     );
   t.ok(configFromObject(undefined, 'options', world).ok);
+});
+
+t.test('algorithms: an unknown name and a weak one are told in each list, with those that are allowed', async (t) => {
+  const lists = [
+    ['kex', KEX_ALGORITHMS, ['diffie-hellman-group14-sha256', 'diffie-hellman-group1-sha1', 'sntrup761x25519-sha512']],
+    ['ciphers', CIPHERS, ['aes128-cbc', '3des-cbc', 'arcfour', 'none']],
+    ['macs', MACS, ['hmac-sha1', 'hmac-md5', 'umac-64@openssh.com', 'none']],
+    ['hostKeys', HOST_KEY_ALGORITHMS, ['ssh-rsa', 'ssh-dss', 'ssh-rsa-cert-v01@openssh.com']],
+  ] as const;
+  for (const [key, names, refused] of lists) {
+    const allowed = `allowed: a list of at least one of ${names.join(', ')}`;
+    const said = (list: string): readonly string[] => errorsOf(`algorithms: {${key}: ${list}}`);
+    const at = (offset: number): string =>
+      `c.yaml:1:${`algorithms: {${key}: [`.length + 1 + offset}: algorithms.${key}`;
+    for (const name of [...refused, names[0].toUpperCase(), `${names[0]}x`])
+      t.same(said(`["${name}"]`), [`${at(0)}[0]: "${name}" is not known, ${allowed}`]);
+    t.same(
+      said(`["${names[0]}", "x"]`),
+      [`${at(names[0].length + 4)}[1]: "x" is not known, ${allowed}`],
+      'one is enough',
+    );
+    t.same(said('[]'), [`${at(-1)}: is empty, ${allowed}`], 'not a way to offer nothing');
+    t.same(said(`["${names[1]}"]`), [], 'twin: narrowed');
+  }
 });
