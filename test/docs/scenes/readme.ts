@@ -80,7 +80,7 @@ export const README: readonly Scene[] = [
       const bench = put(section.command('sallyport bench'), [
         ['tunnel.example.org:2222', `${server.host}:${server.port}`],
       ]);
-      const short = `--scenarios open --connections 1 --seconds 0.2 -i ${alice.keyFile} --accept-new-host-key`;
+      const short = `--scenarios open --connections 1 --seconds 2 -i ${alice.keyFile} --accept-new-host-key`;
       t.match(await stage.run(`${bench} ${short}`), { code: 0, stdout: /open/ });
     },
   },
