@@ -2,20 +2,17 @@
  *  Owns which of them is in charge, and the grace time. Promises `onEnd` exactly once, after everything that the
  *  connection held is free. */
 
-import { formatHostPort } from '../shared/address.js';
 import { type CloseReason, reasonOf } from '../shared/errors.js';
-import type { ChannelNews, ForwardKind, ForwardNews, OfConnection, OfLogin, Payload } from '../shared/events.js';
-import type { AuthMethod, Identity, Peer } from '../shared/identity.js';
+import type { ForwardKind, Payload } from '../shared/events.js';
+import type { Identity, Peer } from '../shared/identity.js';
 import type { Admitted, ConnId, ListenerAddress } from '../shared/ipc.js';
-import { safeText } from '../shared/log.js';
 import { DISCONNECT } from '../shared/protocol.js';
 import type { LoginStep } from './auth/hooks.js';
 import type { RevocationList } from './auth/krl.js';
-import type { AuthStep, LoggedIn } from './auth/login.js';
-import { penaltyFor, type Tried, triedHalf, triedWith } from './auth/penalty.js';
-import { auditOf, isRevoked } from './auth/presented_key.js';
+import type { LoggedIn } from './auth/login.js';
+import { isRevoked } from './auth/presented_key.js';
 import type { RefusalDelay } from './auth/refusal_delay.js';
-import { type AuthFailureEvent, UserAuth } from './auth/userauth.js';
+import { UserAuth } from './auth/userauth.js';
 import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
 import { announcementFor, HostKeyProofs } from './connection/host_key_proofs.js';
@@ -30,6 +27,7 @@ import type { Account, WorkerMemory } from './memory.js';
 import type { HandedOver, Primary } from './primary_link.js';
 import { ProxyIntake } from './proxy_intake.js';
 import type { IdentityLimits, ServerHooks, Taken } from './server.js';
+import { Story } from './story.js';
 import type { Sight } from './survey.js';
 import type { Tally } from './tally.js';
 import { SocketReader } from './transport/reader.js';
@@ -94,22 +92,13 @@ export class Life {
   #peer: Peer;
   readonly #reader: SocketReader;
   readonly #account: Account;
-  readonly #startedMs: number;
+  readonly #story: Story;
   readonly #graceTimer: NodeJS.Timeout;
   readonly #onEnd: (life: Life) => void;
   #stage: Stage;
   #draining = false;
   /** A proxy's that has not said yet whom it brings. */
   #isUnnamed: boolean;
-  /** What every event of this connection says, before the login and after. */
-  #conn: OfConnection;
-  #login: OfLogin | null = null;
-  #method: AuthMethod | null = null;
-  /** The peer's ident line. */
-  #client: string | null = null;
-  /** Unix time. */
-  readonly #openedAtMs = Date.now();
-  #tried: Tried = 'NOTHING';
   /** Where the user's bytes per second are limited. */
   #membership: Membership | null = null;
   readonly #expiry = new Expiry(() => this.close('EXPIRED'));
@@ -121,9 +110,9 @@ export class Life {
     this.#context = context;
     this.#peer = handedOver.peer;
     this.#isUnnamed = handedOver.proxied;
-    this.#conn = connOf(this.id, this.#peer);
     this.#onEnd = onEnd;
-    this.#startedMs = context.now();
+    const { primary, now } = context;
+    this.#story = new Story(this.id, this.#peer, { event: (event) => primary.event(event), now });
     this.#account = context.memory.open(() => this.#shed());
     this.#reader = new SocketReader(handedOver.handle, context.transport.buffers, () => true);
     this.#stage = { name: 'ident', intake: handedOver.proxied ? this.#proxyIntake() : this.#intake() };
@@ -147,12 +136,7 @@ export class Life {
   sight(): Sight {
     const connection = this.#stage.name === 'serving' ? this.#stage.connection : null;
     return {
-      id: this.id,
-      peer: this.#conn.peer,
-      client: this.#client,
-      openedAtMs: this.#openedAtMs,
-      startedMs: this.#startedMs,
-      login: this.#login === null || this.#method === null ? null : { ...this.#login, method: this.#method },
+      ...this.#story.sight(),
       channelCount: this.channels,
       channels: () => connection?.channels() ?? [],
       forwards: () => connection?.forwards() ?? [],
@@ -227,7 +211,7 @@ export class Life {
       judge: (client) => this.#judge(client),
       onAdmitted: (client, rest) => {
         if (client !== null) this.#peer = client;
-        this.#conn = connOf(this.id, this.#peer);
+        this.#story.named(this.#peer);
         const intake = this.#intake();
         this.#stage = { name: 'ident', intake };
         this.#reader.socket.resume();
@@ -269,7 +253,7 @@ export class Life {
       onClose: (reason, detail) => this.#end(reason, detail),
     });
     this.#stage = { name: 'kex', transport };
-    this.#client = line.toString('latin1').trimEnd(); // printable ASCII, as intake has seen to
+    this.#story.identified(line);
     transport.start(line, rest);
   }
 
@@ -289,39 +273,20 @@ export class Life {
       now: this.#context.now,
       hookTimeoutMs,
       onSuccess: (login) => this.#startConnection(transport, login),
-      onPartial: (step) => this.#onAuthPartial(step),
-      onFailure: (failure) => this.#onAuthFailure(failure),
+      onPartial: (step) => this.#story.halfWay(step),
+      onFailure: (failure) => this.#story.failed(failure),
     });
     this.#stage = { name: 'auth', transport, auth: userAuth };
   }
 
-  #onAuthPartial(step: AuthStep): void {
-    this.#tried = triedHalf(this.#tried);
-    this.#context.primary.event({ event: 'auth.partial', ...this.#conn, ...step });
-  }
-
-  #onAuthFailure({ user, method, code, fingerprint, certificate, detail }: AuthFailureEvent): void {
-    this.#tried = triedWith(this.#tried, code);
-    this.#context.primary.event({
-      event: 'auth.failed',
-      ...this.#conn,
-      user,
-      method,
-      reason: code,
-      ...(fingerprint === undefined ? {} : { fingerprint }),
-      ...certificate,
-      ...(detail === undefined ? {} : { detail }),
-    });
-  }
-
-  #startConnection(transport: Transport, { identity, method, fingerprint, steps }: LoggedIn): void {
+  #startConnection(transport: Transport, login: LoggedIn): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, tally, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
+    this.#story.isIn(login);
+    const { identity, steps } = login;
     const { user } = identity;
-    this.#login = { ...this.#conn, user, ...(fingerprint === undefined ? {} : { fingerprint }) };
-    this.#method = method;
     const policy = new GuardedPolicy({ hooks, identity, timeoutMs: hookTimeoutMs, own: this.#context.own });
     let own: Required<IdentityLimits>;
     try {
@@ -359,7 +324,7 @@ export class Life {
       limits: { ...limits, maxChannels: Math.min(own.channels, limits.maxChannels) },
       purses: this.#membership,
       onEvent: (event) => {
-        this.#tell(event);
+        this.#story.tell(event);
         // A channel that ended or was refused is still in its table while that is told.
         if (this.#draining) setImmediate(() => this.#endIfDrained());
       },
@@ -368,18 +333,18 @@ export class Life {
       now,
     });
     this.#stage = { name: 'serving', transport, connection, identity, steps };
-    tally.loggedIn(now() - this.#startedMs);
-    primary.event({ event: 'auth.succeeded', ...this.#login, method, ...auditOf(steps) });
-    for (const step of steps) {
-      const detail = this.#context.hint(step);
-      if (detail !== null) primary.event({ event: 'auth.weakHash', ...this.#login, detail });
-    }
+    tally.loggedIn(
+      this.#story.succeeded(
+        login,
+        steps.map((step) => this.#context.hint(step)).filter((hint) => hint !== null),
+      ),
+    );
     // Served at once, counted meanwhile: the answer takes a round trip to the primary, and what the user may do with a
     // connection too many in that time is what it may do with the others.
     void primary.login(this.id, user, own.connections).then((answer) => {
       if (!answer.ok) this.close(answer.reason === 'DRAINING' ? 'DRAINED' : 'USER_LIMIT');
     });
-    const told = announcementFor(this.#client ?? '', hostKeys.all);
+    const told = announcementFor(this.#story.ident, hostKeys.all);
     if (told !== null) transport.send(told);
     if (this.#draining) this.drain();
   }
@@ -404,31 +369,10 @@ export class Life {
     const isTold = reason !== null && reason !== 'REVOKED'; // that one's end is told by the worker that has it
     // It ends as the proxy's own, and nothing may end that was never told to be there.
     if (isTold && this.#isUnnamed) void this.#judge(null);
-    if (isTold)
-      this.#context.primary.event({
-        event: 'connection.closed',
-        ...(this.#login ?? this.#conn),
-        reason,
-        bytesIn: socket.bytesRead,
-        bytesOut: socket.bytesWritten,
-        durationMs: Math.round(this.#context.now() - this.#startedMs),
-        ...(detail === '' ? {} : { detail: safeText(detail) }),
-      });
-    this.#context.primary.closed(
-      this.id,
-      this.#login === null && reason !== null ? penaltyFor(reason, this.#tried) : undefined,
-    );
+    if (isTold) this.#story.ended({ reason, detail, bytesIn: socket.bytesRead, bytesOut: socket.bytesWritten });
+    this.#context.primary.closed(this.id, reason === null ? undefined : this.#story.penalty(reason));
     this.#onEnd(this);
-  }
-
-  /** Says whose channel or forward it was. */
-  #tell(news: ChannelNews | ForwardNews): void {
-    if (this.#login !== null) this.#context.primary.event({ ...this.#login, ...news });
   }
 }
 
 const NO_TRAFFIC: Payload = { bytesIn: 0, bytesOut: 0 };
-
-function connOf(conn: ConnId, peer: Peer): OfConnection {
-  return { conn, peer: formatHostPort(peer.address, peer.port) };
-}

@@ -32,7 +32,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
     { room: 'intake', holds: /^src\/worker\/(opening|intake|proxy_intake|proxy_header)\.ts$/ },
   ],
   [{ room: 'connection', holds: /^src\/worker\/connection\// }],
-  [{ room: 'server', holds: /^src\/worker\/(server|guarded|life|survey|expiry|endpoint|bandwidth)\.ts$/ }],
+  [{ room: 'server', holds: /^src\/worker\/(server|guarded|life|story|survey|expiry|endpoint|bandwidth)\.ts$/ }],
   [
     { room: 'worker run', holds: /^src\/worker\/(run|process_side|orphan|next_primary)\.ts$/ },
     { room: 'master', holds: /^src\/master\// },
