@@ -47,7 +47,7 @@ export async function drain(options: AdminOptions): Promise<number> {
   return await ask(options, 'POST', '/drain', isDrainBegun, ({ connections }) => [
     connections === 0
       ? 'draining: no connections'
-      : `draining: ${connections} connections may end until timeouts.drain`,
+      : `draining: ${connections === 1 ? '1 connection goes' : `${connections} connections go`} on until timeouts.drain at most`,
   ]);
 }
 

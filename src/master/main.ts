@@ -3,6 +3,7 @@
 import type { WatchedFiles } from '../shared/file_signature.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
+import { Echo } from './echo.js';
 import { FileWatch } from './file_watch.js';
 import { Orders } from './orders.js';
 import { reload } from './reload.js';
@@ -179,9 +180,13 @@ interface Signalled {
 
 /** @returns how to let them be again */
 function listenToSignals({ stop, reload, replace }: Signalled): () => void {
+  const echo = new Echo();
+  const unlessEcho = (signal: NodeJS.Signals) => (): void => {
+    if (echo.takes(signal, performance.now())) stop();
+  };
   const handlers: ReadonlyArray<readonly [NodeJS.Signals, () => void]> = [
-    ['SIGTERM', stop],
-    ['SIGINT', stop],
+    ['SIGTERM', unlessEcho('SIGTERM')],
+    ['SIGINT', unlessEcho('SIGINT')],
     ['SIGHUP', reload],
     ['SIGUSR2', replace],
   ];

@@ -383,7 +383,10 @@ export class Primary {
   #drainText(): string {
     const { size } = this.#ledger;
     const seconds = Math.round(this.#renewal.settings.config.timeouts.drainMs / 1_000);
-    const wait = size === 0 ? 'no connections' : `${size} connections may end within ${seconds} s`;
+    const wait =
+      size === 0
+        ? 'no connections'
+        : `${size === 1 ? '1 connection' : `${size} connections`} may end within ${seconds} s`;
     return `${wait}; a second signal ends everything at once`;
   }
 
