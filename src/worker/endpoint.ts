@@ -134,16 +134,19 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   }
 
   /** What the hybrid exchange needs is loaded where it is first offered, and a reload does not wait for it, since what it takes away it
-   *  takes away at once: until then whoever comes is offered the key exchanges of before. */
+   *  takes away at once: until then whoever comes is offered the other key exchanges, or, where there are none, those of before: a
+   *  server that can agree with nobody helps nobody. */
   #contextFor(settings: EndpointSettings): LifeContext {
     const lasting = { ...this.#context, ...this.#context.transport };
-    if (lasting.mlKem !== null || !settings.config.algorithms.kex.includes(HYBRID_KEX))
-      return contextOf(settings, lasting);
+    const { kex } = settings.config.algorithms;
+    if (lasting.mlKem !== null || !kex.includes(HYBRID_KEX)) return contextOf(settings, lasting);
+    const others = kex.filter((name) => name !== HYBRID_KEX);
+    const context = contextOf(settings, lasting, others.length > 0 ? others : lasting.kex); // throws before anything is begun
     // What fails here is a fault of ours, and ends the worker; its successor starts with these settings.
     void this.#loadMlKem().then((mlKem) => {
       this.#context = contextOf(this.#settings, { ...this.#context, ...this.#context.transport, mlKem });
     });
-    return contextOf(settings, lasting, lasting.kex);
+    return context;
   }
 
   accept(connection: HandedOver): boolean {

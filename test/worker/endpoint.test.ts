@@ -457,7 +457,7 @@ t.test('a hook has `timeouts.hook` to answer', async (t) => {
 const mlKem = await loadMlKem();
 
 t.test(
-  'a reload that brings the hybrid exchange loads what it needs; until then the exchanges are those of before',
+  'a reload that brings the hybrid exchange loads what it needs; until then the others of its list are offered',
   async (t) => {
     const kex = ['ecdh-sha2-nistp256'] as const;
     const loaded = deferred<MlKem>();
@@ -478,20 +478,27 @@ t.test(
       return client.negotiated?.serverHostKey ?? 'nothing';
     };
     const [ed25519, ecdsa] = (['ed25519', 'ecdsa'] as const).map((type) => newKeyPair(type, 'test').privateKey);
-    reload(['curve25519-sha256'], ed25519 ?? '');
+    reload(['curve25519-sha256', 'ecdh-sha2-nistp256'], ed25519 ?? '');
     t.equal(loads, 0, 'nothing needs it');
     t.equal(await offers('curve25519-sha256'), 'ssh-ed25519');
+    t.throws(() => reload([HYBRID_KEX], 'nonsense'), { code: 'HOST_KEY_INVALID' });
+    t.equal(loads, 0, 'nor does what is rejected');
     const both = [HYBRID_KEX, 'curve25519-sha256']; // the client of the test cannot do without the other
     reload(both, ecdsa ?? '');
     t.equal(loads, 1);
     t.equal(await offers('curve25519-sha256'), 'ecdsa-sha2-nistp256', 'all else is in force at once');
     t.equal(await offers(HYBRID_KEX), 'nothing');
+    t.equal(await offers('ecdh-sha2-nistp256'), 'nothing', 'what is taken away, at once');
+    reload([HYBRID_KEX], ecdsa ?? '');
+    t.equal(await offers('curve25519-sha256'), 'ecdsa-sha2-nistp256', 'the former list, where nothing else is left');
+    reload(both, ecdsa ?? '');
+    const begun = loads;
     loaded.resolve(mlKem);
     await loaded.promise;
     t.equal(await offers(HYBRID_KEX), 'ecdsa-sha2-nistp256');
     reload(both, ed25519 ?? '');
     t.equal(await offers(HYBRID_KEX), 'ssh-ed25519');
-    t.equal(loads, 1, 'once');
+    t.equal(loads, begun, 'it is there');
   },
 );
 

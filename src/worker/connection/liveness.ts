@@ -70,14 +70,19 @@ export class Liveness {
   }
 
   /** Asks now. @returns whether anything came within the time, or, where bytes waited before the question already, whether
-   *  the peer has read any of them: behind a full queue on a slow line no answer can come that fast */
+   *  the peer has read any of them: behind a full queue on a slow line no answer can come that fast. Within a key exchange the
+   *  question waits for its end, which may be minutes away: that says nothing of the peer, and in doubt it is there. Price: one that
+   *  died in an exchange counts as there until the exchange's deadline ends the connection */
   probe(timeoutMs: number): Promise<boolean> {
     const port = this.#port;
     const waited = port.queuedBytes > 0;
     const progress = port.writeProgress;
+    const wasExchanging = port.isExchanging;
     return new Promise((resolve) => {
       const judge = (): void => {
-        if (this.#probes.delete(settle)) resolve(waited && port.writeProgress !== progress);
+        if (!this.#probes.delete(settle)) return;
+        const wasHeldUp = wasExchanging || port.isExchanging;
+        resolve(wasHeldUp || (waited && port.writeProgress !== progress));
       };
       // Timers run before the poll that may hold the answer.
       const timer = setTimeout(() => setImmediate(judge), timeoutMs);

@@ -174,6 +174,37 @@ t.test('a probe', async (t) => {
     t.equal(await probe, false);
     liveness.heard();
   });
+  for (const [when, before, during, atItsEnd] of [
+    ['that is under way all the time', true, true, true],
+    ['that begins behind the question', false, true, true],
+    ['that ends before the time is over, with the question sent behind it', true, true, false],
+  ] as const)
+    await t.test(`takes nobody for dead by a key exchange ${when}`, async (t) => {
+      const { port, pass, liveness } = make(t);
+      port.isExchanging = before;
+      const probe = liveness.probe(3000);
+      port.isExchanging = during;
+      pass(2);
+      port.isExchanging = atItsEnd;
+      pass(1);
+      t.equal(await probe, true);
+    });
+  await t.test('asked behind a key exchange, is any other', async (t) => {
+    const { port, pass, liveness } = make(t);
+    port.isExchanging = true;
+    pass(10);
+    port.isExchanging = false;
+    const probe = liveness.probe(3000);
+    pass(3);
+    t.equal(await probe, false);
+  });
+  await t.test('fails with the connection, within a key exchange too: its deadline ends it', async (t) => {
+    const { port, liveness } = make(t);
+    port.isExchanging = true;
+    const probe = liveness.probe(3000);
+    liveness.stop();
+    t.equal(await probe, false);
+  });
   await t.test('fails with the connection', async (t) => {
     const { liveness } = make(t);
     const probe = liveness.probe(3000);
