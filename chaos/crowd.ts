@@ -10,6 +10,8 @@ const WANTED = 6;
 /** Each so many-th one goes through the server to the one behind it. */
 const JUMP_EVERY = 6;
 const LOOK_MS = 100;
+/** Longer than the server keeps anything for them: a dead peer's connection for 45 s, bytes for a slow target for a minute. */
+const KEPT_GONE_MS = 120_000;
 
 export interface CrowdOptions {
   /** All but what belongs to one client. */
@@ -27,7 +29,7 @@ export class Crowd {
   readonly #all = new Set<Client>();
   readonly #ready = new Set<Client>();
   /** Those that have ended. The server may not know it yet, and may hold bytes of theirs that a slow target has not taken. */
-  readonly #gone: Client[] = [];
+  readonly #gone = new Set<Client>();
   readonly #ports: number[] = [];
   #starting = 0;
   #lastId = 0;
@@ -78,7 +80,8 @@ export class Crowd {
     void client.exited.then(() => {
       this.#all.delete(client);
       this.#ready.delete(client);
-      this.#gone.push(client);
+      this.#gone.add(client);
+      setTimeout(() => this.#gone.delete(client), KEPT_GONE_MS).unref();
     });
     if (await client.ready()) {
       this.logins++;

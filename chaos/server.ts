@@ -94,8 +94,15 @@ export class Server {
   async takeOver(generation: Generation): Promise<void> {
     const next = this.#spawn(['--takeover']);
     generation.ending = 'replaced';
-    if (await this.#isUp(next, START_MS)) this.#current = next;
-    else this.#options.defect(`server ${next.number} did not take over from ${generation.number}: ${this.#lastWords}`);
+    if (await this.#isUp(next, START_MS)) {
+      this.#current = next;
+      return;
+    }
+    this.#options.defect(`server ${next.number} did not take over from ${generation.number}: ${this.#lastWords}`);
+    generation.ending = null;
+    next.ending = 'killed';
+    signal(next.pid, 'SIGKILL');
+    await next.exited;
   }
 
   async #isUp({ log, exited }: Generation, withinMs: number): Promise<boolean> {

@@ -22,6 +22,7 @@ export function statusLines(status: ServerStatus): readonly string[] {
 export const MAX_LINE = 2_000;
 
 export function connectionLines({ total, connections }: ConnectionList, withChannels: boolean): readonly string[] {
+  if (connections.length === 0) return ['no connections'];
   const head = ['ID', 'USER', 'PEER', 'CLIENT', 'AGE', 'IN', 'OUT', 'CHANNELS', 'WORKER'];
   const rows = connections.map((one) => ({ row: connectionRow(one), below: withChannels ? channelLines(one) : [] }));
   const [first = '', ...lines] = table([head, ...rows.map(({ row }) => row)]);
@@ -56,6 +57,7 @@ function channelLines({ channels, channelsTotal }: ConnectionView): readonly str
 }
 
 export function forwardLines({ total, forwards }: ForwardList): readonly string[] {
+  if (forwards.length === 0) return ['no forwards'];
   const head = ['CONN', 'USER', 'BOUND', 'AGE', 'IN', 'OUT', 'CHANNELS', 'WORKER'];
   const rows = forwards.map(({ conn, user, destination, ageMs, bytesIn, bytesOut, channels, worker }) => [
     String(conn),

@@ -27,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     .version(ownVersion(), '-V, --version')
     .showHelpAfterError(HELP_HINT)
     .exitOverride()
-    .hook('preAction', (_, command) => outliveReader(command.name() === 'serve'));
+    .hook('preAction', (_, command) => outliveReader(command.name() === 'top'));
 
   program
     .command('serve', { isDefault: true })
@@ -198,12 +198,12 @@ function unknownCommand(word: string, known: readonly string[]): number {
   return EXIT_USAGE;
 }
 
-/** `sallyport ps | head -1` is no failure: what is printed is nobody's from then on, and the command ends as it would have. A server
- *  goes on: what it prints is a greeting, and its log goes elsewhere. */
-function outliveReader(isServer: boolean): void {
+/** `sallyport ps | head -1` is no failure: what is printed is nobody's from then on, and the command ends as it would have. `top` would
+ *  go on for ever, for nobody. */
+function outliveReader(isEndless: boolean): void {
   process.stdout.on('error', (error) => {
     if (errnoOf(error) !== 'EPIPE') throw error;
-    if (!isServer) process.exit();
+    if (isEndless) process.exit(0);
   });
 }
 

@@ -20,14 +20,14 @@ import type { ExitText } from './worker_process.js';
 import type { WorkerStatus } from './worker_status.js';
 
 export interface WorkforceOptions {
-  readonly supervisor: Supervisor;
-  readonly ledger: Ledger;
-  readonly entrance: Entrance;
-  readonly desk: LeaseDesk;
-  readonly usedCodes: UsedCodes;
-  readonly survey: Survey;
-  readonly metrics: Metrics;
-  readonly log: Log;
+  readonly supervisor: Pick<Supervisor, 'adopt' | 'tell'>;
+  readonly ledger: Pick<Ledger, 'held' | 'pathsOf'>;
+  readonly entrance: Pick<Entrance, 'adopts' | 'handoff' | 'newNumbers' | 'workerLost'>;
+  readonly desk: Pick<LeaseDesk, 'released'>;
+  readonly usedCodes: Pick<UsedCodes, 'adopt'>;
+  readonly survey: Pick<Survey, 'lost'>;
+  readonly metrics: Pick<Metrics, 'workerStarted' | 'workerLost'>;
+  readonly log: Pick<Log, 'event' | 'warn'>;
   readonly event: EventSink;
   readonly clock: Clock;
   /** Has another server this one's place? */
@@ -46,6 +46,7 @@ export class Workforce {
     this.#options = options;
   }
 
+  /** It is ready. */
   started({ id, pid, upMs }: WorkerStatus, nativeBinding: boolean): void {
     const { metrics, event, log } = this.#options;
     metrics.workerStarted(nativeBinding);
@@ -74,6 +75,7 @@ export class Workforce {
     supervisor.tell(worker, reloadMessage());
   }
 
+  /** Its process has ended, and nothing more comes from it. */
   lost({ id, pid }: WorkerStatus, end: WorkerEnd, how: ExitText): void {
     const { metrics, survey, ledger, entrance, event, clock, isReplaced } = this.#options;
     metrics.workerLost(id);

@@ -1,5 +1,5 @@
 /** LINE MEMORY: what the lines of files came to, from one reading of them to the next, so that a reload pays for new lines alone:
- *  to parse 6,000 keys stands still for half a second.
+ *  to parse 6,000 keys took 0.4 s in which nothing else moved.
  *  Owns what the last two readings found; what nobody asked for in the last is forgotten with the next. */
 export class LineMemory<Found extends object | string> {
   #before: ReadonlyMap<string, Found> = new Map();

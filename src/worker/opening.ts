@@ -40,7 +40,8 @@ export class Opening {
     this.#step.onBytes(this.#received);
   }
 
-  /** Enough has come: nothing more is read, and no deadline runs. It is over all the same when the peer is gone. */
+  /** Enough has come: nothing more is read, and no deadline runs. While it is paused nobody hears of the peer, not even that it is
+   *  gone: whoever holds it has to finish it. */
   hold(): void {
     clearTimeout(this.#timer);
     this.#reader.socket.pause();

@@ -1,6 +1,6 @@
 /** WRONG TOKENS: requests by TCP whose token is none, as the log tells them: an operator is to hear of whoever guesses, and not
  *  line by line. Owns how many have not been told yet. The first is told at once, and from then on one line a second tells how
- *  many more; each is in exactly one line. Nobody is slowed for them: all come from the same address, and a secret of the length
+ *  many more; each is in exactly one line. Nobody is slowed for them: all come from the same address, and a random secret of the length
  *  that the config asks for is not guessed at any pace. */
 import type { Cancel } from '../../shared/timer.js';
 import type { Clock } from '../clock.js';
