@@ -48,7 +48,7 @@ t.test('at a server that runs', async (t) => {
   t.match(row, /^(\d+) +alice +127\.0\.0\.1:\d+ +OpenSSH\S* .*6 B +6 B +1 +1$/);
   t.match(channel, new RegExp(`^    direct-tcpip 127\\.0\\.0\\.1:${echo.port}, \\d+s, 6 B in, 6 B out$`));
   t.same(rest, []);
-  t.match((await sallyport(t, ['ps', '--user', 'bob', ...config])).stdout, /^ID .*\n$/);
+  t.match((await sallyport(t, ['ps', '--user', 'bob', ...config])).stdout, /^no connections\n$/);
   const listed = JSON.parse((await sallyport(t, ['ps', '--json', '--search', 'ALICE', ...config])).stdout);
   t.match(listed, { total: 1, connections: [{ user: 'alice' }], silentWorkers: [] });
   const bound = new RegExp(`\\n\\d+ +alice +localhost:${allocatedPorts[0]} `);
@@ -109,7 +109,11 @@ t.test('with the state dir that serve was given', async (t) => {
   const stateDir = ['--state-dir', join(server.dir, 'state')];
   t.match(await sallyport(t, ['status', ...stateDir], dir), { code: 0, stdout: /^running/ }, 'without a config');
   writeFileSync(join(dir, 'sallyport.yaml'), 'stateDir: ./elsewhere\n');
-  t.match(await sallyport(t, ['ps', ...stateDir], dir), { code: 0, stdout: /^ID/ }, "instead of the config's");
+  t.match(
+    await sallyport(t, ['ps', ...stateDir], dir),
+    { code: 0, stdout: /^no connections/ },
+    "instead of the config's",
+  );
   t.match(await sallyport(t, ['status', '--state-dir', 'here'], dir), {
     code: 1,
     stderr: `at unix:${join(dir, 'here', 'admin.sock')}: is it running`,
