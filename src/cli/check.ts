@@ -4,7 +4,7 @@
 import { pathToFileURL } from 'node:url';
 import { loadHandler } from '../library/handler.js';
 import { hookMistakes, unheardKeys } from '../library/hook_names.js';
-import { hostKeyErrors, placeOf } from '../library/host_key_errors.js';
+import { checkHostKeys, placeOf } from '../library/host_key_errors.js';
 import { SERVED } from '../library/served.js';
 import type { Config } from '../shared/config.js';
 import { formatIssue } from '../shared/config_file.js';
@@ -38,7 +38,7 @@ async function laterErrors(
   config: Config,
   options: CheckOptions,
 ): Promise<readonly string[]> {
-  const keys = await hostKeyErrors(name, config);
+  const { issues: keys } = await checkHostKeys(name, config);
   const handler = config.handler === null ? null : await handlerError(config.handler, config, written);
   if (handler === null) return keys.map(formatIssue);
   const typed = options.handler !== undefined;

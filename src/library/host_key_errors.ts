@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
+import { HOST_KEY_ALGORITHMS } from '../shared/algorithms.js';
 import type { Config } from '../shared/config.js';
 import type { ConfigIssue } from '../shared/config_file.js';
 import type { Entry, Located, Place } from '../shared/config_source.js';
@@ -14,11 +15,20 @@ import { parseHostKeys } from '../worker/transport/host_key.js';
 import { loadSsh2 } from '../worker/transport/ssh2.js';
 import { readTextFile } from './load_config.js';
 
+/** Host keys as they were when they were looked at. */
+export interface CheckedHostKeys {
+  readonly issues: readonly ConfigIssue[];
+  /** Where there is no issue, all of them. Whoever puts the config in force takes these: the files may be others by then. */
+  readonly keys: readonly HostKeyFile[];
+}
+
 /** Read as the start reads them and parsed as a worker does: those that are named, or those that stateDir holds by now. */
-export async function hostKeyErrors(file: string, config: Config): Promise<readonly ConfigIssue[]> {
+export async function checkHostKeys(file: string, config: Config): Promise<CheckedHostKeys> {
   const blocked = blockedBy(config.stateDir);
-  if (blocked !== null)
-    return [{ file, at: null, key: 'stateDir', message: `${blocked} is a file, allowed: a path of folders` }];
+  if (blocked !== null) {
+    const message = `${blocked} is a file, allowed: a path of folders`;
+    return { issues: [{ file, at: null, key: 'stateDir', message }], keys: [] };
+  }
   const issues: ConfigIssue[] = [];
   const keys: HostKeyFile[] = [];
   const inStateDir = config.hostKeys.length === 0;
@@ -34,9 +44,20 @@ export async function hostKeyErrors(file: string, config: Config): Promise<reado
       issues.push({ file, ...place, message });
     }
   }
-  if (issues.length > 0) return issues;
-  const none = allowNone(file, config, keys);
-  return none.length > 0 ? none : certificateErrors(file, config, keys);
+  for (const find of [allowNone, tooMany, certificateErrors])
+    if (issues.length === 0) issues.push(...find(file, config, keys));
+  return { issues, keys };
+}
+
+/** Each of them is good, and they are more than clients can be told of. */
+function tooMany(file: string, { algorithms }: Config, keys: readonly HostKeyFile[]): readonly ConfigIssue[] {
+  if (keys.length === 0) return [];
+  try {
+    parseHostKeys(loadSsh2(), keys, { allowed: algorithms.hostKeys });
+    return [];
+  } catch (thrown) {
+    return [{ file, at: null, key: 'hostKeys', message: `${reasonOf(thrown)}, allowed: fewer keys` }];
+  }
 }
 
 /** Certificates that are sound, and do not fit the keys. */
@@ -63,7 +84,8 @@ function certificateErrors(
 /** Keys of which each is good, and none may sign. With none the two of stateDir will be made. */
 function allowNone(file: string, { algorithms }: Config, keys: readonly HostKeyFile[]): readonly ConfigIssue[] {
   const made = ['ssh-ed25519', 'ecdsa-sha2-nistp256'];
-  const known: readonly string[] = keys.length === 0 ? made : parseHostKeys(loadSsh2(), keys).algorithms;
+  const signing = new Set(keys.flatMap((key) => parseHostKeys(loadSsh2(), [key]).algorithms));
+  const known = keys.length === 0 ? made : HOST_KEY_ALGORITHMS.filter((name) => signing.has(name));
   if (algorithms.hostKeys.some((name) => known.includes(name))) return [];
   const message = `none is what the host keys sign with, allowed: at least one of ${known.join(', ')}`;
   return [{ file, at: algorithmsPlace(file), key: 'algorithms.hostKeys', message }];

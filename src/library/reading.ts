@@ -6,17 +6,22 @@ import { loadHostKeys } from '../master/host_keys.js';
 import type { Reading } from '../master/settings.js';
 import { formatIssue } from '../shared/config_file.js';
 import { TunnelError } from '../shared/errors.js';
-import { hostKeyErrors } from './host_key_errors.js';
+import { checkHostKeys } from './host_key_errors.js';
 import type { Loaded } from './load_config.js';
 
 /** @param name of the config, in lines about its host keys */
 export async function readAgain(loaded: Loaded, name: string): Promise<Reading> {
   const { config, errors, warnings, options, files } = loaded;
   if (config === null) return { ok: false, reason: 'CONFIG_INVALID', errors };
-  const wrong = await hostKeyErrors(name, config);
-  if (wrong.length > 0) return { ok: false, reason: 'HOST_KEY_INVALID', errors: wrong.map(formatIssue) };
+  const inStateDir = config.hostKeys.length === 0;
   try {
-    const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir);
+    let checked = await checkHostKeys(name, config);
+    if (checked.issues.length === 0 && inStateDir) {
+      await loadHostKeys([], config.stateDir); // makes what is missing
+      checked = await checkHostKeys(name, config);
+    }
+    const { issues, keys: hostKeys } = checked;
+    if (issues.length > 0) return { ok: false, reason: 'HOST_KEY_INVALID', errors: issues.map(formatIssue) };
     const handler = config.handler === null ? null : { url: pathToFileURL(config.handler).href, options };
     return { ok: true, warnings, files, settings: { config, hostKeys, handler, written: options } };
   } catch (thrown) {
