@@ -13,7 +13,7 @@ import { Samples } from '../../src/master/admin/history.js';
 import { readPage } from '../../src/master/admin/page.js';
 import type { Route } from '../../src/master/admin/routes.js';
 import { find } from '../../src/master/admin/routes.js';
-import { adminServer, closeAdminServer, MAX_CONNECTIONS } from '../../src/master/admin/server.js';
+import { adminServer, closeAdminServer, MAX_CONNECTIONS, MAX_PIPELINED } from '../../src/master/admin/server.js';
 import { ask } from '../support/admin_client.js';
 import { within } from '../support/deadline.js';
 import { FakeClock } from '../support/fake_clock.js';
@@ -64,6 +64,32 @@ t.test('64 connections and no more; those that say nothing make room after a whi
   );
   held[0]?.resume();
   await within(once(held[0] ?? server, 'end'), 'the end of the one whose head never ends');
+});
+
+t.test('requests that do not wait for answers: a few are answered, and many end the connection', async (t) => {
+  let handled = 0;
+  const { place } = await serve(t, [
+    route('/a', () => {
+      handled++;
+      return json({});
+    }),
+  ]);
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  const few = await connect(t, place.port);
+  for (let round = 0; round < 10; round++) {
+    few.write(get('/a').repeat(MAX_PIPELINED / 2)); // the last answer is here before the server knows that it is gone
+    let text = '';
+    while ((text.match(/200 OK/g) ?? []).length < MAX_PIPELINED / 2) text += String((await once(few, 'data'))[0]);
+  }
+  t.equal(handled, 5 * MAX_PIPELINED, 'as often as there was an answer to wait for');
+  for (const path of ['/a', '/nowhere']) {
+    handled = 0;
+    const many = await connect(t, place.port);
+    many.on('error', () => {}); // what it still sends may meet a reset
+    many.write(get(path).repeat(1_000));
+    await cut(many);
+    t.ok(handled <= MAX_PIPELINED, `${path}: ${handled} were answered`);
+  }
 });
 
 t.test('a long list is one answer, and others have their turn while it is written', async (t) => {

@@ -1,7 +1,8 @@
 /** SERVER of the admin API: HTTP from a socket to a route and back.
- *  Owns the HTTP server and its bounds: connections, the size of a head, the time that a request may take to come and an answer to
+ *  Owns the HTTP server and its bounds: connections, the requests of one that are under way, the size of a head, the time that a request may take to come and an answer to
  *  be read. Nothing that goes wrong in here reaches the SSH server: a fault is an answer, and a line of the log. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { reasonOf } from '../../shared/errors.js';
 import { safeText } from '../../shared/log.js';
 import { type Answer, refuse, write } from './answer.js';
@@ -20,6 +21,9 @@ export interface AdminServerOptions {
 
 /** A page, a Prometheus, some terminals; each holds a few. Beyond it connections are closed. */
 export const MAX_CONNECTIONS = 64;
+/** Requests of one connection that wait for their answers. No client that we know sends one before it has the last answer; a thousand
+ *  fit into what Node reads at once, and would be answered in one turn of the loop that lets SSH clients in. */
+export const MAX_PIPELINED = 4;
 const MAX_HEAD_BYTES = 8 * 1024;
 /** No request has anything to say in its body; what a client sends all the same is passed over up to here. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -33,6 +37,14 @@ const STILL_MS = 60_000;
 const LAST_MS = 500;
 
 export function adminServer(options: AdminServerOptions): Server {
+  const underWay = new WeakMap<Socket, number>();
+  const begins = (socket: Socket, response: ServerResponse): boolean => {
+    const count = (underWay.get(socket) ?? 0) + 1;
+    if (count > MAX_PIPELINED) return false;
+    underWay.set(socket, count);
+    response.on('close', () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    return true;
+  };
   const server = createServer(
     {
       maxHeaderSize: MAX_HEAD_BYTES,
@@ -42,7 +54,12 @@ export function adminServer(options: AdminServerOptions): Server {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    (request, response) => void respond(options, request, response),
+    (request, response) => {
+      const { socket } = request;
+      if (socket.destroyed) return; // the rest of what was read with one request too many
+      if (begins(socket, response)) void respond(options, request, response);
+      else socket.destroy();
+    },
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.timeout = STILL_MS;
