@@ -14,7 +14,7 @@ import { signatureOf, UNREADABLE, type WatchedFiles } from '../shared/file_signa
 import { LineMemory } from '../shared/line_memory.js';
 import type { Parsed } from '../shared/units.js';
 import { parseAuthorizedKeys } from '../worker/auth/authorized_keys.js';
-import { readHostCertificates, remarkOn } from '../worker/auth/host_certificates.js';
+import { certificateRemarks, type HostCertificates, readHostCertificates } from '../worker/auth/host_certificates.js';
 import { remarksOn } from '../worker/auth/key_options.js';
 import { readRevokedKeys } from '../worker/auth/revoked_keys.js';
 import { readTrustedCas } from '../worker/auth/trusted_cas.js';
@@ -216,12 +216,13 @@ function toLoaded(
 ): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
   if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, ...source };
-  const wrong = [...trustErrors(result.config.auth), ...certificateErrors(result.config)];
+  const certificates = readHostCertificates(result.config.hostCertificates);
+  const wrong = [...trustErrors(result.config.auth), ...certificateErrors(certificates)];
   if (wrong.length > 0) return { config: null, errors: wrong, warnings, ...source };
   return {
     config: result.config,
     errors: [],
-    warnings: [...warnings, ...keyWarnings(result.config, keyLines), ...certificateWarnings(result.config)],
+    warnings: [...warnings, ...keyWarnings(result.config, keyLines), ...certificateWarnings(certificates)],
     ...source,
   };
 }
@@ -236,16 +237,16 @@ function trustErrors(auth: Config['auth']): readonly string[] {
   return revoked.ok ? errors : [...errors, `${file}:${revoked.line}:1: auth.revokedKeys: ${revoked.why}`];
 }
 
-function certificateErrors({ hostCertificates }: Config): readonly string[] {
-  const { problems } = readHostCertificates(hostCertificates);
+function certificateErrors({ problems }: HostCertificates): readonly string[] {
   return problems.map(({ file, line, why }) => `${file}:${line}:1: hostCertificates: ${why}`);
 }
 
-function certificateWarnings({ hostCertificates }: Config): readonly string[] {
-  return readHostCertificates(hostCertificates).certificates.flatMap((certificate) => {
-    const remark = remarkOn(certificate, Date.now());
-    return remark === null ? [] : [`${certificate.file}:1:1: hostCertificates: warning: ${remark}`];
-  });
+function certificateWarnings({ certificates }: HostCertificates): readonly string[] {
+  return certificates.flatMap((certificate) =>
+    certificateRemarks(certificate, Date.now()).map(
+      (remark) => `${certificate.file}:1:1: hostCertificates: warning: ${remark}`,
+    ),
+  );
 }
 
 /** Keys that will not open anything: told here, since a worker that tells it tells it once per worker. */

@@ -19,7 +19,7 @@ const DEFAULT_KEYS: ReadonlyArray<readonly [HostKeyType, string]> = [
 
 /** What a key file of this server's own user may not let others do, and what one of another user's may not: there its owner has
  *  chosen the group, as with sshd (sshkey_perm_ok). Secrets of systemd and Kubernetes are root's, and for a group to read. */
-const OTHERS_MAY = { own: 0o077, foreign: 0o037 } as const;
+const OTHERS_MAY = { own: 0o077, foreign: 0o027 } as const;
 const OTHERS_MAY_WRITE = 0o002;
 /** What a start that was cut off has left, once no start that runs can be at it. */
 const LEFT_OVER = /^ssh_host_(?:ed25519|ecdsa)_key\.[0-9a-f]{12}\.new(?:\.pub)?$/;
@@ -63,14 +63,16 @@ async function makeDirectory(directory: string): Promise<void> {
 
 /** Private keys that nobody uses. One that cannot be taken away is no reason not to start. */
 async function clear(directory: string): Promise<void> {
-  try {
-    for (const name of await readdir(directory)) {
-      if (!LEFT_OVER.test(name)) continue;
-      const file = path.join(directory, name);
+  // The start says what is wrong with a folder that cannot be read, if anything that matters is.
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names) {
+    if (!LEFT_OVER.test(name)) continue;
+    const file = path.join(directory, name);
+    try {
       if ((await lstat(file)).mtimeMs < Date.now() - LEFT_OVER_MS) await unlink(file);
+    } catch {
+      // another start was faster, or it stays
     }
-  } catch {
-    // the start says what is wrong with the folder, if anything that matters is
   }
 }
 
@@ -110,13 +112,15 @@ async function writeSynced(file: string, text: string, mode: number): Promise<vo
 
 /** Not every file system can. */
 async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
   try {
-    await handle.sync();
+    const handle = await open(directory, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   } catch {
     // the keys are there all the same
-  } finally {
-    await handle.close();
   }
 }
 
@@ -144,9 +148,18 @@ async function readFrom(handle: FileHandle, file: string): Promise<string> {
   const wrong = whatIsWrong(pem);
   if (wrong !== undefined) throw invalid(file, wrong);
   const isOwn = status.uid === process.geteuid?.();
-  if ((status.mode & (isOwn ? OTHERS_MAY.own : OTHERS_MAY.foreign)) !== 0)
-    throw invalid(file, `others may read this private key (mode ${(status.mode & 0o777).toString(8)}): chmod 600 it`);
+  const tooOpen = whatOthersMay(status.mode, isOwn);
+  if (tooOpen !== null) throw invalid(file, tooOpen);
   return pem;
+}
+
+/** With the way out. Another user's key with 600 could not be read here any more. */
+function whatOthersMay(mode: number, isOwn: boolean): string | null {
+  const shown = `mode ${(mode & 0o777).toString(8)}`;
+  if (isOwn) return (mode & OTHERS_MAY.own) === 0 ? null : `others may read this private key (${shown}): chmod 600 it`;
+  if ((mode & OTHERS_MAY.foreign) === 0) return null;
+  const who = (mode & 0o007) !== 0 ? 'others may read' : 'its group may write';
+  return `${who} this private key of another user (${shown}): chmod 640 it`;
 }
 
 /** A first look at the text. Never repeats any of it: it may be a secret. */

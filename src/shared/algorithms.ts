@@ -38,8 +38,8 @@ export const PLAIN_HOST_KEY_ALGORITHMS = [
 
 const CERTIFICATE = '-cert-v01@openssh.com';
 
-/** The same signatures with a certificate in the place of the key (OpenSSH's PROTOCOL.certkeys); offered where there is one. They stand first,
- *  as in OpenSSH's own lists. */
+/** The same signatures with a certificate in the place of the key (OpenSSH's PROTOCOL.certkeys); offered where there is one.
+ *  They stand first, as in OpenSSH's own lists. */
 export const HOST_KEY_ALGORITHMS = [
   'ssh-ed25519-cert-v01@openssh.com',
   'ecdsa-sha2-nistp256-cert-v01@openssh.com',

@@ -144,14 +144,14 @@ export const SERVER_KEYS = {
   hostKeys: {
     kind: 'paths',
     default: [],
-    does: 'Private host key files; the first of a type serves, the others are told to clients ([running.md](running.md#another-host-key)). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing',
+    does: 'Private host key files; clients are shown the first of each type, the others are only announced, so that they can be changed to later ([running.md](running.md#another-host-key)). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir, made when missing',
     why: 'Ed25519 for everybody, ECDSA for clients that know nothing newer',
     source: 'sshd_config(5) HostKey',
   },
   hostCertificates: {
     kind: 'certificates',
     default: [],
-    does: 'Certificates of host keys, so that clients that trust the CA connect without a question ([crypto.md](crypto.md#host-certificates)). Each must be for one of the host keys',
+    does: 'Certificates of host keys, so that clients that trust the CA connect without a question ([crypto.md](crypto.md#host-certificates)). Each must be for one of the host keys; of several keys of one type with a certificate, clients are shown the first',
     why: "none: a CA is the operator's own",
     source: 'sshd_config(5) HostCertificate, OpenSSH PROTOCOL.certkeys',
   },

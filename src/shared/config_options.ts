@@ -9,7 +9,7 @@ import type { Bytes, Duration, StartupsText } from './units.js';
 export interface ConfigOptions {
   /** Addresses to take SSH connections on; port 0 lets the kernel choose. With `proxyProtocol.from`, whoever
    *  connects from there must begin with a PROXY header (version 1 or 2), and whom it names counts as the peer in
-   *  everything; a header from elsewhere is refused ([proxy.md](proxy.md)).
+   *  everything; a header from elsewhere is refused (docs/proxy.md).
    *
    *  Allowed: a list of at least one "HOST:PORT" or "[IPV6]:PORT", each once, or of { address: "HOST:PORT",
    *  proxyProtocol: { from: [ADDRESS or CIDR block, …] } }.
@@ -31,17 +31,17 @@ export interface ConfigOptions {
    *  Source: Sallyport.
    *  @default './state' */
   readonly stateDir?: string | undefined;
-  /** Private host key files; the first of a type serves, the others are told to clients
-   *  ([running.md](running.md#another-host-key)). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in
-   *  stateDir, made when missing.
+  /** Private host key files; clients are shown the first of each type, the others are only announced, so that they
+   *  can be changed to later (docs/running.md). With none, ssh_host_ed25519_key and ssh_host_ecdsa_key in stateDir,
+   *  made when missing.
    *
    *  Allowed: a list of paths.
    *  Why: Ed25519 for everybody, ECDSA for clients that know nothing newer.
    *  Source: sshd_config(5) HostKey.
    *  @default [] */
   readonly hostKeys?: readonly string[] | undefined;
-  /** Certificates of host keys, so that clients that trust the CA connect without a question
-   *  ([crypto.md](crypto.md#host-certificates)). Each must be for one of the host keys.
+  /** Certificates of host keys, so that clients that trust the CA connect without a question (docs/crypto.md). Each
+   *  must be for one of the host keys; of several keys of one type with a certificate, clients are shown the first.
    *
    *  Allowed: a list of paths of host certificates, as `ssh-keygen -s CA -h` makes them.
    *  Why: none: a CA is the operator's own.
@@ -409,7 +409,7 @@ export interface RekeyOptions {
 
 /** Keys of `algorithms`. */
 export interface AlgorithmsOptions {
-  /** Key exchanges that are offered ([crypto.md](crypto.md)).
+  /** Key exchanges that are offered (docs/crypto.md).
    *
    *  Allowed: a list of at least one of mlkem768x25519-sha256, curve25519-sha256, curve25519-sha256@libssh.org,
    *  ecdh-sha2-nistp256.
@@ -481,8 +481,8 @@ export interface AlgorithmsOptions {
 /** Keys of `admin`. */
 export interface AdminOptions {
   /** Serve the admin API, for `sallyport status`, `ps`, `kill`, `drain`, `reload`, for metrics and for the page
-   *  ([admin.md](admin.md)); `admin: false` switches it off. A server that a program makes has it where its options
-   *  say `admin`.
+   *  (docs/admin.md); `admin: false` switches it off. A server that a program makes has it where its options say
+   *  `admin`.
    *
    *  Allowed: true or false.
    *  Why: on: by default it is a Unix socket that nobody but the user of this server can open.
@@ -494,7 +494,7 @@ export interface AdminOptions {
    *  Allowed: "unix:PATH", or "HOST:PORT" of localhost or another loopback address, or auto (auto means
    *  unix:STATEDIR/admin.sock).
    *  Why: a socket with mode 0600 needs no password; on a network there is no API: tunnel to it by ssh, or put a
-   *  proxy with TLS before it as [admin.md](admin.md) says.
+   *  proxy with TLS before it as docs/admin.md says.
    *  Source: Sallyport.
    *  @default 'auto' */
   readonly listen?: string | undefined;
@@ -539,7 +539,7 @@ export interface LogOptions {
 /** A user, or what `defaults` give to every user. */
 export interface UserOptions {
   /** Public keys that may log in: a file in authorized_keys format, or a list of such lines; options before a key
-   *  (`restrict`, `permitopen=`, `from=`, …) mean what they mean to sshd ([access.md](access.md)).
+   *  (`restrict`, `permitopen=`, `from=`, …) mean what they mean to sshd (docs/access.md).
    *
    *  Allowed: a path or a list of authorized_keys lines.
    *  Why: none by default: a user without a key and without a password cannot log in at all.

@@ -155,7 +155,12 @@ function text(value: string, pattern: string): JsonSchema {
 
 function describeKey(key: Key): string {
   const special = specialValues(key);
-  return `${key.does}. Allowed: ${allowedFor(key)}.${special === '' ? '' : ` ${special}.`} Why: ${key.why}.`;
+  return `${withoutLinks(key.does)}. Allowed: ${allowedFor(key)}.${special === '' ? '' : ` ${special}.`} Why: ${withoutLinks(key.why)}.`;
+}
+
+/** A link of docs/config.md leads nowhere where there is no page beside it: it becomes the name of the page. */
+export function withoutLinks(text: string): string {
+  return text.replaceAll(/\[([a-z]+\.md)\]\([^)]*\)/g, 'docs/$1');
 }
 
 /** What 0, `off` and `auto` mean where they are allowed. */

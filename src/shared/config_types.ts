@@ -4,7 +4,7 @@
 
 import { SERVER_KEYS, USER_KEYS } from './config.js';
 import { hasSwitch, isKey, type Key, type Table, wordsOf } from './config_keys.js';
-import { capital, specialValues } from './config_schema.js';
+import { capital, specialValues, withoutLinks } from './config_schema.js';
 import { allowedFor } from './config_value.js';
 import { assertNever } from './errors.js';
 
@@ -131,10 +131,10 @@ function union(values: readonly string[]): string {
 function aboutKey(key: Key): readonly string[] {
   const special = specialValues(key);
   return [
-    ...wrap(`${key.does}.`),
+    ...wrap(`${withoutLinks(key.does)}.`),
     '',
     ...wrap(`Allowed: ${allowedFor(key)}${special === '' ? '' : ` (${special})`}.`),
-    ...wrap(`Why: ${key.why}.`),
+    ...wrap(`Why: ${withoutLinks(key.why)}.`),
     ...wrap(`Source: ${key.source}.`),
     `@default ${shownDefault(key)}`,
   ];

@@ -85,7 +85,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
   #closed = false;
   readonly #onEmpty: (() => void)[] = [];
 
-  /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys that cannot be read) */
+  /** @throws TunnelError SSH2_INCOMPATIBLE, HOST_KEY_INVALID, CONFIG_INVALID (revoked keys or host certificates that cannot be read) */
   constructor(options: EndpointOptions) {
     const { hooks, config, hostKeys, ownListeners = [], primary, mlKem } = options;
     const { hint = () => null, process = THIS_PROCESS } = options;
@@ -274,7 +274,7 @@ function contextOf(
   const { certificates, problems } = readHostCertificates(config.hostCertificates);
   const [problem] = problems; // found when the config was read, where it came from a file or a program
   if (problem !== undefined)
-    throw new TunnelError('HOST_KEY_INVALID', `host certificate ${problem.file}: ${problem.why}`);
+    throw new TunnelError('CONFIG_INVALID', `${problem.file}:${problem.line}:1: hostCertificates: ${problem.why}`);
   const keys = parseHostKeys(ssh2, hostKeys, { allowed: config.algorithms.hostKeys, certificates });
   const { algorithms, timeouts, limits } = config;
   return {
@@ -300,7 +300,8 @@ function contextOf(
       buffers,
       userSignatureAlgorithms: SIGNATURE_ALGORITHMS,
       rekey: config.rekey,
-      kexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
+      firstKexTimeoutMs: Math.min(KEX_TIMEOUT_MS, config.auth.loginGraceTimeMs),
+      kexTimeoutMs: KEX_TIMEOUT_MS,
       now,
     },
     limits: {

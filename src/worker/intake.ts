@@ -1,5 +1,6 @@
 /** INTAKE: the first line of a connection (RFC 4253 §4.2), before anything is spent on it.
- *  Owns nothing but its opening.ts. Sends our ident at once, for peers that wait for it; refuses what is no SSH 2 ident with one line, and says nothing to a peer that stays silent. */
+ *  Owns nothing but its opening.ts. Sends our ident at once, for peers that wait for it; refuses what is no SSH 2 ident with
+ *  one line, and says nothing to a peer that stays silent. */
 import type { CloseReason } from '../shared/errors.js';
 import { Opening } from './opening.js';
 import { looksProxied } from './proxy_header.js';

@@ -27,6 +27,7 @@ export interface RunningWorker {
 
 /** Faults of what was given to the worker: another one would fail in the same way. */
 const LASTING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CONFIG_INVALID',
   'HANDLER_INVALID',
   'HOST_KEY_INVALID',
   'SSH2_INCOMPATIBLE',

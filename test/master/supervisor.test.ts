@@ -161,7 +161,7 @@ t.test('three deaths in a row before ready end the start, with the reason', asyn
   await t.rejects(started, { code: 'WORKER_START_FAILED', message: 'no worker starts: bad host key' });
 });
 
-for (const code of ['HANDLER_INVALID', 'HOST_KEY_INVALID', 'SSH2_INCOMPATIBLE'] as const)
+for (const code of ['CONFIG_INVALID', 'HANDLER_INVALID', 'HOST_KEY_INVALID', 'SSH2_INCOMPATIBLE'] as const)
   t.test(`a fault that every worker would have, ${code}: the start is given up at once, with that code`, async (t) => {
     const { supervisor, clock, said, process, forked } = room(2);
     const started = supervisor.start();

@@ -81,6 +81,7 @@ export async function startTransport(
           kex: OFFERED.kex,
           mlKem,
           rekey: { bytes: 2 ** 30, packets: 2 ** 31, timeMs: 3_600_000, ...options.rekey },
+          firstKexTimeoutMs: 20_000,
           kexTimeoutMs: options.kexTimeoutMs ?? 20_000,
           now: () => clock.nowMs,
         },

@@ -11,6 +11,8 @@ export interface HostCertificate {
   readonly blob: Buffer;
   /** Of the key that it is for. */
   readonly keyBlob: Buffer;
+  /** Names of the hosts that it is for. */
+  readonly principals: readonly string[];
   /** Seconds since 1970; valid from the first until just before the second. */
   readonly validAfterS: bigint;
   readonly validBeforeS: bigint;
@@ -49,19 +51,28 @@ function readHostCertificate(text: string, file: string): HostCertificate | stri
   const read = readCertificate(line.blob);
   if (!read.ok)
     return read.code === 'UNSUPPORTED_KEY' ? `a key of type ${line.type} and no certificate that is taken` : read.why;
-  const { kind, criticalOptions, caBlob, keyBlob, validAfterS, validBeforeS } = read.certificate;
+  const { kind, criticalOptions, caBlob, keyBlob, principals, validAfterS, validBeforeS } = read.certificate;
   if (kind !== FOR_HOSTS) return 'a certificate for users and not for hosts: ssh-keygen -h makes those';
   if (criticalOptions.size > 0) return 'it has critical options, and clients refuse a host certificate with any';
+  if (validAfterS >= validBeforeS) return 'it is never valid: its time is over before it begins';
   const ca = parsePublicKey(caBlob);
   if (!ca.ok) return `the key of its CA is not accepted: ${ca.why}`;
   if (!isIssuedBy(read.certificate, ca.key))
     return 'it is damaged, or signed with SHA-1: its signature is not one of its CA';
-  return { file, blob: line.blob, keyBlob, validAfterS, validBeforeS };
+  return { file, blob: line.blob, keyBlob, principals, validAfterS, validBeforeS };
 }
 
 /** What an operator should know of a certificate that is in order.
  *  @param nowMs Unix time */
-export function remarkOn({ validAfterS, validBeforeS }: HostCertificate, nowMs: number): string | null {
+export function certificateRemarks(certificate: HostCertificate, nowMs: number): readonly string[] {
+  const remarks: string[] = [];
+  if (certificate.principals.length === 0)
+    remarks.push('it names no host (ssh-keygen -n): a client refuses it, or takes it for any host');
+  const time = remarkOnTime(certificate, nowMs);
+  return time === null ? remarks : [...remarks, time];
+}
+
+function remarkOnTime({ validAfterS, validBeforeS }: HostCertificate, nowMs: number): string | null {
   const nowS = BigInt(Math.floor(nowMs / 1000));
   if (nowS >= validBeforeS) return `it expired at ${timeOf(validBeforeS)}: clients refuse it`;
   if (nowS < validAfterS) return `it is not valid before ${timeOf(validAfterS)}: clients refuse it until then`;

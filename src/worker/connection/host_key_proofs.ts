@@ -3,15 +3,16 @@
  *  Owns how often one connection has asked. Signs nothing before every key of a request is known to be ours. */
 import { concatFields, MSG, message, type WireField, WireReader } from '../../shared/protocol.js';
 import type { HostKey, RsaAlgorithm } from '../transport/host_key.js';
+import { softwareOf } from '../transport/ident.js';
 
 const HOST_KEYS = 'hostkeys-00@openssh.com';
 export const HOST_KEYS_PROVE = 'hostkeys-prove-00@openssh.com';
 
-/** Requests of one connection that are signed for. OpenSSH asks once, for all keys that are new to it. A signature costs 0.03 to 5 ms of
- *  CPU, and sshd signs for ever. */
+/** Requests of one connection that are signed for. OpenSSH asks once, for all keys that are new to it. Each may name every key, and a
+ *  signature costs 0.03 ms (Ed25519) to 4 ms (RSA, 4096 bits; DECISIONS 78). sshd signs for ever. */
 const MAX_PROOFS = 4;
 
-/** Clients that end the connection when they hear of host keys: SSH_BUG_HOSTKEYS in OpenSSH's compat.c, by what follows `SSH-2.0-`. */
+/** Clients that end the connection when they hear of host keys: SSH_BUG_HOSTKEYS in OpenSSH's compat.c. */
 const DEAF = /^(?:Cisco-1\.|TeraTerm SSH|TTSSH\/(?:1\.5\.|2\.[1-6]|2\.7[0-2]))/;
 
 /** What a connection needs of it. */
@@ -25,7 +26,7 @@ export interface HostKeyProver {
  *  @param ident the peer's whole ident line
  *  @returns null for a client that cannot hear it, and where certificates alone may sign */
 export function announcementFor(ident: string, keys: readonly Pick<HostKey, 'blob'>[]): Buffer | null {
-  if (keys.length === 0 || DEAF.test(ident.replace(/^SSH-[^-]*-/, ''))) return null;
+  if (keys.length === 0 || DEAF.test(softwareOf(ident))) return null;
   return message(MSG.GLOBAL_REQUEST, HOST_KEYS, false, ...keys.map(({ blob }) => blob));
 }
 

@@ -16,21 +16,21 @@ export interface ExchangeDeadlinePort {
 
 export class ExchangeDeadline {
   readonly #port: ExchangeDeadlinePort;
-  readonly #timeMs: number;
+  #timeMs = 0;
   #timer: NodeJS.Timeout | null = null;
   #latestMs = 0;
   #progress = 0;
 
-  constructor(port: ExchangeDeadlinePort, timeMs: number) {
+  constructor(port: ExchangeDeadlinePort) {
     this.#port = port;
-    this.#timeMs = timeMs;
   }
 
   /** Does nothing where it runs already: an exchange has one deadline, whoever began it.
    *  @param patient whether signs of life count */
-  start(patient: boolean): void {
+  start(timeMs: number, patient: boolean): void {
     if (this.#timer !== null) return;
-    this.#latestMs = this.#port.now() + (patient ? (MOST_TIMES - 1) * this.#timeMs : 0);
+    this.#timeMs = timeMs;
+    this.#latestMs = this.#port.now() + (patient ? (MOST_TIMES - 1) * timeMs : 0);
     this.#arm();
   }
 

@@ -41,8 +41,9 @@ export interface HostKeys {
   readonly algorithms: readonly string[];
   /** By algorithm name, as ssh2's key exchange looks them up: the first key of each type. */
   readonly byAlgorithm: { readonly [algorithm: string]: HostKey };
-  /** The same for keys with a certificate, which they show in the place of the key: the first of each type that has one. By the name of
-   *  what signs. */
+  /** The same for keys with a certificate, which they show in the place of the key: the first of each type that has one, by the order of
+   *  the keys. A certificate behind it may wait there for the day on which its key moves up: a change of keys wants both. By the
+   *  name of what signs. */
   readonly certified: { readonly [algorithm: string]: Ssh2HostKey };
   /** Every key that may sign, once: what is announced and proven (connection/host_key_proofs.ts). */
   readonly all: readonly HostKey[];
@@ -136,8 +137,9 @@ function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: s
   } catch (cause) {
     throw invalid(file.path, 'is no key that this Node.js can use', cause);
   }
-  const bits = key.asymmetricKeyDetails?.modulusLength;
-  if (bits !== undefined && bits < 2048) throw invalid(file.path, `is RSA with ${bits} bits; at least 2048 are needed`);
+  const isRsa = first.type === 'ssh-rsa';
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (isRsa && bits < 2048) throw invalid(file.path, `is RSA with ${bits} bits; at least 2048 are needed`);
   const blob = first.getPublicSSH();
   const digest = DIGESTS.get(first.type) ?? null;
   return {
@@ -146,7 +148,7 @@ function parseHostKey(ssh2: Ssh2, file: { readonly path: string; readonly pem: s
     getPublicSSH: () => blob,
     sign: (data, hash) => sign(hash ?? digest, data, key),
     signature(data, rsa) {
-      if (bits !== undefined) return concatFields([rsa, sign(RSA_DIGESTS[rsa], data, key)]);
+      if (isRsa) return concatFields([rsa, sign(RSA_DIGESTS[rsa], data, key)]);
       const raw = sign(digest, data, { key, dsaEncoding: 'ieee-p1363' });
       return concatFields([first.type, digest === null ? raw : twoNumbers(raw)]);
     },

@@ -11,9 +11,9 @@ import { isTerrapinExposed } from './algorithms.js';
 import type { Buffers, ReadLease } from './buffers.js';
 import { ExchangeDeadline } from './exchange_deadline.js';
 import { Exchanges } from './exchanges.js';
-import { Hold, isCareless, within } from './hold.js';
+import { Hold } from './hold.js';
 import type { HostKeys, RsaAlgorithm } from './host_key.js';
-import { SERVER_IDENT } from './ident.js';
+import { SERVER_IDENT, softwareOf } from './ident.js';
 import { KeyAge, type RekeyLimits } from './key_age.js';
 import type { MlKem } from './ml_kem.js';
 import { Outbox, WRITE_HIGH_BYTES } from './outbox.js';
@@ -29,6 +29,7 @@ import {
   type Ssh2Protocol,
 } from './ssh2.js';
 import { makeUnsealer, type Unsealer } from './unsealer.js';
+import { isCareless, within } from './within_exchange.js';
 
 /** Bytes of control messages that may wait (unread socket, or a key exchange under way) before the peer is cut. */
 const MAX_CONTROL_BYTES = 1024 * 1024;
@@ -81,7 +82,8 @@ export interface TransportOptions {
    *  SHA-1; this one replaces it. */
   readonly userSignatureAlgorithms: readonly string[];
   readonly rekey: RekeyLimits;
-  /** For a peer's part of a key exchange (exchange_deadline.ts). */
+  /** For a peer's part of a key exchange (exchange_deadline.ts): of the first one, and of each later one. */
+  readonly firstKexTimeoutMs: number;
   readonly kexTimeoutMs: number;
   /** Monotonic milliseconds. */
   now(): number;
@@ -144,27 +146,24 @@ export class Transport {
       if (this.writable) handlers.onWritable();
     });
     const outbox = this.#outbox;
-    this.#deadline = new ExchangeDeadline(
-      {
-        get queuedBytes() {
-          return outbox.queuedBytes;
-        },
-        get writeProgress() {
-          return outbox.progress;
-        },
-        now: options.now,
-        onExpired: () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
+    this.#deadline = new ExchangeDeadline({
+      get queuedBytes() {
+        return outbox.queuedBytes;
       },
-      options.kexTimeoutMs,
-    );
-    this.#deadline.start(false); // whoever is not logged in has no patience to ask for
+      get writeProgress() {
+        return outbox.progress;
+      },
+      now: options.now,
+      onExpired: () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
+    });
+    this.#deadline.start(options.firstKexTimeoutMs, false); // whoever is not logged in has no patience to ask for
   }
 
   /** Goes on where intake ended, which has sent our ident: the peer's line with its line end, then whatever came behind
    *  it. (ssh2's own reading of idents loses bytes when one comes in three pieces.) */
   start(identLine: Buffer, rest: Buffer): void {
     this.#reader.consumer = (bytes, lease) => this.#onBytes(bytes, lease);
-    this.#careless = isCareless(identLine.toString('latin1'));
+    this.#careless = isCareless(softwareOf(identLine.toString('latin1')));
     this.#onBytes(identLine, null);
     this.#exchanges.readFirstOf(this.#protocol);
     if (rest.length > 0) this.#onBytes(rest, null);
@@ -207,6 +206,7 @@ export class Transport {
     else {
       this.#keyAge.countSent(payload.length + SEALED_BESIDE_BYTES);
       this.#outbox.append(payload);
+      if (this.#keyAge.isWorn) this.rekeyIfDue(); // as with data
     }
     if (this.queuedBytes > WRITE_HIGH_BYTES + MAX_CONTROL_BYTES) this.#fail('OVERFLOW', 'the peer does not read');
   }
@@ -231,7 +231,7 @@ export class Transport {
     if (!this.#keyAge.isDue(this.#options.now())) return;
     this.#outbox.flush();
     this.#protocol.rekey();
-    this.#deadline.start(true);
+    this.#deadline.start(this.#options.kexTimeoutMs, true);
   }
 
   /** Says why, then closes: RFC 4253 §11.1. `text` is for the peer and stays terse. */
@@ -357,7 +357,7 @@ export class Transport {
       return Number.POSITIVE_INFINITY;
     }
     this.#outbox.flush(); // what is sealed under the old keys goes out before our KEXINIT does
-    this.#deadline.start(true);
+    this.#deadline.start(this.#options.kexTimeoutMs, true);
     const step = this.#ssh2OnPayload(this.#exchanges.read(payload));
     this.#watchExchange();
     return step;
@@ -383,7 +383,7 @@ export class Transport {
       case 'disconnect':
         return this.#ssh2OnPayload(payload);
       case 'ordinary':
-        this.#handlers.onPayload(payload, null); // a copy: what comes within an exchange is kept by ssh2
+        this.#handlers.onPayload(payload, null); // no lease: unsealer.ts has copied it, since ssh2 keeps what it is given within an exchange
         return this.#closed ? Number.POSITIVE_INFINITY : undefined;
       case 'forbidden':
         this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'not within a key exchange', 'PROTOCOL_ERROR');

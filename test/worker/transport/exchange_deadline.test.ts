@@ -15,7 +15,7 @@ function make(t: Test) {
     ends: [] as number[],
     onExpired: () => void port.ends.push(clock.nowMs() - startMs),
   };
-  const deadline = new ExchangeDeadline(port, TIME_MS);
+  const deadline = new ExchangeDeadline(port);
   t.teardown(() => deadline.stop());
   /** Second by second. @returns the times at which it ended, in ms */
   const pass = (seconds: number, each: () => void = () => {}): readonly number[] => {
@@ -32,28 +32,28 @@ t.test('a peer that says nothing and reads nothing has its time, and no more', a
   for (const patient of [false, true])
     await t.test(patient ? 'behind the login' : 'before it', async (t) => {
       const { deadline, pass } = make(t);
-      deadline.start(patient);
+      deadline.start(TIME_MS, patient);
       pass(10);
-      deadline.start(patient); // the other side begins too
+      deadline.start(TIME_MS, patient); // the other side begins too
       t.same(pass(100), [TIME_MS]);
     });
 });
 
 t.test('an exchange that ends has no deadline any more, and the next one its own', async (t) => {
   const { deadline, pass } = make(t);
-  deadline.start(true);
+  deadline.start(TIME_MS, true);
   pass(20);
   deadline.stop();
   t.same(pass(1000), []);
-  deadline.start(true);
-  t.same(pass(1000), [1_020_000 + TIME_MS]);
+  deadline.start(TIME_MS / 2, true);
+  t.same(pass(1000), [1_020_000 + TIME_MS / 2]);
 });
 
 t.test(
   'what the peer had sealed before it read our KEXINIT comes first: the time counts from its last byte',
   async (t) => {
     const { deadline, pass } = make(t);
-    deadline.start(true);
+    deadline.start(TIME_MS, true);
     pass(100, () => deadline.heard());
     t.same(pass(100), [100_000 + TIME_MS]);
   },
@@ -62,7 +62,7 @@ t.test(
 t.test('what we had written before our KEXINIT is read first', async (t) => {
   const { port, deadline, pass } = make(t);
   port.queuedBytes = 100;
-  deadline.start(true);
+  deadline.start(TIME_MS, true);
   pass(70, () => port.writeProgress++);
   t.same(pass(100), [4 * TIME_MS], 'a look at each of these times, and the last found it standing still');
 });
@@ -72,7 +72,7 @@ t.test('a queue that stands still gives no more time, nor does one that is empty
     await t.test(`${queuedBytes} bytes`, async (t) => {
       const { port, deadline, pass } = make(t);
       port.queuedBytes = queuedBytes;
-      deadline.start(true);
+      deadline.start(TIME_MS, true);
       if (queuedBytes === 0) port.writeProgress++; // the kernel took our KEXINIT itself
       t.same(pass(100), [TIME_MS]);
     });
@@ -84,7 +84,7 @@ t.test('signs of life count ten times, and not before the login', async (t) => {
       await t.test(`${sign}, ${patient ? 'behind the login' : 'before it'}`, async (t) => {
         const { port, deadline, pass } = make(t);
         port.queuedBytes = 100;
-        deadline.start(patient);
+        deadline.start(TIME_MS, patient);
         const [endMs = 0] = pass(1000, () => {
           if (sign === 'sends') deadline.heard();
           else port.writeProgress++;

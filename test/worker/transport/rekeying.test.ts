@@ -46,6 +46,35 @@ t.test('RFC 4344 §3.1: packets wear the keys out, those of either direction', a
     await reaches(under, 0);
     t.equal(client.rekeys, 1);
   });
+  await t.test('our messages, data or not', async (t) => {
+    const under = await startTransport(t, { rekey: { packets } });
+    const { transport, client } = under;
+    client.intercept = (payload) => payload[0] === MSG.GLOBAL_REQUEST && !payload.equals(numbered(0));
+    let sent = 0;
+    for (; !transport.isExchanging && sent < 2 * packets; sent++) transport.send(numbered(1));
+    t.ok(sent <= packets, `${sent} packets and no more`);
+    await reaches(under, 0);
+    t.equal(client.rekeys, 1);
+  });
+  await t.test(
+    'those that waited for the exchange too: the next one begins among them, and their order stays',
+    async (t) => {
+      const under = await startTransport(t, { rekey: { packets } });
+      const { transport, client } = under;
+      const came: number[] = [];
+      client.intercept = (payload) => {
+        if (payload[0] !== MSG.GLOBAL_REQUEST || payload.equals(numbered(0))) return false;
+        came.push(Number(/number (\d+)/.exec(payload.toString('latin1'))?.[1]));
+        return true;
+      };
+      ask(under);
+      const all = Array.from({ length: 2.5 * packets }, (_, index) => index + 1);
+      for (const index of all) transport.send(numbered(index));
+      await reaches(under, 0);
+      t.same(came, all);
+      t.equal(client.rekeys, 3);
+    },
+  );
   await t.test('the peer’s', async (t) => {
     const under = await startTransport(t, { rekey: { packets } });
     for (let sent = 0; sent < packets; sent++) under.client.send(numbered(sent));
