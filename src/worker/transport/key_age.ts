@@ -2,8 +2,10 @@
  *  Owns these counts of one connection. Decides only; the transport exchanges the keys. */
 
 /** RFC 4253 §9 leaves the pace of re-keying open; a key exchange costs us 0.2 to 1 ms, so a peer that asks for new keys after
- *  less traffic than this may do so ten times a minute. One that only keeps to a time limit never comes near that. */
-const IDLE_BYTES = 64 * 1024;
+ *  less traffic than this may do so ten times a minute. One that only keeps to a time limit never comes near that. OpenSSH with
+ *  `RekeyLimit 256K` sends one full packet under each set of keys: for its limit in blocks of 8 bytes it counts the packet in bytes
+ *  (packet.c, ssh_packet_need_rekeying). Price: whoever has logged in makes us exchange keys for each 32 KiB. */
+const IDLE_BYTES = 32 * 1024;
 const MAX_IDLE_REKEYS = 10;
 const IDLE_SPAN_MS = 60_000;
 
@@ -37,16 +39,11 @@ export class KeyAge {
     this.#sentBytes += bytes;
     this.#sentPackets++;
   }
-  /** Bytes as they came, in packets that are counted by themselves. */
+  /** A packet of the peer's. Not the reads: one may hold the end of the old keys' packets and many of the new ones'.
+   *  @param bytes as they were encrypted */
   countReceived(bytes: number): void {
     this.#receivedBytes += bytes;
-  }
-  countReceivedPacket(): void {
     this.#receivedPackets++;
-  }
-  /** Under these keys; before the first ones, without keys. */
-  get receivedBytes(): number {
-    return this.#receivedBytes;
   }
   /** Packets under these keys, both ways. */
   get packets(): number {

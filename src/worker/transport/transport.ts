@@ -109,6 +109,7 @@ export class Transport {
   #messagesSinceYield = 0;
   /** Of a packet in part, at the end of the last read. */
   #carriedBytes = 0;
+  #bytesBeforeKeys = 0;
   readonly #hold: Hold;
   #careless = false;
   readonly #deadline: ExchangeDeadline;
@@ -266,9 +267,9 @@ export class Transport {
     if (this.#closed) return true;
     const newBytes = bytes.length - this.#carriedBytes; // the others were counted with the read before
     this.#carriedBytes = 0;
-    this.#keyAge.countReceived(newBytes);
+    if (!this.#keyed) this.#bytesBeforeKeys += newBytes;
     this.#deadline.heard();
-    if (!this.#keyed && this.#keyAge.receivedBytes > MAX_BYTES_BEFORE_KEYS) {
+    if (this.#bytesBeforeKeys > MAX_BYTES_BEFORE_KEYS && !this.#keyed) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too much before the keys', 'KEX_FAILED');
       return true;
     }
@@ -309,7 +310,7 @@ export class Transport {
   #onPayload(payload: Buffer): ParseStep {
     if (this.#closed) return Number.POSITIVE_INFINITY;
     const type = payload[0];
-    this.#countMessage();
+    this.#countMessage(payload);
     if (!this.#authenticated && this.#keyAge.packets > MAX_PACKETS_BEFORE_LOGIN) {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, 'too many messages before login', 'PROTOCOL_ERROR');
       return Number.POSITIVE_INFINITY;
@@ -374,7 +375,7 @@ export class Transport {
 
   #onPayloadWithin(payload: Buffer, onward: (payload: Buffer) => ParseStep): ParseStep {
     if (this.#closed) return Number.POSITIVE_INFINITY;
-    this.#countMessage();
+    this.#countMessage(payload);
     switch (within(payload[0], this.#careless)) {
       case 'ignored':
         return undefined;
@@ -391,8 +392,8 @@ export class Transport {
     }
   }
 
-  #countMessage(): void {
-    this.#keyAge.countReceivedPacket();
+  #countMessage(payload: Buffer): void {
+    this.#keyAge.countReceived(payload.length + SEALED_BESIDE_BYTES);
     this.#messagesSinceYield++;
   }
 

@@ -313,3 +313,17 @@ t.test('exchange after exchange leaves nothing behind that is counted', async (t
   t.equal(client.rekeys, 200);
   t.same([transport.queuedBytes, account.bytes], [0, 0]);
 });
+
+t.test('what comes in one read with its NEWKEYS counts for the new keys: no storm where enough is sent', async (t) => {
+  const under = await startTransport(t);
+  const { client } = under;
+  await client.take(MSG.EXT_INFO);
+  const piece = message(MSG.IGNORE, Buffer.alloc(11_000));
+  for (let count = 0; count < 15; count++) {
+    const keys = client.rekey();
+    for (let pieces = 0; pieces < 3; pieces++) client.send(piece); // waits, and goes out in one turn with its NEWKEYS
+    await keys;
+  }
+  await reaches(under, 0);
+  t.equal(client.rekeys, 15);
+});
