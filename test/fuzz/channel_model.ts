@@ -65,6 +65,7 @@ export class ChannelModel {
     if (data.length > MAX_DATA_BYTES) return 'too much data in one message';
     if (this.peerClosed) return 'data behind our CLOSE';
     this.#receiveBytes -= data.length;
+    if (this.serverClosed) return null; // thrown away: what it counts behind its CLOSE is its own affair
     if (this.#receiveBytes < 0) return 'data beyond the window';
     if (type === MSG.CHANNEL_DATA && this.#unechoed !== null) this.#unechoed = Buffer.concat([this.#unechoed, data]);
     return null;
