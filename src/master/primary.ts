@@ -204,7 +204,7 @@ export class Primary {
         if (this.#hints.isNews(event)) options.log.event(event);
       },
       metrics: this.metrics,
-      seen: (...seen) => this.survey.seen(...seen),
+      seen: (worker, look, seen, isLast) => this.survey.seen(worker, look, seen, isLast),
       code: (use) => this.#usedCodes.judge(use, clock.nowMs()),
       complete: () => this.#succession?.complete ?? null,
       bandwidth: (worker, want) => this.#bandwidth.grant(worker, want, clock.nowMs()),

@@ -2,7 +2,7 @@
  *  Owns the looks that are under way. Each ends within a second, however many workers are silent then; who asks what another one
  *  has just asked gets the same answer, so that a hundred readers cost the workers one look. Of different ones a few are under way
  *  at a time: each may be as large as what is there. Workers answer in parts, and each is made ready as it comes: what is left for the
- *  last turn is putting them in order. */
+ *  last turn is putting them in order. Parts are not turns: Node may read several messages in one go (DECISIONS 82). */
 import type { ConnectionList, ConnectionView, ForwardList, ForwardView } from '../shared/admin.js';
 import type { LookQuery, Seen, SeenConnection } from '../shared/ipc.js';
 import type { Clock } from './clock.js';
@@ -74,7 +74,7 @@ export class Survey {
   }
 
   /** A worker has answered, be it too late. Not its last part: it is waited for still. */
-  seen(worker: number, look: number, seen: Seen, isLast = true): void {
+  seen(worker: number, look: number, seen: Seen, isLast: boolean): void {
     this.#silent.delete(worker);
     const under = this.#looks.get(look);
     if (under?.waiting.has(worker) !== true) return;
@@ -116,7 +116,9 @@ export class Survey {
           if (!this.#looks.delete(number)) return;
           cancel();
           for (const worker of look.waiting) this.#silent.add(worker);
-          resolve({ seeings: look.seeings, silentWorkers: [...look.waiting].sort((a, b) => a - b) });
+          // Who is named as silent is missing as a whole: a part of it would look like all of it.
+          const seeings = look.seeings.filter(({ worker }) => !look.waiting.has(worker));
+          resolve({ seeings, silentWorkers: [...look.waiting].sort((a, b) => a - b) });
         },
       };
       const cancel = clock.after(ANSWER_MS, () => look.settle());

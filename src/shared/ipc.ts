@@ -218,6 +218,12 @@ export type Seen =
   | { readonly kind: 'connections'; readonly total: number; readonly connections: readonly SeenConnection[] }
   | { readonly kind: 'forwards'; readonly total: number; readonly forwards: readonly SeenForward[] };
 
+/** A part of an answer, inside of one process; between processes `more` says that it is not the last. */
+export interface SeenPart {
+  readonly seen: Seen;
+  readonly isLast: boolean;
+}
+
 /** `openedAtMs`: unix time. */
 export type SeenConnection = Omit<ConnectionView, 'id' | 'worker' | 'openedAt'> & {
   readonly id: ConnId;

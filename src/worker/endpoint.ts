@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import type { Config } from '../shared/config.js';
 import { type CloseReason, TunnelError } from '../shared/errors.js';
 import type { ForwardKind, Payload } from '../shared/events.js';
-import type { ConnId, HostKeyFile, ListenerAddress, LookQuery, Seen, WorkerCounts } from '../shared/ipc.js';
+import type { ConnId, HostKeyFile, ListenerAddress, LookQuery, SeenPart, WorkerCounts } from '../shared/ipc.js';
 import { after } from '../shared/timer.js';
 import { readHostCertificates } from './auth/host_certificates.js';
 import type { RevocationList } from './auth/krl.js';
@@ -228,7 +228,7 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
     return { bytesIn, bytesOut };
   }
 
-  survey(query: LookQuery): Iterator<Seen, undefined> {
+  survey(query: LookQuery): Iterator<SeenPart, undefined> {
     return survey(sightsOf(this.#lives.values()), query, () => this.#context.now());
   }
 

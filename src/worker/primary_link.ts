@@ -23,7 +23,7 @@ import {
   type LookQuery,
   type Question,
   type ReloadMessage,
-  type Seen,
+  type SeenPart,
   type StartMessage,
   type ToPrimary,
   type WorkerCounts,
@@ -66,7 +66,7 @@ export interface WorkerServer {
   /** What was counted since the last call. */
   counts(): WorkerCounts;
   /** What its connections are and do, for who looks: part by part, each made when it is asked for. */
-  survey(query: LookQuery): Iterator<Seen, undefined>;
+  survey(query: LookQuery): Iterator<SeenPart, undefined>;
 }
 
 /** What the server asks of the primary; in a single process the same interface sits on a Ledger. */
@@ -121,8 +121,9 @@ export interface LinkHandler {
   connection(connection: HandedOver): true | RefuseReason;
   close(id: ConnId, reason: CloseReason): void;
   probe(id: ConnId, timeoutMs: number): Promise<boolean>;
-  /** Tells part by part, with other things between them. Where it fails there is no last part. */
-  survey(query: LookQuery, tell: (part: Seen, isLast: boolean) => void): void;
+  /** Tells part by part, with other things between them. Where it fails there is no last part.
+   *  @param tell false: who has asked is gone, and nobody wants the rest */
+  survey(query: LookQuery, tell: (part: SeenPart) => boolean): void;
   /** The primary asks for what was counted, under this number. */
   count(count: number): void;
   drain(deadlineMs: number): void;
@@ -343,9 +344,7 @@ export class PrimaryLink implements Primary {
         handler.close(message.id, message.reason);
         return;
       case 'look':
-        handler.survey(message.query, (seen, isLast) =>
-          this.send({ type: 'seen', look: message.look, seen, ...(isLast ? {} : { more: true }) }),
-        );
+        handler.survey(message.query, this.#teller(message.look));
         return;
       case 'count':
         handler.count(message.count);
@@ -362,6 +361,17 @@ export class PrimaryLink implements Primary {
       default:
         assertNever(message);
     }
+  }
+
+  /** To the primary that asks now and to no other: each counts its looks from 1, and a part of an old one would land in the next
+   *  one's own. */
+  #teller(look: number): (part: SeenPart) => boolean {
+    const channel = this.#channel;
+    return ({ seen, isLast }) => {
+      if (channel !== this.#channel || !channel.connected) return false;
+      this.send({ type: 'seen', look, seen, ...(isLast ? {} : { more: true }) });
+      return true;
+    };
   }
 
   /** Answered in this very turn, before a byte is read: what the primary gets no answer to is untouched. */

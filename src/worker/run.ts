@@ -2,7 +2,7 @@
  *  Owns the order of these and nothing of SSH. Obeys the primary alone; without one it takes no new connections, keeps those
  *  that it has, and ends with the last of them. */
 import { type ErrorCode, type RefuseReason, reasonOf, TunnelError } from '../shared/errors.js';
-import type { LookQuery, ReloadMessage, Seen, StartMessage } from '../shared/ipc.js';
+import type { LookQuery, ReloadMessage, SeenPart, StartMessage } from '../shared/ipc.js';
 import { Orphan, type OrphanSide } from './orphan.js';
 import { type Primary, type PrimaryChannel, PrimaryLink, stackOf, type WorkerServer } from './primary_link.js';
 
@@ -165,12 +165,10 @@ export function runWorker(side: WorkerProcessSide, createServer: ServerFactory):
   });
 
   /** Who looks must not be able to end the tunnels that he looks at. */
-  const survey = (query: LookQuery, tell: (part: Seen, isLast: boolean) => void): void => {
-    const step = (parts: Iterator<Seen, undefined> | undefined, part = parts?.next().value): void => {
-      if (parts === undefined || part === undefined) return;
-      const next = parts.next().value;
-      tell(part, next === undefined);
-      if (next !== undefined) setImmediate(attempt, () => step(parts, next));
+  const survey = (query: LookQuery, tell: (part: SeenPart) => boolean): void => {
+    const step = (parts: Iterator<SeenPart, undefined> | undefined): void => {
+      const part = parts?.next().value;
+      if (part !== undefined && tell(part) && !part.isLast) setImmediate(attempt, () => step(parts));
     };
     const attempt = (action: () => void): void => {
       try {

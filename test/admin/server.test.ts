@@ -129,6 +129,30 @@ t.test('a long list is one answer, and others have their turn while it is writte
   t.ok(turns > 100, `${turns} turns`);
 });
 
+t.test('a fault in the middle of a long list ends that answer and not the server', async (t) => {
+  const faulty = {
+    toJSON(): never {
+      throw new Error('a bug');
+    },
+  };
+  const list = (at: number): Answer => {
+    const items = Array.from({ length: 400 }, (_, id) => (id === at ? faulty : { id }));
+    return { kind: 'list', name: 'items', items, rest: { total: 400 } };
+  };
+  const { place, troubles } = await serve(t, [
+    route('/soon', () => list(0)),
+    route('/late', () => list(250)),
+    route('/good', () => list(400)),
+  ]);
+  await t.rejects(ask(place, '/soon'));
+  t.match(troubles, [/^admin API: GET \/soon: a bug$/]);
+  const warned = within(once(process, 'warning'), 'a warning');
+  await t.rejects(ask(place, '/late'));
+  t.match(await warned, [{ name: 'SallyportWarning', message: 'admin API: a list failed: a bug' }]);
+  t.equal((await ask(place, '/late', 'HEAD')).status, 200, 'HEAD makes no text');
+  t.equal((await ask(place, '/good')).status, 200);
+});
+
 t.test('a socket answers to the names of this machine alone: behind a tunnel it is a port', async (t) => {
   const { place } = await serve(t, [route('/a', () => json({}))]);
   for (const [host, status] of [

@@ -36,8 +36,8 @@ t.test('the answers of all workers become one list, the oldest first, cut at the
     [1, 1, ALL],
     [2, 1, ALL],
   ]);
-  survey.seen(2, 1, seen(9, 2, 3));
-  survey.seen(1, 1, seen(2, 1, 4));
+  survey.seen(2, 1, seen(9, 2, 3), true);
+  survey.seen(1, 1, seen(2, 1, 4), true);
   const answer = await asked;
   t.match(answer, {
     total: 11,
@@ -56,7 +56,7 @@ t.test(
   async (t) => {
     const { survey, clock } = room(1, 2);
     const first = survey.connections(ALL);
-    survey.seen(1, 1, seen(1, 5));
+    survey.seen(1, 1, seen(1, 5), true);
     clock.advance(999);
     let settled = false;
     void first.then(() => {
@@ -68,13 +68,13 @@ t.test(
     t.match(await first, { total: 1, silentWorkers: [2] });
 
     const second = survey.connections(ALL);
-    survey.seen(1, 2, seen(1, 5));
+    survey.seen(1, 2, seen(1, 5), true);
     t.match(await second, { total: 1, silentWorkers: [2] }, 'at once');
 
-    survey.seen(2, 2, seen(1, 6)); // too late for that one
+    survey.seen(2, 2, seen(1, 6), true); // too late for that one
     const third = survey.connections(ALL);
-    survey.seen(1, 3, seen(1, 5));
-    survey.seen(2, 3, seen(1, 6));
+    survey.seen(1, 3, seen(1, 5), true);
+    survey.seen(2, 3, seen(1, 6), true);
     t.match(await third, { total: 2, silentWorkers: [] });
   },
 );
@@ -83,8 +83,8 @@ t.test('who asks the same meanwhile gets the same answer; who asks something els
   const { survey, told } = room(1);
   const asked = [survey.connections(ALL), survey.connections({ ...ALL }), survey.connections({ ...ALL, user: 'bob' })];
   t.equal(told.length, 2);
-  survey.seen(1, 1, seen(1, 1));
-  survey.seen(1, 2, seen(0));
+  survey.seen(1, 1, seen(1, 1), true);
+  survey.seen(1, 2, seen(0), true);
   t.same(
     (await Promise.all(asked)).map((answer) => answer?.total),
     [1, 1, 0],
@@ -114,9 +114,9 @@ t.test(
     survey.seen(2, 1, seen(2, 2, 5), false);
     survey.seen(1, 1, seen(2, 1, 4), false);
     survey.seen(3, 1, seen(9, 9), false);
-    survey.seen(1, 1, seen(1, 7));
+    survey.seen(1, 1, seen(1, 7), true);
     survey.lost(3);
-    survey.seen(2, 1, seen(3, 6));
+    survey.seen(2, 1, seen(3, 6), true);
     const answer = await asked;
     t.match(answer, { total: 8, silentWorkers: [] });
     t.same(
@@ -125,18 +125,23 @@ t.test(
     );
 
     const late = survey.connections(ALL);
-    survey.seen(1, 2, seen(1, 1));
+    survey.seen(1, 2, seen(1, 1), true);
     survey.seen(2, 2, seen(1, 2), false);
     survey.lost(3);
     clock.advance(1_000);
-    t.match(await late, { total: 2, silentWorkers: [2] }, 'what there is of it, and that it is not all');
+    const answered = await late;
+    t.match(answered, { total: 1, silentWorkers: [2] }, 'who has not told all is silent, and no part of it');
+    t.same(
+      answered?.connections.map(({ id }) => id),
+      [1],
+    );
   },
 );
 
 t.test('a worker that dies is not waited for; without workers there is nothing', async (t) => {
   const { survey } = room(1, 2);
   const asked = survey.connections(ALL);
-  survey.seen(1, 1, seen(1, 1));
+  survey.seen(1, 1, seen(1, 1), true);
   survey.lost(2);
   t.match(await asked, { total: 1, silentWorkers: [] });
   t.same(await room().survey.forwards(5), { total: 0, forwards: [], silentWorkers: [] });
@@ -145,12 +150,12 @@ t.test('a worker that dies is not waited for; without workers there is nothing',
 t.test('answers that nobody waits for are passed over: unknown, double, of another kind', async (t) => {
   const { survey } = room(1, 2);
   const asked = survey.forwards(5);
-  survey.seen(1, 99, seen(7, 1));
-  survey.seen(3, 1, seen(7, 1));
+  survey.seen(1, 99, seen(7, 1), true);
+  survey.seen(3, 1, seen(7, 1), true);
   const forward = { conn: 4 as ConnId, user: 'alice', kind: 'tcpip-forward', destination: 'localhost:80' } as const;
   const forwards = [{ ...forward, ageMs: 1, channels: 0, bytesIn: 0, bytesOut: 0 }];
-  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards });
-  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards });
-  survey.seen(2, 1, { kind: 'forwards', total: 0, forwards: [] });
+  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards }, true);
+  survey.seen(1, 1, { kind: 'forwards', total: 1, forwards }, true);
+  survey.seen(2, 1, { kind: 'forwards', total: 0, forwards: [] }, true);
   t.match(await asked, { total: 1, forwards: [{ conn: 4, worker: 1 }], silentWorkers: [] });
 });

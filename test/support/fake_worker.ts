@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { formatHostPort } from '../../src/shared/address.js';
 import { TunnelError } from '../../src/shared/errors.js';
 import { adoptHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseKey, ReloadMessage, Seen, StartMessage, WorkerCounts } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseKey, ReloadMessage, SeenPart, StartMessage, WorkerCounts } from '../../src/shared/ipc.js';
 import type { HandedOver, Primary, WorkerServer } from '../../src/worker/primary_link.js';
 import { onFault, takeProcess } from '../../src/worker/process_side.js';
 import { runWorker } from '../../src/worker/run.js';
@@ -119,8 +119,8 @@ class FakeServer implements WorkerServer {
     for (const socket of this.#sockets.values()) socket.write(`reload ${config.limits.connections}\n`);
   }
   look(): void {}
-  survey(): Iterator<Seen, undefined> {
-    const nothing: Seen = { kind: 'connections', total: 0, connections: [] };
+  survey(): Iterator<SeenPart, undefined> {
+    const nothing: SeenPart = { seen: { kind: 'connections', total: 0, connections: [] }, isLast: true };
     return [nothing].values();
   }
   load(): { connections: number; channels: number; bufferedBytes: number } {

@@ -4,7 +4,7 @@ import { mock } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type TcpHandle, takeHandle } from '../../src/shared/handles.js';
-import type { ConnId, LeaseTarget, Seen, ToPrimary, WorkerCounts } from '../../src/shared/ipc.js';
+import type { ConnId, LeaseTarget, Seen, SeenPart, ToPrimary, WorkerCounts } from '../../src/shared/ipc.js';
 import { ALONE_MS, type OrphanSide } from '../../src/worker/orphan.js';
 import {
   type LinkHandler,
@@ -406,7 +406,7 @@ function life(server: Partial<WorkerServer> | Error, orphan: OrphanSide | null =
         retire: async () => void calls.push('retire'),
         reload: ({ config }) => calls.push(`reload ${config.limits.connections}`),
         look: () => {},
-        survey: () => [{ kind: 'connections', total: 0, connections: [] } as const].values(),
+        survey: () => [{ seen: { kind: 'connections', total: 0, connections: [] }, isLast: true } as const].values(),
         load: () => ({ connections: 0, channels: 0, bufferedBytes: 0 }),
         counts: () => ({ counters: {}, histograms: {}, gauges: {} }),
         ...server,
@@ -445,13 +445,52 @@ t.test('start: ready with what the server knows, or failed with the reason and e
   t.equal(await bad.exit(), 1);
 });
 
+t.test('a look goes to the primary that asked: the next one has looks of the same numbers', async (t) => {
+  const tellers: ((part: SeenPart) => boolean)[] = [];
+  const { channel, link } = room({ survey: (_query, tell) => tellers.push(tell) });
+  const part: SeenPart = { seen: { kind: 'connections', total: 1, connections: [] }, isLast: true };
+  const look = { type: 'look', look: 1, query: { kind: 'forwards', limit: 9 } };
+  channel.receive(look);
+  channel.disconnect();
+  t.equal(tellers[0]?.(part), false, 'nobody is there');
+  const next = new FakeChannel();
+  link.follow(next);
+  next.receive(look);
+  t.equal(tellers[0]?.(part), false, 'another one is there');
+  t.same(next.sent, []);
+  t.equal(tellers[1]?.(part), true);
+  t.match(next.sent, [{ type: 'seen', look: 1 }]);
+  t.same(channel.said, []);
+});
+
+t.test('who asked is gone: no part is made any more', async (t) => {
+  let made = 0;
+  const survey = function* (): Generator<SeenPart, undefined> {
+    for (;;) {
+      made++;
+      yield { seen: { kind: 'forwards', total: 0, forwards: [] }, isLast: false };
+    }
+  };
+  const orphan: OrphanSide = { pid: 77, findPrimary: () => () => {}, onTerminate: () => {} };
+  const { channel, start } = life({ survey }, orphan);
+  await start();
+  channel.receive({ type: 'look', look: 1, query: { kind: 'forwards', limit: 9 } });
+  t.equal(made, 1, 'one part a turn');
+  await nextTurn();
+  channel.disconnect();
+  await nextTurn();
+  const atTheEnd = made;
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  t.equal(made, atTheEnd);
+});
+
 t.test('a look is told part by part, with other things between them; one that fails has no last part', async (t) => {
   const part = (total: number): Seen => ({ kind: 'connections', total, connections: [] });
   let fails = false;
-  const survey = function* (): Generator<Seen, undefined> {
+  const survey = function* (): Generator<SeenPart, undefined> {
     for (const total of [1, 2, 3]) {
       if (fails && total === 3) throw new Error('a bug');
-      yield part(total);
+      yield { seen: part(total), isLast: total === 3 };
     }
     return undefined;
   };

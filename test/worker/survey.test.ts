@@ -2,7 +2,7 @@
  *  are left of them. */
 import t from 'tap';
 import { MAX_CHANNELS_SHOWN } from '../../src/shared/admin.js';
-import type { ConnId, LookQuery, Seen } from '../../src/shared/ipc.js';
+import type { ConnId, LookQuery, Seen, SeenPart } from '../../src/shared/ipc.js';
 import { MSG, message } from '../../src/shared/protocol.js';
 import { type Sight, survey } from '../../src/worker/survey.js';
 import { type EndpointUnderTest, startEndpoint } from '../support/endpoint_under_test.js';
@@ -23,11 +23,11 @@ function forwardsOf({ endpoint }: EndpointUnderTest, limit = 10) {
 }
 
 /** What is small comes whole. */
-function onlyPart<Kind extends Seen['kind']>(parts: Iterator<Seen, undefined>, kind: Kind): Seen & { kind: Kind } {
+function onlyPart<Kind extends Seen['kind']>(parts: Iterator<SeenPart, undefined>, kind: Kind): Seen & { kind: Kind } {
   const { value } = parts.next();
   const isOf = (seen: Seen | undefined): seen is Seen & { kind: Kind } => seen?.kind === kind;
-  if (!isOf(value) || parts.next().done !== true) throw new Error(JSON.stringify(value));
-  return value;
+  if (!isOf(value?.seen) || !value.isLast || parts.next().done !== true) throw new Error(JSON.stringify(value));
+  return value.seen;
 }
 
 /** Of a connection that never was, with so many channels. */
@@ -56,8 +56,13 @@ t.test('what is much comes in parts, none of them long, and together they are th
   const partsOf = (sights: readonly Sight[], query: Partial<Query>): [shown: number, total: number][] => {
     const found: [number, number][] = [];
     const parts = survey(sights, { ...ALL, limit: 20_000, ...query }, () => 0);
-    for (let part = parts.next(); part.value !== undefined; part = parts.next())
-      if (part.value.kind === 'connections') found.push([part.value.connections.length, part.value.total]);
+    const lasts: boolean[] = [];
+    for (let part = parts.next(); part.value !== undefined; part = parts.next()) {
+      const { seen, isLast } = part.value;
+      lasts.push(isLast);
+      if (seen.kind === 'connections') found.push([seen.connections.length, seen.total]);
+    }
+    t.same([lasts.indexOf(true), lasts.length], [found.length - 1, found.length], 'the last one says so, and no other');
     return found;
   };
   t.same(partsOf([], {}), [[0, 0]], 'nothing is a part too');
@@ -78,6 +83,15 @@ t.test('what is much comes in parts, none of them long, and together they are th
       [0, 0],
     ],
     'a search in vain too',
+  );
+  t.same(
+    partsOf(many(250, 9), { search: 'nowhere' }),
+    [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ],
+    'in which channels are work',
   );
   t.same(partsOf(many(1_400), { limit: 300 }), [
     [250, 250],

@@ -129,7 +129,9 @@ export function apiRoutes(facts: ApiFacts): readonly Route[] {
     {
       method: 'GET',
       path: `${API}/events`,
-      does: 'events as they come, as server-sent events: `event` is the name, `data` the JSON object of the log line. A reader that is too slow is told `lost` with a `count`',
+      does:
+        'events as they come, as server-sent events: `event` is the name, `data` the JSON object of the log line. ' +
+        'A reader that is too slow is told `lost` with a `count`',
       good: [200, { type: 'text/event-stream' }],
       refusals: ['UNAVAILABLE'],
       handle: () => events(served.feed, served.clock),
