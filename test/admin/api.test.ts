@@ -133,6 +133,10 @@ for (const workers of [1, 2]) {
     for (const path of [gone, '/api/v1/connections/999999', '/api/v1/connections/x'])
       t.equal((await judge(t, place, document, path, 'DELETE', template)).status, 404, path);
 
+    const sampled = async (): Promise<void> => {
+      while (JSON.parse((await ask(place, '/api/v1/history')).body).samples.length === 0); // one a second
+    };
+    await within(sampled(), 'a sample');
     t.ok((await get('/api/v1/history')).json.samples.length > 0);
     for (const [path, method, code] of [
       ['/api/v1/nothing', 'GET', 'NOT_FOUND'],
