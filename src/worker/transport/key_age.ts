@@ -1,10 +1,10 @@
 /** KEY AGE: how much the keys in force have protected in each direction, and how often the peer asks for new ones.
  *  Owns these counts of one connection. Decides only; the transport exchanges the keys. */
 
-/** RFC 4253 §9 leaves the pace of re-keying open; a key exchange costs us 0.2 to 1 ms, so a peer that asks for new keys after
- *  less traffic than this may do so ten times a minute. One that only keeps to a time limit never comes near that. OpenSSH with
- *  `RekeyLimit 256K` sends one full packet under each set of keys: for its limit in blocks of 8 bytes it counts the packet in bytes
- *  (packet.c, ssh_packet_need_rekeying). Price: whoever has logged in makes us exchange keys for each 32 KiB. */
+/** RFC 4253 §9 leaves the pace of re-keying open; a key exchange costs us 0.2 to 1 ms, and 4 more with an RSA host key of 4096 bits,
+ *  so a peer that asks for new keys after less traffic than this may do so ten times a minute. One that only keeps to a time limit never
+ *  comes near that. OpenSSH with `RekeyLimit 256K` sends one full packet under each set of keys: for its limit in blocks of 8 bytes it
+ *  counts the packet in bytes (packet.c, ssh_packet_need_rekeying). Price: whoever has logged in makes us exchange keys for each 32 KiB. */
 const IDLE_BYTES = 32 * 1024;
 const MAX_IDLE_REKEYS = 10;
 const IDLE_SPAN_MS = 60_000;
