@@ -97,10 +97,12 @@ new TunnelServer({ timeouts: { keepalive: '60' } });
 
 const NOBODY = 10_001;
 /** $0 is the one place that can be written to, $1 a file of which is asked whether it can, and the rest the program. The shell
- *  becomes it, so that signals are its own. */
+ *  becomes it, so that signals are its own. Without NODE_OPTIONS: tap's hooks in it write a file at every process's exit, and on a
+ *  disk that is read-only make the exit a failure that is not ours. */
 const CONTAINER = `mount --bind "$0" "$0" && mount -o remount,bind,ro / || exit 9
 touch "$1.x" 2>/dev/null || echo read-only
 shift
+unset NODE_OPTIONS
 exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --no-new-privs --bounding-set=-all "$@"`;
 
 /** The files of the page go along as they are. */

@@ -71,13 +71,15 @@ const ASKERS = new Map([
   ['src/library/codes.ts', 'a code is of its half minute (RFC 6238)'],
   ['src/library/configured.ts', 'whether a key or a certificate is valid now'],
   ['src/library/events.ts', 'the time of an event, for a program'],
+  ['src/library/load_config.ts', 'whether a host certificate is valid now, and for how long yet'],
   ['src/library/webhook_login.ts', 'until when an answer with a ttl holds'],
   ['src/load/run.ts', 'when a load test began, in its report'],
   ['src/master/admin/admin.ts', 'since when it serves, and of when a sample of its history is'],
   ['src/master/admin/feed.ts', 'the time of an event, for a reader'],
+  ['src/master/host_keys.ts', 'whether a half-written file in the folder of keys is an old one, by its date'],
   ['src/master/metrics.ts', 'the time of the start, for Prometheus'],
   ['src/worker/expiry.ts', 'whether a session is past the end that its key or certificate names'],
-  ['src/worker/life.ts', 'since when a connection is open, for an operator'],
+  ['src/worker/story.ts', 'since when a connection is open, for an operator'],
   // src/master/event_log.ts: pino writes the time of a line
 ]);
 
