@@ -4,10 +4,11 @@
 import { pathToFileURL } from 'node:url';
 import { loadHandler } from '../library/handler.js';
 import { hookMistakes, unheardKeys } from '../library/hook_names.js';
-import { checkHostKeys, placeOf } from '../library/host_key_errors.js';
+import { hostKeyIssues, placeOf } from '../library/host_key_errors.js';
 import { SERVED } from '../library/served.js';
+import { whyNotOpened } from '../master/audit.js';
 import type { Config } from '../shared/config.js';
-import { formatIssue } from '../shared/config_file.js';
+import { type ConfigIssue, formatIssue } from '../shared/config_file.js';
 import { reasonOf } from '../shared/errors.js';
 import { CONFIG_PLACES, findConfig, loadWith, type ServeOptions } from './options.js';
 
@@ -20,10 +21,11 @@ export async function check(options: CheckOptions): Promise<number> {
     process.stdout.write(`no config file (${CONFIG_PLACES.join(', ')}): serve would use the quick start\n`);
     return 0;
   }
-  const loaded = loadWith(file, options);
-  const { config, errors, warnings } = loaded;
+  const { config, rest, errors, warnings, options: written } = loadWith(file, options);
   const name = file ?? 'config';
-  const all = config === null ? errors : await laterErrors(name, loaded.options, config, options);
+  const read = config ?? rest;
+  // Also behind other mistakes: who mends those would else meet the next ones.
+  const all = read === null ? errors : [...errors, ...(await laterErrors(name, written, read, options))];
   for (const line of warnings) process.stderr.write(`${line}\n`);
   for (const line of all) process.stdout.write(`${line}\n`);
   if (config === null || all.length > 0) return 2;
@@ -38,14 +40,19 @@ async function laterErrors(
   config: Config,
   options: CheckOptions,
 ): Promise<readonly string[]> {
-  const { issues: keys } = await checkHostKeys(name, config);
+  const files = [...(await hostKeyIssues(name, written, config)), ...(await auditIssues(name, config))];
   const handler = config.handler === null ? null : await handlerError(config.handler, config, written);
-  if (handler === null) return keys.map(formatIssue);
+  if (handler === null) return files.map(formatIssue);
   const typed = options.handler !== undefined;
-  const place = typed
-    ? { file: 'command line', at: null }
-    : { file: name, at: placeOf(name, (entry) => (entry.name === 'handler' ? entry.value : undefined)) };
-  return [...keys, { ...place, key: 'handler', message: handler }].map(formatIssue);
+  const place = typed ? { file: 'command line', at: null } : { file: name, at: placeOf(name, 'handler') };
+  return [...files, { ...place, key: 'handler', message: handler }].map(formatIssue);
+}
+
+async function auditIssues(name: string, { log, stateDir }: Config): Promise<readonly ConfigIssue[]> {
+  const wrong = log.audit === null ? null : await whyNotOpened(log.audit, stateDir);
+  if (wrong === null) return [];
+  const message = `${wrong}, allowed: a file in a folder that exists`;
+  return [{ file: name, at: placeOf(name, 'log', 'audit'), key: 'log.audit', message }];
 }
 
 /** Loads the module and makes its server, as each worker would; null when that works. */

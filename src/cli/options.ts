@@ -54,16 +54,17 @@ export function withOptions(loaded: Loaded, options: ServeOptions): Loaded {
   const workers = /^[0-9]{1,9}$/.test(options.workers ?? '') ? Number(options.workers) : options.workers;
   const typed = loadObject({ listen, workers, stateDir, handler, log: { level: logLevel } }, 'command line');
   const errors = [...loaded.errors, ...typed.errors];
-  if (loaded.config === null || typed.config === null) return { ...loaded, config: null, errors };
-  const config: Config = {
-    ...loaded.config,
+  const { config } = loaded;
+  if (config === null || typed.config === null) return { ...loaded, config: null, rest: loaded.rest ?? config, errors };
+  const merged: Config = {
+    ...config,
     ...(listen === undefined ? {} : { listen: typed.config.listen }),
     ...(workers === undefined ? {} : { workers: typed.config.workers }),
     ...(stateDir === undefined ? {} : { stateDir: typed.config.stateDir }),
     ...(handler === undefined ? {} : { handler: typed.config.handler }),
-    ...(logLevel === undefined ? {} : { log: { ...loaded.config.log, level: typed.config.log.level } }),
+    ...(logLevel === undefined ? {} : { log: { ...config.log, level: typed.config.log.level } }),
   };
-  return { ...loaded, config, errors };
+  return { ...loaded, config: merged, errors };
 }
 
 /** Anything but "no such file" counts as there: a config that may not be read must not lead to the quick start. */

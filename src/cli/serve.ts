@@ -87,7 +87,7 @@ function reader(
 }
 
 function loadedFrom({ config, warnings }: QuickStart): Loaded {
-  return { config, errors: [], warnings, options: {}, files: new Map(), text: null };
+  return { config, rest: null, errors: [], warnings, options: {}, files: new Map(), text: null };
 }
 
 /** Lines to paste, once the ports are known. */

@@ -1,11 +1,11 @@
 /** EXPLAIN OPEN: what the server would say to `-L`, `-D`, `-W` and `-J`, and each condition's part in it.
  *  Owns nothing. Asks policy.ts what the server's hooks ask it, in the same order; nothing is dialled. */
-import { formatHostPort, parseAddress, protectedRange } from '../shared/address.js';
+import { formatHostPort, parseAddress, parseHost, protectedRange } from '../shared/address.js';
 import type { Refusal, Verdict } from '../shared/errors.js';
 import type { Destination, TcpDestination } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { permitsOpen } from '../shared/key_permit.js';
-import { type OpenPattern, patternForName, patternForOpen, patternForPath } from '../shared/patterns.js';
+import { goesByAddress, type OpenPattern, patternForName, patternForOpen, patternForPath } from '../shared/patterns.js';
 import { findSocket } from '../worker/forward/direct.js';
 import { Resolver } from '../worker/forward/resolve.js';
 import { mayDial, mayDialPath, mayOpen, type Rights, type Said } from '../worker/policy.js';
@@ -100,13 +100,22 @@ function conditionOf(said: Said, destination: Destination, address: string | nul
   if (by === null || by.kind === 'patterns') {
     const patterns = (by ?? world.rights).permitOpen ?? [];
     const covering = patternOver(patterns, destination, address);
-    return byPatterns('permitOpen', said, covering, patterns, whyProtected(verdict, destination, address), world.names);
+    const why = whyProtected(verdict, destination, address);
+    const condition = byPatterns('permitOpen', said, covering, patterns, why, world.names);
+    const isPerhaps = covering !== undefined && isName(destination) && address === null && goesByAddress(covering);
+    return isPerhaps
+      ? { ...condition, outcome: 'depends', says: `${condition.says}, if the name leads there` }
+      : condition;
   }
   const permit =
     destination.kind === 'tcp'
       ? by.permitOpen?.find((candidate) => permitsOpen(candidate, destination.host, destination.port))
       : undefined;
   return byKey('permitopen', by, verdict, by.permitOpen, permit);
+}
+
+function isName(destination: Destination): boolean {
+  return destination.kind === 'tcp' && parseHost(destination.host).kind === 'name';
 }
 
 function patternOver(

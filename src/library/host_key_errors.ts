@@ -2,11 +2,11 @@
  *  Owns nothing. For `check` and for a reload, which must not find it out halfway. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { existingHostKeys, loadHostKeys } from '../master/host_keys.js';
+import { existingHostKeys, loadHostKeys, whyUnsafe } from '../master/host_keys.js';
 import { HOST_KEY_ALGORITHMS } from '../shared/algorithms.js';
 import type { Config } from '../shared/config.js';
 import type { ConfigIssue } from '../shared/config_file.js';
-import type { Entry, Located, Place } from '../shared/config_source.js';
+import type { Located, Place } from '../shared/config_source.js';
 import { readYaml } from '../shared/config_yaml.js';
 import { reasonOf } from '../shared/errors.js';
 import type { HostKeyFile } from '../shared/ipc.js';
@@ -22,16 +22,29 @@ export interface CheckedHostKeys {
   readonly keys: readonly HostKeyFile[];
 }
 
+/** What is wrong with the host keys of a config, also where it has other mistakes (`Loaded.rest`). */
+export async function hostKeyIssues(file: string, written: object, config: Config): Promise<readonly ConfigIssue[]> {
+  return namesLostKeys(written, config) ? [] : (await checkHostKeys(file, config)).issues;
+}
+
+/** Host keys are named, and what names them is wrong: those of stateDir are not meant. */
+function namesLostKeys(written: { readonly hostKeys?: unknown }, { hostKeys }: Config): boolean {
+  const named = written.hostKeys ?? [];
+  return hostKeys.length === 0 && !(Array.isArray(named) && named.length === 0);
+}
+
 /** Read as the start reads them and parsed as a worker does: those that are named, or those that stateDir holds by now. */
 export async function checkHostKeys(file: string, config: Config): Promise<CheckedHostKeys> {
+  const stateDir = { file, at: placeOf(file, 'stateDir'), key: 'stateDir' };
   const blocked = blockedBy(config.stateDir);
-  if (blocked !== null) {
-    const message = `${blocked} is a file, allowed: a path of folders`;
-    return { issues: [{ file, at: null, key: 'stateDir', message }], keys: [] };
-  }
+  if (blocked !== null)
+    return { issues: [{ ...stateDir, message: `${blocked} is a file, allowed: a path of folders` }], keys: [] };
   const issues: ConfigIssue[] = [];
   const keys: HostKeyFile[] = [];
   const inStateDir = config.hostKeys.length === 0;
+  const unsafe = inStateDir ? await whyUnsafe(config.stateDir) : null;
+  if (unsafe !== null)
+    issues.push({ ...stateDir, message: `${unsafe}, allowed: a folder that others may not write in` });
   const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
   for (const [index, path] of paths.entries()) {
     try {
@@ -40,8 +53,7 @@ export async function checkHostKeys(file: string, config: Config): Promise<Check
       keys.push(...loaded);
     } catch (thrown) {
       const message = `${reasonOf(thrown)}, allowed: a private key file that only its owner may read`;
-      const place = inStateDir ? { at: null, key: 'stateDir' } : itemPlace(file, 'hostKeys', index);
-      issues.push({ file, ...place, message });
+      issues.push(inStateDir ? { ...stateDir, message } : { file, ...itemPlace(file, 'hostKeys', index), message });
     }
   }
   for (const find of [allowNone, tooMany, certificateErrors])
@@ -56,7 +68,8 @@ function tooMany(file: string, { algorithms }: Config, keys: readonly HostKeyFil
     parseHostKeys(loadSsh2(), keys, { allowed: algorithms.hostKeys });
     return [];
   } catch (thrown) {
-    return [{ file, at: null, key: 'hostKeys', message: `${reasonOf(thrown)}, allowed: fewer keys` }];
+    const message = `${reasonOf(thrown)}, allowed: fewer keys`;
+    return [{ file, at: placeOf(file, 'hostKeys'), key: 'hostKeys', message }];
   }
 }
 
@@ -88,15 +101,7 @@ function allowNone(file: string, { algorithms }: Config, keys: readonly HostKeyF
   const known = keys.length === 0 ? made : HOST_KEY_ALGORITHMS.filter((name) => signing.has(name));
   if (algorithms.hostKeys.some((name) => known.includes(name))) return [];
   const message = `none is what the host keys sign with, allowed: at least one of ${known.join(', ')}`;
-  return [{ file, at: algorithmsPlace(file), key: 'algorithms.hostKeys', message }];
-}
-
-function algorithmsPlace(file: string): Place {
-  return placeOf(file, ({ name, value }) =>
-    name === 'algorithms' && value.type === 'map'
-      ? value.entries.find((entry) => entry.name === 'hostKeys')?.value
-      : undefined,
-  );
+  return [{ file, at: placeOf(file, 'algorithms', 'hostKeys'), key: 'algorithms.hostKeys', message }];
 }
 
 /** The first part of a path that is there and no folder. */
@@ -111,20 +116,25 @@ function blockedBy(path: string): string | null {
 }
 
 function itemPlace(file: string, key: string, index: number): { readonly at: Place; readonly key: string } {
-  const at = placeOf(file, ({ name, value }) =>
-    name === key && value.type === 'list' ? value.items[index] : undefined,
-  );
-  return { at, key: `${key}[${index}]` };
+  return { at: placeOf(file, key, index), key: `${key}[${index}]` };
 }
 
-/** Read once more: the Config has no places, and a good one needs none. */
-export function placeOf(file: string, find: (entry: Entry) => Located | undefined): Place {
+/** Where it stands, or that of it which is written down: what is wrong with a default has the place of the section. Read once more: the
+ *  Config has no places, and a good one needs none. */
+export function placeOf(file: string, ...path: readonly (string | number)[]): Place {
   const text = readTextFile(file);
   const source = text.ok ? readYaml(text.value) : undefined;
-  if (source?.ok !== true || source.root.type !== 'map') return null;
-  for (const entry of source.root.entries) {
-    const found = find(entry);
-    if (found !== undefined) return found.at;
+  if (source?.ok !== true) return null;
+  let at = source.root;
+  for (const step of path) {
+    const next = inside(at, step);
+    if (next === undefined) break;
+    at = next;
   }
-  return null;
+  return at.at;
+}
+
+function inside(node: Located, step: string | number): Located | undefined {
+  if (node.type === 'list' && typeof step === 'number') return node.items[step];
+  return node.type === 'map' ? node.entries.find(({ name }) => name === step)?.value : undefined;
 }

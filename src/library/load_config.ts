@@ -25,6 +25,8 @@ const MAX_KRL_BYTES = 4 * 2 ** 20;
 /** Lines to print; `config` is null when something is wrong. */
 export interface Loaded {
   readonly config: Config | null;
+  /** What is right in one that is wrong, for who looks for more mistakes (`ConfigResult`); null where `config` is there. */
+  readonly rest: Config | null;
   readonly errors: readonly string[];
   readonly warnings: readonly string[];
   /** The config as it was written, for the constructor of a handler. */
@@ -77,7 +79,8 @@ function isEmpty(value: unknown): boolean {
 /** What is wrong with a file as a whole. */
 function whole(file: string, wrong: string): Loaded {
   const issue = { file, at: { line: 1, column: 1 }, key: 'file', message: `${wrong}, allowed: a YAML file` };
-  return { config: null, errors: [formatIssue(issue)], warnings: [], options: {}, files: new Map(), text: null };
+  const errors = [formatIssue(issue)];
+  return { config: null, rest: null, errors, warnings: [], options: {}, files: new Map(), text: null };
 }
 
 /** A config from a program's object, with paths that start at the working folder. */
@@ -215,12 +218,15 @@ function toLoaded(
   keyLines: KeyLines = new LineMemory(),
 ): Loaded {
   const warnings = result.warnings.map((issue) => formatIssue({ ...issue, message: `warning: ${issue.message}` }));
-  if (!result.ok) return { config: null, errors: result.errors.map(formatIssue), warnings, ...source };
-  const certificates = readHostCertificates(result.config.hostCertificates);
-  const wrong = [...trustErrors(result.config.auth), ...certificateErrors(certificates)];
-  if (wrong.length > 0) return { config: null, errors: wrong, warnings, ...source };
+  const { errors = [], rest = null } = result.ok ? {} : result;
+  const read = result.ok ? result.config : rest;
+  const certificates = readHostCertificates(read?.hostCertificates ?? []);
+  const inFiles = read === null ? [] : [...trustErrors(read.auth), ...certificateErrors(certificates)];
+  if (!result.ok || inFiles.length > 0)
+    return { config: null, rest: read, errors: [...errors.map(formatIssue), ...inFiles], warnings, ...source };
   return {
     config: result.config,
+    rest: null,
     errors: [],
     warnings: [...warnings, ...keyWarnings(result.config, keyLines), ...certificateWarnings(certificates)],
     ...source,

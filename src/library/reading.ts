@@ -6,13 +6,16 @@ import { loadHostKeys } from '../master/host_keys.js';
 import type { Reading } from '../master/settings.js';
 import { formatIssue } from '../shared/config_file.js';
 import { TunnelError } from '../shared/errors.js';
-import { checkHostKeys } from './host_key_errors.js';
+import { checkHostKeys, hostKeyIssues } from './host_key_errors.js';
 import type { Loaded } from './load_config.js';
 
 /** @param name of the config, in lines about its host keys */
 export async function readAgain(loaded: Loaded, name: string): Promise<Reading> {
-  const { config, errors, warnings, options, files } = loaded;
-  if (config === null) return { ok: false, reason: 'CONFIG_INVALID', errors };
+  const { config, rest, errors, warnings, options, files } = loaded;
+  if (config === null) {
+    const more = rest === null ? [] : await hostKeyIssues(name, options, rest);
+    return { ok: false, reason: 'CONFIG_INVALID', errors: [...errors, ...more.map(formatIssue)] };
+  }
   const inStateDir = config.hostKeys.length === 0;
   try {
     let checked = await checkHostKeys(name, config);

@@ -3,9 +3,10 @@
  *  Owns the file and the queue before it. Nobody waits for it: on a full or slow disk lines wait in a bounded queue, what does not
  *  fit is counted, and the count stands in the file before the next line that gets through. */
 import fs, { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { reasonOf, TunnelError } from '../shared/errors.js';
+import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
 import { levelOf } from '../shared/event_level.js';
 import type { AuditEvent } from '../shared/events.js';
 import type { Clock } from './clock.js';
@@ -171,6 +172,24 @@ export class Audit {
     this.#lines.error({ event: 'audit.lost', lost, dropped });
     this.#catch = null;
     return confession;
+  }
+}
+
+/** What a start would say of it, as far as that is seen without making the file; null: nothing is wrong. The start makes stateDir. */
+export async function whyNotOpened(path: string, stateDir: string): Promise<string | null> {
+  try {
+    await access(path, constants.W_OK);
+    return (await stat(path)).isDirectory() ? `${path} is a folder` : null;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') return `cannot be opened: ${reasonOf(error)}`;
+  }
+  const folder = dirname(path);
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+    return null;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' && folder === resolve(stateDir)) return null;
+    return `cannot be opened: ${reasonOf(error)}`;
   }
 }
 

@@ -50,15 +50,30 @@ export async function existingHostKeys(stateDir: string): Promise<string[]> {
   return files.filter((_, index) => there[index]);
 }
 
+/** What keeps the two keys out of a stateDir that is there; null: nothing, or it will be made. Changes nothing. */
+export async function whyUnsafe(stateDir: string): Promise<string | null> {
+  const directory = path.resolve(stateDir);
+  try {
+    if (await exists(directory)) await refuseOpen(directory);
+    return null;
+  } catch (error) {
+    return asInvalid(directory, error).message;
+  }
+}
+
 async function makeDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const { mode } = await stat(directory);
-    if ((mode & OTHERS_MAY_WRITE) !== 0)
-      throw invalid(directory, 'others may write in it, so they could change the host key: chmod o-w it');
+    await refuseOpen(directory);
   } catch (error) {
     throw asInvalid(directory, error);
   }
+}
+
+async function refuseOpen(directory: string): Promise<void> {
+  const { mode } = await stat(directory);
+  if ((mode & OTHERS_MAY_WRITE) !== 0)
+    throw invalid(directory, 'others may write in it, so they could change the host key: chmod o-w it');
 }
 
 /** Private keys that nobody uses. One that cannot be taken away is no reason not to start. */

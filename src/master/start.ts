@@ -1,6 +1,8 @@
 /** START: a primary with its log, its host keys and the limits of its machine, ready to be started.
  *  Owns the log until `end`. Knows no signal and no environment. */
 import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Config } from '../shared/config.js';
 import type { AuditEvent, EventSink } from '../shared/events.js';
@@ -60,7 +62,8 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   for (const line of warnings) log.warn(line);
   const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir)
     .then(async (keys) => {
-      (await eventLog.prepare(config.log)).keep(); // behind the keys: they bring the stateDir, where it may lie
+      await makeAuditFolder(config);
+      (await eventLog.prepare(config.log)).keep();
       return keys;
     })
     .catch(async (error: unknown) => {
@@ -92,6 +95,14 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
       await eventLog.close(LOG_FLUSH_MS);
     },
   };
+}
+
+/** An audit may lie in stateDir, which host keys bring only where they are made there. Of any other folder a typo is to be told. */
+async function makeAuditFolder({ log, stateDir }: Config): Promise<void> {
+  const folder = resolve(stateDir);
+  // Where that fails, opening the file says why.
+  if (log.audit !== null && dirname(log.audit) === folder)
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch(() => undefined);
 }
 
 const LOG_FLUSH_MS = 1_000;

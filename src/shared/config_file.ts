@@ -21,7 +21,14 @@ export interface ConfigIssue {
 /** All errors at once, in the order of the file. Warnings do not keep a server from starting. */
 export type ConfigResult =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigIssue[] }
-  | { readonly ok: false; readonly errors: readonly ConfigIssue[]; readonly warnings: readonly ConfigIssue[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly ConfigIssue[];
+      readonly warnings: readonly ConfigIssue[];
+      /** What is right in it, with defaults in place of what is wrong: for whoever goes on looking for mistakes, in the files that it
+       *  names. Never to be served. Null where nothing can be made of it. */
+      readonly rest: Config | null;
+    };
 
 /** 64 bits and more, however it was made. */
 const MIN_TOKEN_CHARACTERS = 16;
@@ -49,15 +56,17 @@ function readConfig(source: Source, file: string, world: ConfigWorld): ConfigRes
   const findings = new Findings(file, errors, warnings);
   if (!source.ok) {
     for (const { at, message } of source.problems) findings.at('yaml').error(at, message, '');
-    return { ok: false, errors, warnings };
+    return { ok: false, errors, warnings, rest: null };
   }
-  const walk = new Walk(world, findings);
-  const config = walk.config(source.root);
+  const config = new Walk(world, findings).config(source.root);
   const inOrder = (a: ConfigIssue, b: ConfigIssue) =>
     (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.column ?? 0) - (b.at?.column ?? 0);
   errors.sort(inOrder);
   warnings.sort(inOrder);
-  return errors.length > 0 || config === undefined ? { ok: false, errors, warnings } : { ok: true, config, warnings };
+  if (errors.length === 0 && config !== undefined) return { ok: true, config, warnings };
+  const unheard = new Findings(file, [], []);
+  const rest = new Walk(world, unheard, { patches: true }).config(source.root) ?? null;
+  return { ok: false, errors, warnings, rest };
 }
 
 /** Gathers findings under the key that they belong to. */
@@ -94,10 +103,13 @@ class Findings {
 class Walk {
   readonly #world: ConfigWorld;
   readonly #findings: Findings;
+  /** Takes the default for what is wrong. */
+  readonly #patches: boolean;
 
-  constructor(world: ConfigWorld, findings: Findings) {
+  constructor(world: ConfigWorld, findings: Findings, { patches = false } = {}) {
     this.#world = world;
     this.#findings = findings;
+    this.#patches = patches;
   }
 
   config(root: Located): Config | undefined {
@@ -210,7 +222,8 @@ class Walk {
   }
 
   #value(key: Key, node: Located | undefined, path: string, inherited: unknown): unknown {
-    if (node !== undefined) return readValue(key, node, this.#world, this.#findings.at(path));
+    const written = node === undefined ? undefined : readValue(key, node, this.#world, this.#findings.at(path));
+    if (written !== undefined || (node !== undefined && !this.#patches)) return written;
     if (inherited !== undefined) return inherited;
     if (key.default === null) return null;
     return readValue(key, readObject(key.default), this.#world, this.#findings.at(path));

@@ -50,17 +50,23 @@ export function mayOpenName(patterns: readonly OpenPattern[], host: string, port
   return patternForName(patterns, host, port) !== undefined;
 }
 
-/** The first pattern that says so. */
+/** The first pattern that says so; of a name first those that go by it, and then those to whose addresses it might lead. */
 export function patternForName(patterns: readonly OpenPattern[], host: string, port: number): OpenPattern | undefined {
   const parsed = parseHost(host);
   if (parsed.kind === 'invalid') return undefined;
   if (parsed.kind === 'address') return patternForOpen(patterns, host, parsed.address, port);
-  return patterns.find(
-    (pattern) =>
-      pattern.kind !== 'path' &&
-      hasPort(pattern.ports, port) &&
-      (pattern.kind !== 'name' || matchesGlob(pattern.glob, parsed.name)),
-  );
+  let perhaps: OpenPattern | undefined;
+  for (const pattern of patterns) {
+    if (pattern.kind === 'path' || !hasPort(pattern.ports, port)) continue;
+    if (goesByAddress(pattern)) perhaps ??= pattern;
+    else if (pattern.kind !== 'name' || matchesGlob(pattern.glob, parsed.name)) return pattern;
+  }
+  return perhaps;
+}
+
+/** Does it depend on where a name leads whether the pattern covers it? */
+export function goesByAddress({ kind }: OpenPattern): boolean {
+  return kind === 'block' || kind === 'localhost';
 }
 
 /** May `address`, which `host` led to, be dialled on `port`? A protected address needs a pattern that names it. */

@@ -1,9 +1,9 @@
 /** CHECK and the command line itself: the real program, its lines and its exit codes. */
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { cliEntry } from '../support/paths.js';
-import { mustRun, type Outcome, run } from '../support/process.js';
+import { mustRun, type Outcome, run, start } from '../support/process.js';
 import { tempDir } from '../support/temp.js';
 
 function sallyport(t: Test, cwd: string, args: readonly string[]): Promise<Outcome> {
@@ -42,17 +42,76 @@ t.test('a good config, found in the working folder or named', async (t) => {
 
 t.test('every error at once, of the config, its key files and its host keys', async (t) => {
   const dir = tempDir(t);
-  write(dir, 'c.yaml', 'users:\n  alice: {authorizedKeys: none.pub, pasword: x}\ntimeouts: {drain: 5}\n');
+  write(dir, 'ca.pub', 'junk\n');
+  write(dir, 'cert.pub', 'junk\n');
+  write(
+    dir,
+    'c.yaml',
+    [
+      'users:',
+      '  alice: {authorizedKeys: none.pub, pasword: x}',
+      'timeouts: {drain: 5}',
+      'auth: {maxTries: 0, trustedUserCAKeys: ca.pub}',
+      'hostKeys: [missing]',
+      'hostCertificates: [cert.pub]',
+      'log: {level: loud, audit: no/audit.jsonl}',
+      'handler: none.mjs',
+      '',
+    ].join('\n'),
+  );
   const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
   t.equal(code, 2);
-  const lines = stdout.trimEnd().split('\n');
-  t.equal(lines.length, 3);
+  const lines = stdout.split('\n').filter((line) => !line.startsWith(' ')); // a handler's stack is below its line
+  t.equal(lines.length, 11, stdout);
   t.match(
     lines[0],
     /^c\.yaml:2:27: users\.alice\.authorizedKeys: "none\.pub" \(\/.*\/none\.pub\) is not there, allowed: /,
   );
   t.match(lines[1], /^c\.yaml:2:37: users\.alice\.pasword: unknown key \(did you mean users\.alice\.password\?\)/);
   t.match(lines[2], /^c\.yaml:3:19: timeouts\.drain: 5 has no unit/);
+  t.match(lines[3], /^c\.yaml:4:18: auth\.maxTries: 0 is out of range/);
+  t.match(lines[4], /^c\.yaml:7:14: log\.level: "loud" is not known/);
+  t.match(lines[5], /^\/.*\/ca\.pub:1:1: auth\.trustedUserCAKeys: /);
+  t.match(lines[6], /^\/.*\/cert\.pub:1:1: hostCertificates: /);
+  t.match(lines[7], /^c\.yaml:5:12: hostKeys\[0\]: .*missing: no such file/);
+  t.match(lines[8], /^c\.yaml:7:27: log\.audit: cannot be opened: ENOENT/);
+  t.match(lines[9], /^c\.yaml:8:10: handler: .*none\.mjs: does not load/);
+});
+
+t.test('a mistake is told once, and none that only follows from it', async (t) => {
+  const dir = tempDir(t);
+  mkdirSync(join(dir, 'state'), { mode: 0o700 });
+  write(dir, 'state/ssh_host_ed25519_key', 'junk\n');
+  write(dir, 'c.yaml', 'hostKeys: 5\nusers: 7\nlog: {audit: state/audit.jsonl}\n');
+  const { code, stdout } = await sallyport(t, dir, ['check', '--config', 'c.yaml']);
+  t.equal(code, 2);
+  t.match(
+    stdout,
+    /^c\.yaml:1:11: hostKeys: [^\n]*\nc\.yaml:2:8: users: [^\n]*\n$/,
+    'the keys of stateDir are not meant',
+  );
+});
+
+t.test('the folder of an audit: there, or the stateDir, which a start makes', async (t) => {
+  const dir = tempDir(t);
+  await newKey(t, join(dir, 'host_key'));
+  const config = (audit: string) =>
+    `workers: 1\nlisten: ["127.0.0.1:0"]\nhostKeys: [host_key]\nstateDir: fresh\nusers: {}\nlog: {audit: ${audit}}\n`;
+  write(dir, 'good.yaml', config('fresh/audit.jsonl'));
+  t.match(await sallyport(t, dir, ['check', '--config', 'good.yaml']), { code: 0 });
+  const server = start(t, process.execPath, [cliEntry, 'serve', '--config', 'good.yaml'], { cwd: dir });
+  await server.waitFor(/server\.listening/);
+  t.equal(statSync(join(dir, 'fresh')).mode & 0o777, 0o700, 'its start makes it, also for the audit alone');
+  t.match(await server.stop(), { code: 0 });
+  for (const [audit, wrong] of [
+    ['none/audit.jsonl', /^bad\.yaml:6:14: log\.audit: cannot be opened: ENOENT[^\n]*, allowed: /],
+    ['fresh', /^bad\.yaml:6:14: log\.audit: .*fresh is a folder, allowed: /],
+    ['host_key/audit.jsonl', /^bad\.yaml:6:14: log\.audit: cannot be opened: ENOTDIR/],
+  ] as const) {
+    write(dir, 'bad.yaml', config(audit));
+    t.match(await sallyport(t, dir, ['check', '--config', 'bad.yaml']), { code: 2, stdout: wrong }, audit);
+    t.match(await sallyport(t, dir, ['serve', '--config', 'bad.yaml']), { code: 2, stderr: /log\.audit: / }, audit);
+  }
 });
 
 t.test('host keys: there, private, and private to us', async (t) => {
@@ -124,6 +183,14 @@ t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', a
     code: 2,
     stdout: /stateDir: .*ssh_host_ed25519_key: others may read this private key \(mode 644\): chmod 600 it/,
   });
+  write(dir, 'e.yaml', 'listen: ["127.0.0.1:0"]\nstateDir: ./open\n');
+  mkdirSync(join(dir, 'open'));
+  chmodSync(join(dir, 'open'), 0o777);
+  const open = /others may write in it, so they could change the host key: chmod o-w it/;
+  const said = await sallyport(t, dir, ['check', '--config', 'e.yaml']);
+  t.match(said, { code: 2, stdout: open }, 'before there are keys, too');
+  t.match(said.stdout, /^e\.yaml:2:11: stateDir: /);
+  t.match(await sallyport(t, dir, ['serve', '--config', 'e.yaml']), { code: 2, stderr: open });
   write(dir, 'd.yaml', 'stateDir: ./c.yaml/below\n');
   t.match(await sallyport(t, dir, ['check', '--config', 'd.yaml']), {
     code: 2,

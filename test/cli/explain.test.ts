@@ -692,3 +692,21 @@ t.test('the command: lines, exit codes, and what it cannot answer', async (t) =>
   t.equal(errors.length, said.length);
   t.match(requests, [{ target: 'a.example:80' }, { target: 'localhost:8080' }]);
 });
+
+t.test('a name is covered by a pattern for names, and perhaps by one for addresses', async (t) => {
+  const { dir, key, write } = house(t);
+  key('alice');
+  const config = write(
+    'c.yaml',
+    "users: {alice: {authorizedKeys: alice.pub, permitOpen: ['10.0.0.0/8:*', '*.internal:443', 'localhost:22']}}\n",
+  );
+  const open = ['db.internal:443', 'db.internal:80', 'db.example:22'];
+  const { out } = await tell('alice', { config, key: join(dir, 'alice.pub'), open, json: true });
+  const { requests } = JSON.parse(out);
+  const patterns = requests.map(({ conditions }: { conditions: { outcome: string; says: string }[] }) => conditions[0]);
+  t.match(patterns, [
+    { outcome: 'allowed', says: 'users.alice.permitOpen[1]: *.internal:443' },
+    { outcome: 'depends', says: 'users.alice.permitOpen[0]: 10.0.0.0/8:*, if the name leads there' },
+    { outcome: 'depends', says: 'users.alice.permitOpen[0]: 10.0.0.0/8:*, if the name leads there' },
+  ]);
+});

@@ -46,3 +46,20 @@ t.test(
     t.ok(outcomes.has('HOST_KEY_INVALID'), 'a new key to which the certificate does not belong');
   },
 );
+
+t.test('a reload that is rejected tells every mistake, as check does', async (t) => {
+  const dir = tempDir(t);
+  const file = join(dir, 'sallyport.yaml');
+  writeFileSync(join(dir, 'ca.pub'), 'junk\n');
+  writeFileSync(file, 'workers: 0\nauth: {trustedUserCAKeys: ca.pub}\nhostKeys: [none]\n');
+  const read = await readAgain(loadConfig(file), file);
+  if (read.ok) throw new Error('it was taken');
+  t.match(
+    read.errors.map((line) => line.replaceAll(`${dir}/`, '')),
+    [
+      /^sallyport\.yaml:1:10: workers: 0/,
+      /^ca\.pub:1:1: auth\./,
+      /^sallyport\.yaml:3:12: hostKeys\[0\]: none: no such/,
+    ],
+  );
+});
