@@ -60,7 +60,7 @@ export class Peer {
       identity: { user },
       hostKeys: { prove: () => null },
       peer: { address: '127.0.0.1', port: 1 },
-      ...{ onRefusal: ignore, onOpened: ignore },
+      ...{ onRefusal: ignore, onOpened: ignore, mayBind: () => true, mayTell: () => true },
       policy: {
         checkDirect: () => late(ALLOW),
         checkDial: () => ALLOW,

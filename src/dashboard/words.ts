@@ -48,6 +48,7 @@ const WHY: { readonly [code in Code]: string } = {
   OPEN_RATE: 'Opens too many tunnels a second (limits.opensPerSecond)',
   OPEN_FAILURES: 'Too many targets could not be reached (limits.failedOpensPerMinute)',
   FORWARD_LIMIT: 'Too many forwards (limits.forwards)',
+  FORWARD_RATE: 'Binds and lets go too often',
   PORT_TAKEN: 'The port or path is taken',
   BIND_FAILED: 'The address cannot be bound',
   RESOURCE_SHORTAGE: 'The server is short of memory or descriptors',

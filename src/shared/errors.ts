@@ -97,6 +97,7 @@ export type RefusalCode =
   | 'OPEN_RATE' // the user opens too many a second
   | 'OPEN_FAILURES' // too many of what the user opened could not be reached
   | 'FORWARD_LIMIT'
+  | 'FORWARD_RATE' // the user binds too often
   | 'PORT_TAKEN'
   | 'BIND_FAILED'
   | 'RESOURCE_SHORTAGE'
@@ -160,6 +161,7 @@ export const REFUSALS: { readonly [code in RefusalCode]: { readonly reason: Open
   OPEN_RATE: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many opens' },
   OPEN_FAILURES: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many failed opens' },
   FORWARD_LIMIT: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many forwards' },
+  FORWARD_RATE: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'too many forwards' },
   PORT_TAKEN: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'address in use' },
   BIND_FAILED: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'cannot bind' },
   RESOURCE_SHORTAGE: { reason: OPEN_FAILURE.RESOURCE_SHORTAGE, text: 'resource shortage' },

@@ -27,6 +27,7 @@ import { parseHostKeys } from './transport/host_key.js';
 import { loadMlKem, type MlKem } from './transport/ml_kem.js';
 import { loadSsh2 } from './transport/ssh2.js';
 import type { TransportOptions } from './transport/transport.js';
+import { UserBuckets } from './user_buckets.js';
 
 /** What a reload changes. */
 export interface EndpointSettings {
@@ -109,6 +110,8 @@ export class Endpoint implements Omit<WorkerServer, 'reload' | 'counts'> {
         memory: this.#memory,
         resolver: new Resolver({ lookup: systemLookup }),
         openRates: new OpenRates(now),
+        binds: new UserBuckets(now),
+        refusals: new UserBuckets(now),
         bandwidth: new Bandwidth({ ask: (want) => primary.bandwidth(want), now, after }),
         buffers: new Buffers(),
         ssh2: loadSsh2(),
@@ -260,7 +263,18 @@ function* sightsOf(lives: Iterable<Life>): Iterable<Sight> {
 /** What outlives a reload. */
 type Lasting = Pick<
   LifeContext,
-  'hooks' | 'primary' | 'tally' | 'hint' | 'own' | 'revoked' | 'memory' | 'resolver' | 'openRates' | 'bandwidth'
+  | 'hooks'
+  | 'primary'
+  | 'tally'
+  | 'hint'
+  | 'own'
+  | 'revoked'
+  | 'memory'
+  | 'resolver'
+  | 'openRates'
+  | 'binds'
+  | 'refusals'
+  | 'bandwidth'
 > &
   Pick<TransportOptions, 'ssh2' | 'mlKem' | 'buffers'>;
 
@@ -269,7 +283,8 @@ function contextOf(
   lasting: Lasting,
   kex: readonly string[] = config.algorithms.kex,
 ): LifeContext {
-  const { hooks, primary, tally, hint, own, revoked, memory, resolver, openRates, bandwidth } = lasting;
+  const { hooks, primary, tally, hint, own, revoked, memory, resolver, openRates, binds, refusals, bandwidth } =
+    lasting;
   const { ssh2, mlKem, buffers } = lasting;
   const { certificates, problems } = readHostCertificates(config.hostCertificates);
   const [problem] = problems; // found when the config was read, where it came from a file or a program
@@ -287,6 +302,8 @@ function contextOf(
     memory,
     resolver,
     openRates,
+    binds,
+    refusals,
     bandwidth,
     now,
     hookTimeoutMs: timeouts.hookMs,

@@ -17,9 +17,11 @@ import type { Bandwidth, Membership } from './bandwidth.js';
 import { Connection } from './connection/connection.js';
 import { announcementFor, HostKeyProofs } from './connection/host_key_proofs.js';
 import { kindOfBind } from './connection/names.js';
+import { TOLD_OF_USER } from './connection/refusals.js';
 import type { ConnectionLimits } from './connection/surroundings.js';
 import { Expiry, isExpired } from './expiry.js';
 import type { OpenRates } from './forward/open_rates.js';
+import { bindRate } from './forward/remote.js';
 import type { Resolver } from './forward/resolve.js';
 import { GuardedPolicy } from './guarded.js';
 import { Intake } from './intake.js';
@@ -32,6 +34,7 @@ import type { Sight } from './survey.js';
 import type { Tally } from './tally.js';
 import { SocketReader } from './transport/reader.js';
 import { Transport, type TransportOptions } from './transport/transport.js';
+import type { UserBuckets } from './user_buckets.js';
 
 /** What all connections of a worker share. */
 export interface LifeContext {
@@ -45,6 +48,9 @@ export interface LifeContext {
   readonly resolver: Resolver;
   readonly bandwidth: Bandwidth;
   readonly openRates: OpenRates;
+  /** How often users bind, and how many of their refusals are told. */
+  readonly binds: UserBuckets;
+  readonly refusals: UserBuckets;
   readonly limits: ConnectionLimits;
   readonly auth: {
     readonly maxTries: number;
@@ -281,7 +287,7 @@ export class Life {
 
   #startConnection(transport: Transport, login: LoggedIn): void {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
-    const { hooks, primary, tally, limits, resolver, openRates, hookTimeoutMs, now } = this.#context;
+    const { hooks, primary, tally, limits, resolver, openRates, binds, refusals, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
     transport.setAuthenticated();
     this.#story.isIn(login);
@@ -314,6 +320,8 @@ export class Life {
         open: () => openRates.open(user, own),
         failed: () => openRates.failed(user, own),
       },
+      mayBind: () => binds.take(user, bindRate(own.forwards)),
+      mayTell: () => refusals.take(user, TOLD_OF_USER),
       hostKeys: new HostKeyProofs({
         keys: hostKeys.all,
         sessionId: transport.sessionId,

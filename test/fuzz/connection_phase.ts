@@ -118,6 +118,7 @@ export class ConnectionPhase implements Phase {
       },
       resolver: this.#resolver,
       openRates: { open: () => null, failed: ignore },
+      ...{ mayBind: () => true, mayTell: () => true },
       hostKeys: new HostKeyProofs({ keys: HOST_KEYS, sessionId: Buffer.alloc(32), rsaAlgorithm: 'rsa-sha2-512' }),
       buffers: this.#buffers,
       limits: LIMITS,

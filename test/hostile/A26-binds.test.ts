@@ -89,7 +89,8 @@ hostile(
       t.equal(new Set(bound).size, FORWARDS);
       for (const port of bound) t.equal(await asked(alice, cancelRequest('localhost', port)), 0);
       for (const port of bound) t.ok(await canBind(port));
-      for (let count = 0; count < FORWARDS; count++) t.not(await asked(alice, bindRequest('localhost', 0)), null);
+      // By now alice may bind ten times a second (FORWARD_RATE).
+      for (let again = 0; again < FORWARDS; ) if ((await asked(alice, bindRequest('localhost', 0))) !== null) again++;
       t.equal(await asked(alice, bindRequest('localhost', 0)), null, 'none was lost on the way');
     });
 

@@ -14,6 +14,7 @@ const FLOORS: ReadonlyArray<ReadonlyArray<{ readonly room: string; readonly hold
   [
     { room: 'memory', holds: /^src\/worker\/(memory|lingering)\.ts$/ },
     { room: 'tally', holds: /^src\/worker\/tally\.ts$/ },
+    { room: 'user buckets', holds: /^src\/worker\/user_buckets\.ts$/ },
   ],
   [{ room: 'dashboard', holds: /^src\/dashboard\// }],
   [

@@ -88,6 +88,7 @@ export class Connection {
       policy: options.policy,
       leases: options.leases,
       maxForwards: limits.maxForwards,
+      mayBind: options.mayBind,
       maxInbound: limits.maxInbound,
       inboundPerSecond: limits.inboundPerSecond,
       ending: this.#ending,

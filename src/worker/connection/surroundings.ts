@@ -49,6 +49,10 @@ export interface ConnectionOptions {
   readonly leases: Leases;
   readonly resolver: Resolver;
   readonly openRates: OpenBudget;
+  /** May the user bind once more? Yes counts it. */
+  readonly mayBind: () => boolean;
+  /** May the log be told of one more refusal of the user's? Yes counts it. */
+  readonly mayTell: () => boolean;
   readonly hostKeys: HostKeyProver;
   readonly buffers: Buffers;
   /** Where this connection's bytes are counted. */

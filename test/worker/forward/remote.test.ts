@@ -28,6 +28,7 @@ function make(
   t: Test,
   options: {
     readonly maxForwards?: number;
+    readonly mayBind?: () => boolean;
     readonly maxInbound?: number;
     readonly inboundPerSecond?: number;
     readonly lease?: (target: LeaseTarget) => Answer | Promise<Answer>;
@@ -44,6 +45,7 @@ function make(
   const time = { nowMs: 0 };
   const forwards = new RemoteForwards({
     maxForwards: options.maxForwards ?? 10,
+    mayBind: options.mayBind ?? (() => true),
     maxInbound: options.maxInbound ?? 100,
     inboundPerSecond: options.inboundPerSecond ?? 0,
     ending,
@@ -189,6 +191,7 @@ t.test('refusals, and that they hold nothing', async (t) => {
     ['no port left', no('NO_FREE_PORT'), 'PORT_TAKEN'],
     ['a server that drains', no('DRAINING'), 'DRAINING'],
     ['a limit of the connection', { maxForwards: 0 }, 'FORWARD_LIMIT'],
+    ['too many in a short time', { mayBind: () => false }, 'FORWARD_RATE'],
   ] as const)
     await t.test(name, async (t) => {
       const { forwards, released, told } = make(t, options);
