@@ -42,11 +42,10 @@ export async function checkHostKeys(file: string, config: Config): Promise<Check
   const issues: ConfigIssue[] = [];
   const keys: HostKeyFile[] = [];
   const inStateDir = config.hostKeys.length === 0;
-  const unsafe = inStateDir ? await whyUnsafe(config.stateDir) : null;
-  if (unsafe !== null)
-    issues.push({ ...stateDir, message: `${unsafe}, allowed: a folder that others may not write in` });
-  const paths = inStateDir ? await existingHostKeys(config.stateDir) : config.hostKeys;
-  for (const [index, path] of paths.entries()) {
+  const found = inStateDir ? await inFolder(config.stateDir) : { paths: config.hostKeys, wrong: null };
+  if (found.wrong !== null)
+    issues.push({ ...stateDir, message: `${found.wrong}, allowed: a folder of this user's alone` });
+  for (const [index, path] of found.paths.entries()) {
     try {
       const loaded = await loadHostKeys([path], config.stateDir);
       parseHostKeys(loadSsh2(), loaded);
@@ -59,6 +58,17 @@ export async function checkHostKeys(file: string, config: Config): Promise<Check
   for (const find of [allowNone, tooMany, certificateErrors])
     if (issues.length === 0) issues.push(...find(file, config, keys));
   return { issues, keys };
+}
+
+/** The keys that stateDir holds by now. One who is not the server's user may not be let in there. */
+async function inFolder(
+  stateDir: string,
+): Promise<{ readonly paths: readonly string[]; readonly wrong: string | null }> {
+  try {
+    return { paths: await existingHostKeys(stateDir), wrong: await whyUnsafe(stateDir) };
+  } catch (thrown) {
+    return { paths: [], wrong: reasonOf(thrown) };
+  }
 }
 
 /** Each of them is good, and they are more than clients can be told of. */

@@ -191,6 +191,11 @@ t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', a
   t.match(said, { code: 2, stdout: open }, 'before there are keys, too');
   t.match(said.stdout, /^e\.yaml:2:11: stateDir: /);
   t.match(await sallyport(t, dir, ['serve', '--config', 'e.yaml']), { code: 2, stderr: open });
+  // As one of another user's, into which root alone could look.
+  symlinkSync('loop', join(dir, 'loop'));
+  write(dir, 'f.yaml', 'workers: 0\nstateDir: ./loop\n');
+  const closed = await sallyport(t, dir, ['check', '--config', 'f.yaml']);
+  t.match(closed, { code: 2, stdout: /^f\.yaml:1:10: workers: .*\nf\.yaml:2:11: stateDir: .*ELOOP.*, allowed: / });
   write(dir, 'd.yaml', 'stateDir: ./c.yaml/below\n');
   t.match(await sallyport(t, dir, ['check', '--config', 'd.yaml']), {
     code: 2,

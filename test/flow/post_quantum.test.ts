@@ -9,6 +9,8 @@ import { type ServerOptions, startSallyport } from '../support/server.js';
 import { tunnel } from '../support/ssh.js';
 import { connect, freePort, startEcho } from '../support/targets.js';
 
+/** Each way; `PQ_MIB=1024` for a gigabyte. */
+const BULK_MIB = Number(process.env.PQ_MIB ?? 64);
 const SUITES = ['trixie', 'forky'] as const;
 const AGREED = 'kex: algorithm: mlkem768x25519-sha256';
 /** Of "WARNING: connection is not using a post-quantum key exchange algorithm", since 10.1. */
@@ -37,8 +39,8 @@ for (const suite of SUITES)
   flow(t, `OpenSSH of ${suite}`, { needs: ['ssh-keygen'] }, async (t, workers) => {
     const ssh = programOfSuite(t, suite, 'ssh');
     if (ssh === undefined) return;
-    await t.test('64 MB each way, and no warning', async (t) => {
-      const { stderr } = await through(t, ssh, 64 * MIB, { workers });
+    await t.test('some MB each way, and no warning', async (t) => {
+      const { stderr } = await through(t, ssh, BULK_MIB * MIB, { workers });
       t.match(stderr, AGREED);
       t.notMatch(stderr, WARNING);
       t.match(stderr, 'ping@openssh.com=<0>', 'it knows that it may ping');
