@@ -13,6 +13,7 @@ const MAKERS: Readonly<Record<string, string>> = {
   revokedKeys: 'ssh-keygen -q -k -f "$FILE" other_key.pub',
   totp: 'echo "otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" > "$FILE"',
   tokenFile: 'echo some-token-of-the-docs > "$FILE"',
+  audit: 'true', // its folder is enough
   hostKeys: 'cp some_key "$FILE"',
   hostCertificates: 'ssh-keygen -q -s other_key -h -I a -n a some_key.pub && mv some_key-cert.pub "$FILE"',
 };
