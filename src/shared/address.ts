@@ -192,13 +192,19 @@ const RANGES: ReadonlyArray<readonly [ProtectedRange, Cidr]> = [
   ['link-local', block('169.254.0.0/16')], // 169.254.169.254 and .170.2, the metadata of most clouds, among them
   ['metadata', block('100.100.100.200')], // Alibaba Cloud
   ['metadata', block('168.63.129.16')], // Azure's host agent: a public address that only its own guests reach
+  ['metadata', block('192.0.0.192')], // Oracle's Cloud at Customer
   ['multicast', block('224.0.0.0/4')],
   ['broadcast', block('255.255.255.255')],
   ['unspecified', block('::')],
   ['loopback', block('::1')],
   ['link-local', block('fe80::/10')],
   ['metadata', block('fd00:ec2::254')], // AWS
+  ['metadata', block('fd00:ec2::23')], // AWS, the credentials of pods (EKS Pod Identity)
   ['metadata', block('fd20:ce::254')], // Google Cloud
+  ['metadata', block('fd00:a9fe:a9fe::1')], // Akamai (Linode)
+  ['metadata', block('fd00:42::42')], // Scaleway
+  ['metadata', block('fd00:c1::a9fe:a9fe')], // Oracle Cloud
+  ['metadata', block('fd00:100::100:200')], // Alibaba Cloud
   ['multicast', block('ff00::/8')],
 ];
 
