@@ -42,10 +42,9 @@ export async function checkHostKeys(file: string, config: Config): Promise<Check
   const issues: ConfigIssue[] = [];
   const keys: HostKeyFile[] = [];
   const inStateDir = config.hostKeys.length === 0;
-  const found = inStateDir ? await inFolder(config.stateDir) : { paths: config.hostKeys, wrong: null };
-  if (found.wrong !== null)
-    issues.push({ ...stateDir, message: `${found.wrong}, allowed: a folder of this user's alone` });
-  for (const [index, path] of found.paths.entries()) {
+  const { paths, wrong } = await keyPaths(config, inStateDir);
+  if (wrong !== null) issues.push({ ...stateDir, message: `${wrong}, allowed: a folder of this user's alone` });
+  for (const [index, path] of paths.entries()) {
     try {
       const loaded = await loadHostKeys([path], config.stateDir);
       parseHostKeys(loadSsh2(), loaded);
@@ -60,14 +59,15 @@ export async function checkHostKeys(file: string, config: Config): Promise<Check
   return { issues, keys };
 }
 
-/** The keys that stateDir holds by now. One who is not the server's user may not be let in there. */
-async function inFolder(
-  stateDir: string,
+/** Those that are named, else what stateDir holds by now. One who is not the server's user may not be let in there. */
+async function keyPaths(
+  { stateDir, hostKeys }: Config,
+  inStateDir: boolean,
 ): Promise<{ readonly paths: readonly string[]; readonly wrong: string | null }> {
   try {
-    return { paths: await existingHostKeys(stateDir), wrong: await whyUnsafe(stateDir) };
+    return { wrong: await whyUnsafe(stateDir), paths: inStateDir ? await existingHostKeys(stateDir) : hostKeys };
   } catch (thrown) {
-    return { paths: [], wrong: reasonOf(thrown) };
+    return { wrong: reasonOf(thrown), paths: inStateDir ? [] : hostKeys };
   }
 }
 

@@ -50,7 +50,8 @@ export async function existingHostKeys(stateDir: string): Promise<string[]> {
   return files.filter((_, index) => there[index]);
 }
 
-/** What keeps the two keys out of a stateDir that is there; null: nothing, or it will be made. Changes nothing. */
+/** Why a stateDir that is there is none for host keys, nor for the sockets by which workers and a next server find this one: who may
+ *  write there puts his own in their place. Null: it is sound, or will be made. Changes nothing. */
 export async function whyUnsafe(stateDir: string): Promise<string | null> {
   const directory = path.resolve(stateDir);
   try {
@@ -73,7 +74,7 @@ async function makeDirectory(directory: string): Promise<void> {
 async function refuseOpen(directory: string): Promise<void> {
   const { mode } = await stat(directory);
   if ((mode & OTHERS_MAY_WRITE) !== 0)
-    throw invalid(directory, 'others may write in it, so they could change the host key: chmod o-w it');
+    throw invalid(directory, 'others may write in it, so they could change its host keys and sockets: chmod o-w it');
 }
 
 /** Private keys that nobody uses. One that cannot be taken away is no reason not to start. */

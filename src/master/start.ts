@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Config } from '../shared/config.js';
+import { TunnelError } from '../shared/errors.js';
 import type { AuditEvent, EventSink } from '../shared/events.js';
 import type { HandlerStart } from '../shared/ipc.js';
 import { type LogLevel, lowerLevel } from '../shared/log.js';
@@ -13,7 +14,7 @@ import type { Steering } from './admin/served.js';
 import type { AuditChange } from './audit.js';
 import { systemClock } from './clock.js';
 import { EventLog, type LinesLost, type Log, type LogSettings } from './event_log.js';
-import { loadHostKeys } from './host_keys.js';
+import { loadHostKeys, whyUnsafe } from './host_keys.js';
 import { Primary, type PrimaryTiming } from './primary.js';
 import type { Fork } from './worker_process.js';
 
@@ -60,7 +61,8 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
   const feed = new Feed();
   const log = new HeardLog(eventLog, feed, listener);
   for (const line of warnings) log.warn(line);
-  const hostKeys = await loadHostKeys(config.hostKeys, config.stateDir)
+  const hostKeys = await refuseUnsafe(config.stateDir)
+    .then(() => loadHostKeys(config.hostKeys, config.stateDir))
     .then(async (keys) => {
       await makeAuditFolder(config);
       (await eventLog.prepare(config.log)).keep();
@@ -95,6 +97,12 @@ export async function preparePrimary(setup: PrimarySetup): Promise<Prepared> {
       await eventLog.close(LOG_FLUSH_MS);
     },
   };
+}
+
+/** Also where the host keys lie elsewhere. */
+async function refuseUnsafe(stateDir: string): Promise<void> {
+  const unsafe = await whyUnsafe(stateDir);
+  if (unsafe !== null) throw new TunnelError('HOST_KEY_INVALID', unsafe);
 }
 
 /** An audit may lie in stateDir, which host keys bring only where they are made there. Of any other folder a typo is to be told. */

@@ -186,7 +186,7 @@ t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', a
   write(dir, 'e.yaml', 'listen: ["127.0.0.1:0"]\nstateDir: ./open\n');
   mkdirSync(join(dir, 'open'));
   chmodSync(join(dir, 'open'), 0o777);
-  const open = /others may write in it, so they could change the host key: chmod o-w it/;
+  const open = /others may write in it, so they could change its host keys and sockets: chmod o-w it/;
   const said = await sallyport(t, dir, ['check', '--config', 'e.yaml']);
   t.match(said, { code: 2, stdout: open }, 'before there are keys, too');
   t.match(said.stdout, /^e\.yaml:2:11: stateDir: /);
@@ -196,6 +196,10 @@ t.test('host keys that lie in stateDir by now, and a stateDir that cannot be', a
   write(dir, 'f.yaml', 'workers: 0\nstateDir: ./loop\n');
   const closed = await sallyport(t, dir, ['check', '--config', 'f.yaml']);
   t.match(closed, { code: 2, stdout: /^f\.yaml:1:10: workers: .*\nf\.yaml:2:11: stateDir: .*ELOOP.*, allowed: / });
+  await newKey(t, join(dir, 'elsewhere'));
+  write(dir, 'g.yaml', 'listen: ["127.0.0.1:0"]\nstateDir: ./open\nhostKeys: [./elsewhere]\n');
+  t.match(await sallyport(t, dir, ['check', '--config', 'g.yaml']), { code: 2, stdout: open }, 'its sockets are there');
+  t.match(await sallyport(t, dir, ['serve', '--config', 'g.yaml']), { code: 2, stderr: open });
   write(dir, 'd.yaml', 'stateDir: ./c.yaml/below\n');
   t.match(await sallyport(t, dir, ['check', '--config', 'd.yaml']), {
     code: 2,
