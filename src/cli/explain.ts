@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { ConfigPlaces } from '../library/config_places.js';
 import { type AskedFor, explain as explainConfig } from '../library/explain.js';
 import { readTextFile } from '../library/load_config.js';
-import { parseAddress, parseHost } from '../shared/address.js';
+import { parseAddress, parseCidr, parseHost } from '../shared/address.js';
 import { authorizedKeyLines } from '../shared/config_checks.js';
 import { reasonOf } from '../shared/errors.js';
 import { parseBindHost } from '../shared/patterns.js';
@@ -134,9 +134,15 @@ function destinationOf(text: string): Extract<AskedFor, { kind: 'open' }>['targe
   if (text.startsWith('/')) return { kind: 'unix', path: pathOf('--open', text) };
   const { host, port } = hostAndPort('--open', text);
   const parsed = parseHost(host);
-  if (parsed.kind === 'invalid') throw new Mistake(`--open ${text}: ${parsed.why}`);
+  if (parsed.kind === 'invalid') throw new Mistake(`--open ${text}: ${blockHint(host) ?? parsed.why}`);
   if (port === 0) throw new Mistake(`--open ${text}: port 0 cannot be opened`);
   return { kind: 'tcp', host, port };
+}
+
+/** Patterns may be blocks and globs; whoever asks for them here wants to know about what is in them. */
+function blockHint(host: string): string | null {
+  if (parseCidr(host) !== null) return `a client asks for one host: name an address of ${host}`;
+  return host.includes('*') ? 'a client asks for one host, not for a pattern' : null;
 }
 
 /** `PORT` alone stands for what `ssh -R PORT:…` asks for: localhost. */

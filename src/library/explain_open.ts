@@ -9,6 +9,7 @@ import { goesByAddress, type OpenPattern, patternForName, patternForOpen, patter
 import { findSocket } from '../worker/forward/direct.js';
 import { Resolver } from '../worker/forward/resolve.js';
 import { mayDial, mayDialPath, mayOpen, type Rights, type Said } from '../worker/policy.js';
+import { whyMissed } from './explain_miss.js';
 import { byKey, byPatterns, type PatternNames } from './explain_said.js';
 import { type Condition, type Decision, no, yes } from './explained.js';
 
@@ -100,7 +101,7 @@ function conditionOf(said: Said, destination: Destination, address: string | nul
   if (by === null || by.kind === 'patterns') {
     const patterns = (by ?? world.rights).permitOpen ?? [];
     const covering = patternOver(patterns, destination, address);
-    const why = whyProtected(verdict, destination, address);
+    const why = whyProtected(verdict, destination, address) ?? nearMiss(said, patterns, destination, world.names);
     const condition = byPatterns('permitOpen', said, covering, patterns, why, world.names);
     const isPerhaps = covering !== undefined && isName(destination) && address === null && goesByAddress(covering);
     return isPerhaps
@@ -135,6 +136,20 @@ function whyProtected(verdict: Verdict, destination: Destination, address: strin
   const literal = parseAddress(address ?? destination.host);
   const range = literal === null ? null : protectedRange(literal);
   return range === null ? null : `${literal?.text ?? ''} is protected (${range}), and none of them names it`;
+}
+
+/** Of the user's own patterns alone: what another condition leaves has no text here. */
+function nearMiss(
+  { by, verdict }: Said,
+  patterns: readonly OpenPattern[],
+  destination: Destination,
+  names: PatternNames,
+): string | null {
+  if (by !== null || verdict.allow || verdict.code !== 'POLICY_DENIED' || destination.kind === 'unix') return null;
+  const miss = whyMissed(patterns, destination);
+  if (miss === null) return null;
+  const { text } = names.pattern('permitOpen', patterns.indexOf(miss.pattern));
+  return `none of them covers it (${text} ${miss.why})`;
 }
 
 function refusedBy({ code }: Refusal, conditions: readonly Condition[]): Decision {

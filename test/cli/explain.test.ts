@@ -710,3 +710,38 @@ t.test('a name is covered by a pattern for names, and perhaps by one for address
     { outcome: 'depends', says: 'users.alice.permitOpen[0]: 10.0.0.0/8:*, if the name leads there' },
   ]);
 });
+
+t.test('why a pattern that looks as if it covered a request does not', async (t) => {
+  const { dir, key, write } = house(t);
+  key('alice');
+  const config = write(
+    'c.yaml',
+    "users: {alice: {authorizedKeys: alice.pub, permitOpen: ['db.internal:5432', '10.0.0.0/8:22', '192.0.2.0/24:1-9']}}\n",
+  );
+  const all = 'db.internal:5432 10.0.0.0/8:22 192.0.2.0/24:1-9';
+  const cases: ReadonlyArray<readonly [string, string]> = [
+    ['10.1.2.3:5432', '(db.internal:5432 is for requests by that name, not by an address that it may have)'],
+    ['10.1.2.3:23', '(10.0.0.0/8:22 has other ports)'],
+    ['192.0.2.7:5432', '(db.internal:5432 is for requests by that name, not by an address that it may have)'],
+    ['DB.internal.:5433', '(db.internal:5432 has other ports)'],
+    ['other.internal:5432', ''],
+    ['203.0.113.1:80', ''],
+  ];
+  const open = cases.map(([target]) => target);
+  const { out } = await tell('alice', { config, key: join(dir, 'alice.pub'), open, json: true });
+  const said: Explained = JSON.parse(out);
+  for (const [index, [target, why]] of cases.entries()) {
+    const { outcome, conditions } = said.requests[index] ?? { outcome: null, conditions: [] };
+    t.equal(outcome, 'refused', target);
+    const because = why === '' ? '' : ` ${why}`;
+    t.equal(conditions[0]?.says, `users.alice.permitOpen: none of them covers it${because}: ${all}`, target);
+  }
+
+  const patterns = { config, open: ['10.0.0.0/8:22', '*.internal:5432', 'a_b!:1'] };
+  const { err } = await tell('alice', patterns);
+  t.match(err.trimEnd().split('\n'), [
+    'error: --open 10.0.0.0/8:22: a client asks for one host: name an address of 10.0.0.0/8',
+    'error: --open *.internal:5432: a client asks for one host, not for a pattern',
+    'error: --open a_b!:1: character not allowed in a host name',
+  ]);
+});
