@@ -165,6 +165,21 @@ t.test('a socket answers to the names of this machine alone: behind a tunnel it 
     t.equal((await ask(place, '/a', 'GET', { Host: host })).status, status, host);
 });
 
+t.test('a page of another site may make a browser ask for nothing', async (t) => {
+  const { place } = await serve(t, [route('/a', () => json({})), { ...route('/open', () => json({})), isOpen: true }]);
+  for (const [site, status] of [
+    ['same-origin', 200],
+    ['none', 200],
+    ['cross-site', 403],
+    ['same-site', 403],
+    ['cross-site, same-origin', 403],
+  ] as const) {
+    const headers = { Host: 'localhost:9090', 'Sec-Fetch-Site': site };
+    t.equal((await ask(place, '/a', 'GET', headers)).status, status, site);
+    t.equal((await ask(place, '/open', 'GET', headers)).status, 200, `${site}, of what is anybody's`);
+  }
+});
+
 t.test('no page is no trouble; one that is not whole is told, and is none', async (t) => {
   const dir = tempDir(t);
   const troubles: string[] = [];

@@ -23,13 +23,17 @@ export type Denial = { readonly code: AdminErrorCode; readonly message: string }
 
 /** @returns why not, or null */
 export function denialOf(guard: Guard, headers: IncomingHttpHeaders, { isOpen, isChange }: Purpose): Denial | null {
-  const { host = '', origin, authorization } = headers;
+  const { host = '', origin, authorization, 'sec-fetch-site': site } = headers;
   // A name of an attacker's can be made to lead to 127.0.0.1 (DNS rebinding): then the page of his is of one origin with us. A
   // socket as well, where somebody has made a port of it (`ssh -L 9090:/…/admin.sock`): there nothing else asks who it is.
   if (!isHere(host))
     return { code: 'FORBIDDEN', message: `Host is ${JSON.stringify(host)}, allowed: localhost and loopback addresses` };
   if (isChange && origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`)
     return { code: 'FORBIDDEN', message: 'a page of another origin may change nothing' };
+  // What another site's page asks for it cannot read, but it can ask without end, by a picture that loads again and again, and a look
+  // at ten thousand connections costs a third of a second. Browsers say so of every request (Fetch Metadata); nobody else has to.
+  if (!isOpen && isElsewhere(site))
+    return { code: 'FORBIDDEN', message: 'a page of another origin may ask for nothing but the page' };
   if (guard.kind === 'token' && !isOpen && !isBearer(authorization, guard.secret))
     return {
       code: 'UNAUTHORIZED',
@@ -44,6 +48,11 @@ function isHere(host: string): boolean {
   if (text === 'localhost') return true;
   const address = parseAddress(text);
   return address !== null && isLoopback(address);
+}
+
+/** Another port of this machine is `same-site`; who types an address or follows a bookmark comes from `none`. */
+function isElsewhere(site: string | string[] | undefined): boolean {
+  return site !== undefined && site !== 'same-origin' && site !== 'none';
 }
 
 /** Takes as long for every wrong one: digests are compared, whatever their lengths were. */
