@@ -1,6 +1,6 @@
 /** EXPLAIN OPEN: what the server would say to `-L`, `-D`, `-W` and `-J`, and each condition's part in it.
  *  Owns nothing. Asks policy.ts what the server's hooks ask it, in the same order; nothing is dialled. */
-import { formatHostPort, parseAddress, parseHost, protectedRange } from '../shared/address.js';
+import { formatHostPort, isLocalhost, parseAddress, parseHost, protectedRange } from '../shared/address.js';
 import type { Refusal, Verdict } from '../shared/errors.js';
 import type { Destination, TcpDestination } from '../shared/identity.js';
 import type { ListenerAddress } from '../shared/ipc.js';
@@ -103,7 +103,7 @@ function conditionOf(said: Said, destination: Destination, address: string | nul
     const covering = patternOver(patterns, destination, address);
     const why = whyProtected(verdict, destination, address) ?? nearMiss(said, patterns, destination, world.names);
     const condition = byPatterns('permitOpen', said, covering, patterns, why, world.names);
-    const isPerhaps = covering !== undefined && isName(destination) && address === null && goesByAddress(covering);
+    const isPerhaps = covering !== undefined && isLookedUp(destination) && address === null && goesByAddress(covering);
     return isPerhaps
       ? { ...condition, outcome: 'depends', says: `${condition.says}, if the name leads there` }
       : condition;
@@ -115,8 +115,10 @@ function conditionOf(said: Said, destination: Destination, address: string | nul
   return byKey('permitopen', by, verdict, by.permitOpen, permit);
 }
 
-function isName(destination: Destination): boolean {
-  return destination.kind === 'tcp' && parseHost(destination.host).kind === 'name';
+/** Is it looked up where it leads? */
+function isLookedUp(destination: Destination): boolean {
+  const host = destination.kind === 'tcp' ? parseHost(destination.host) : null;
+  return host?.kind === 'name' && !isLocalhost(host.name);
 }
 
 function patternOver(

@@ -67,6 +67,12 @@ export function parseHost(text: string): ParsedHost {
   return { kind: 'name', name };
 }
 
+/** Names of the loopback, of which nobody is asked (RFC 6761 §6.3).
+ *  @param name as parseHost leaves it */
+export function isLocalhost(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost');
+}
+
 /** The address that `text` spells, or null where it is a name or invalid. */
 export function parseAddress(text: string): Address | null {
   const host = parseHost(text);

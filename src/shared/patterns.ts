@@ -4,6 +4,7 @@ import {
   type Address,
   type Cidr,
   inCidr,
+  isLocalhost,
   isLoopback,
   isUnspecified,
   type ParsedHost,
@@ -58,7 +59,8 @@ export function patternForName(patterns: readonly OpenPattern[], host: string, p
   let perhaps: OpenPattern | undefined;
   for (const pattern of patterns) {
     if (pattern.kind === 'path' || !hasPort(pattern.ports, port)) continue;
-    if (goesByAddress(pattern)) perhaps ??= pattern;
+    const isSure = pattern.kind === 'localhost' ? isLocalhost(parsed.name) : !goesByAddress(pattern);
+    if (!isSure) perhaps ??= pattern;
     else if (pattern.kind !== 'name' || matchesGlob(pattern.glob, parsed.name)) return pattern;
   }
   return perhaps;

@@ -698,9 +698,10 @@ t.test('a name is covered by a pattern for names, and perhaps by one for address
   key('alice');
   const config = write(
     'c.yaml',
-    "users: {alice: {authorizedKeys: alice.pub, permitOpen: ['10.0.0.0/8:*', '*.internal:443', 'localhost:22']}}\n",
+    "users: {alice: {authorizedKeys: keys, permitOpen: ['10.0.0.0/8:*', '*.internal:443', 'localhost:22']}}\n",
   );
-  const open = ['db.internal:443', 'db.internal:80', 'db.example:22'];
+  const open = ['db.internal:443', 'db.internal:80', 'db.example:22', 'localhost:22'];
+  write('keys', `restrict ${key('alice').line}\n`); // localhost is told by its addresses where it is allowed
   const { out } = await tell('alice', { config, key: join(dir, 'alice.pub'), open, json: true });
   const { requests } = JSON.parse(out);
   const patterns = requests.map(({ conditions }: { conditions: { outcome: string; says: string }[] }) => conditions[0]);
@@ -708,6 +709,7 @@ t.test('a name is covered by a pattern for names, and perhaps by one for address
     { outcome: 'allowed', says: 'users.alice.permitOpen[1]: *.internal:443' },
     { outcome: 'depends', says: 'users.alice.permitOpen[0]: 10.0.0.0/8:*, if the name leads there' },
     { outcome: 'depends', says: 'users.alice.permitOpen[0]: 10.0.0.0/8:*, if the name leads there' },
+    { outcome: 'allowed', says: 'users.alice.permitOpen[2]: localhost:22' },
   ]);
 });
 

@@ -2,7 +2,7 @@
  *  Owns the look-ups under way and the queue before them, both bounded. Each call asks at most once, ends by its deadline
  *  and never rejects. */
 import { lookup as dnsLookup } from 'node:dns/promises';
-import { type Address, parseAddress, parseHost } from '../../shared/address.js';
+import { type Address, isLocalhost, parseAddress, parseHost } from '../../shared/address.js';
 import { errnoOf } from '../../shared/errors.js';
 import { type After, after } from '../../shared/timer.js';
 
@@ -92,7 +92,7 @@ export class Resolver {
     if (parsed.kind === 'address') return Promise.resolve(found([parsed.address.text]));
     if (parsed.kind === 'invalid') return Promise.resolve(failed('NAME_NOT_FOUND'));
     const { name } = parsed;
-    if (name === 'localhost' || name.endsWith('.localhost')) return Promise.resolve(found(['127.0.0.1', '::1']));
+    if (isLocalhost(name)) return Promise.resolve(found(['127.0.0.1', '::1']));
     if (signal?.aborted) return Promise.resolve(failed('NAME_TIMEOUT'));
     return new Promise((resolve) => {
       const waiting: Waiting = {
