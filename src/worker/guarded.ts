@@ -88,7 +88,10 @@ export class GuardedPolicy implements DirectPolicy, ListenPolicy, SessionPolicy 
     const memoryBytes = readLimit(limits?.memoryBytes ?? 0);
     if (connections !== undefined && channels !== undefined && forwards !== undefined && memoryBytes !== undefined)
       return {
-        ...{ connections, channels, forwards, memoryBytes },
+        connections,
+        channels,
+        forwards,
+        memoryBytes,
         bytesPerSecond: readRate('bytesPerSecond', limits?.bytesPerSecond),
         opensPerSecond: readRate('opensPerSecond', limits?.opensPerSecond),
         failedOpensPerMinute: readRate('failedOpensPerMinute', limits?.failedOpensPerMinute),

@@ -99,7 +99,7 @@ export class Life {
   readonly #reader: SocketReader;
   readonly #account: Account;
   readonly #story: Story;
-  readonly #graceTimer: NodeJS.Timeout;
+  #graceTimer: NodeJS.Timeout | undefined;
   readonly #onEnd: (life: Life) => void;
   #stage: Stage;
   #draining = false;
@@ -289,6 +289,7 @@ export class Life {
     if (this.#stage.name !== 'auth') return; // it ended with the very message that told the success
     const { hooks, primary, tally, limits, resolver, openRates, binds, refusals, hookTimeoutMs, now } = this.#context;
     clearTimeout(this.#graceTimer);
+    this.#graceTimer = undefined;
     transport.setAuthenticated();
     this.#story.isIn(login);
     const { identity, steps } = login;

@@ -35,7 +35,7 @@ export function grantOf(identity: GrantedIdentity): Grant {
 export function withGrant<I extends Identity>(identity: I, grant: Grant): I & GrantedIdentity {
   const before = grantOf(identity);
   const both: Grant = {
-    narrowings: [...before.narrowings, ...grant.narrowings],
+    narrowings: before.narrowings.concat(grant.narrowings),
     expiresAtMs: earlier(before.expiresAtMs, grant.expiresAtMs),
     ...(before.mayBeUntouched === true || grant.mayBeUntouched === true ? { mayBeUntouched: true } : {}),
   };

@@ -159,8 +159,9 @@ export function remarksOn({ from, permitOpen }: KeyOptions): readonly string[] {
 /** What the options leave of a user's rights. */
 export function narrowingBy(options: KeyOptions, where: string, line?: KeyUse): KeyNarrowing {
   const { portForwarding, permitOpen, permitListen } = options;
-  const narrowing = { kind: 'key', portForwarding, permitOpen, permitListen, where } as const;
-  return line === undefined ? narrowing : { ...narrowing, line };
+  return line === undefined
+    ? { kind: 'key', portForwarding, permitOpen, permitListen, where }
+    : { kind: 'key', portForwarding, permitOpen, permitListen, where, line };
 }
 
 function setFlag(options: Draft, name: string): string | null {

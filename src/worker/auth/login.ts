@@ -195,7 +195,9 @@ export class Login {
 
   #in(method: AuthMethod): Verdict {
     const { identity, fingerprint, steps } = this.#progress;
-    return identity === null ? failure('HOOK_FAILED') : { kind: 'in', identity, method, fingerprint, steps };
+    return identity === null
+      ? failure('HOOK_FAILED')
+      : { kind: 'in', identity, method, fingerprint, steps: [...steps] };
   }
 }
 

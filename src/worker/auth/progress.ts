@@ -95,7 +95,8 @@ export class Progress {
     };
     for (const name of checked) this.#checked.add(name);
     this.#steps.push({
-      ...{ username, method },
+      username,
+      method,
       ...(fingerprint === undefined ? {} : { fingerprint }),
       ...(key === undefined ? {} : { key }),
       ...(counter === undefined ? {} : { counter }),

@@ -45,12 +45,13 @@ export class ChannelTable implements ChannelHolder {
   readonly #purses: Purses | null;
   readonly #account: MemoryAccount;
   readonly #channels = new Map<number, Channel>();
-  readonly #reserved = new Map<number, number>();
+  /** Numbers. Null, as the next two, until there was one: many connections have no channel for hours, and an empty set is no small thing. */
+  #reserved: Set<number> | null = null;
   readonly #free: number[] = [];
   #next = 0;
   /** In the order in which they were blocked, so that each gets its turn. */
-  readonly #blocked = new Set<Channel>();
-  readonly #touched = new Set<Channel>();
+  #blocked: Set<Channel> | null = null;
+  #touched: Set<Channel> | null = null;
   #heldBytes = 0;
   /** Moved by channels that are gone. */
   readonly #gone = { bytesIn: 0, bytesOut: 0 };
@@ -67,7 +68,7 @@ export class ChannelTable implements ChannelHolder {
   }
 
   get size(): number {
-    return this.#channels.size + this.#reserved.size;
+    return this.#channels.size + (this.#reserved?.size ?? 0);
   }
   /** Bytes read from sources that wait for the transport. */
   get heldBytes(): number {
@@ -104,20 +105,21 @@ export class ChannelTable implements ChannelHolder {
       this.#account.partBytes,
       purses === null ? MAX_FIRST_WINDOW_BYTES : meteredWindowBytes(purses),
     );
-    this.#reserved.set(id, windowBytes);
+    this.#reserved ??= new Set();
+    this.#reserved.add(id);
     return { id, windowBytes, openBytes: purses === null ? windowBytes : 0 };
   }
 
   /** The open failed: the number is free again. */
   cancel(reservation: Reservation): void {
-    if (!this.#reserved.delete(reservation.id)) return;
+    if (this.#reserved?.delete(reservation.id) !== true) return;
     this.#forget(reservation.id, reservation.windowBytes);
   }
 
   /** The open succeeded.
    *  @param announcedMs when the peer was told of our window, with a confirmation or with our own open; never later */
   open(reservation: Reservation, peer: PeerSide, announcedMs: number): Channel {
-    this.#reserved.delete(reservation.id);
+    this.#reserved?.delete(reservation.id);
     const parameters: ChannelParameters = {
       id: reservation.id,
       peerId: peer.id,
@@ -134,15 +136,16 @@ export class ChannelTable implements ChannelHolder {
 
   /** The transport takes data again: each waiting channel gets its turn, the one that waited longest first. */
   wake(): void {
-    for (const channel of [...this.#blocked]) {
+    for (const channel of [...(this.#blocked ?? [])]) {
       if (!this.#port.writable) return;
-      this.#blocked.delete(channel);
+      this.#blocked?.delete(channel);
       channel.onWritable();
     }
   }
 
   /** All packets of one read have been handed over. */
   readEnd(): void {
+    if (this.#touched === null) return;
     for (const channel of this.#touched) channel.onReadEnd();
     this.#touched.clear();
   }
@@ -151,8 +154,8 @@ export class ChannelTable implements ChannelHolder {
   loseAll(): void {
     const channels = [...this.#channels.values()];
     this.#channels.clear();
-    this.#blocked.clear();
-    this.#touched.clear();
+    this.#blocked?.clear();
+    this.#touched?.clear();
     for (const channel of channels) {
       channel.onConnectionLost();
       this.#count(channel);
@@ -162,6 +165,7 @@ export class ChannelTable implements ChannelHolder {
   // --- ChannelHolder -----------------------------------------------------------------------------------------------
 
   block(channel: Channel): void {
+    this.#blocked ??= new Set();
     this.#blocked.add(channel);
   }
   /** A source is read before it is known whether the transport takes the bytes. With many bulk sources and a peer that
@@ -177,12 +181,13 @@ export class ChannelTable implements ChannelHolder {
     this.#account.add(bytes);
   }
   touch(channel: Channel): void {
+    this.#touched ??= new Set();
     this.#touched.add(channel);
   }
   release(channel: Channel): void {
     if (!this.#channels.delete(channel.id)) return;
-    this.#blocked.delete(channel);
-    this.#touched.delete(channel);
+    this.#blocked?.delete(channel);
+    this.#touched?.delete(channel);
     this.#count(channel);
     this.#forget(channel.id, channel.receiveWindowBytes);
   }

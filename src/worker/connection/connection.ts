@@ -5,7 +5,7 @@
 
 import { Ending } from '../../shared/ending.js';
 import { type OpenFailed, reasonOf } from '../../shared/errors.js';
-import type { Payload } from '../../shared/events.js';
+import type { Payload, RefusalNews } from '../../shared/events.js';
 import type { BindAddress, Identity } from '../../shared/identity.js';
 import { safeText } from '../../shared/log.js';
 import { DISCONNECT, MSG, message, WireReader } from '../../shared/protocol.js';
@@ -37,8 +37,8 @@ export class Connection {
   readonly #liveness: Liveness;
   readonly #identity: Identity;
   readonly #live = new Set<Tunnel>();
-  /** Connections that wait for the peer's answer to their open. */
-  readonly #arriving = new Set<Inbound>();
+  /** Connections that wait for the peer's answer to their open. Null: none has come yet. */
+  #arriving: Set<Inbound> | null = null;
   readonly #ending = new Ending();
   #draining = false;
   #unimplemented = 0;
@@ -46,6 +46,10 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     const { transport, limits } = options;
+    // One of each, for all that need it: an idle connection is made of such small things.
+    const violated = (what: string): void => this.#violated(what);
+    const onRefused = (event: RefusalNews): void => this.#refusals.tell(event);
+    const send = (payload: Buffer): void => transport.send(payload);
     this.#transport = transport;
     this.#identity = options.identity;
     const tunnels: TunnelOptions = {
@@ -63,7 +67,7 @@ export class Connection {
       memoryBytes: limits.memoryBytes,
       account: options.account,
       now: options.now,
-      violated: (what) => this.#violated(what),
+      violated,
       purses: options.purses ?? null,
     });
     this.#refusals = new Refusals(options);
@@ -77,9 +81,9 @@ export class Connection {
       connectMs: limits.connectMs,
       tunnels,
       ending: this.#ending,
-      send: (payload) => transport.send(payload),
-      onRefused: (event) => this.#refusals.tell(event),
-      violated: (what) => this.#violated(what),
+      send,
+      onRefused,
+      violated,
       fault: (thrown) =>
         transport.disconnect(DISCONNECT.BY_APPLICATION, 'internal error', 'INTERNAL_ERROR', safeText(reasonOf(thrown))),
     });
@@ -109,25 +113,17 @@ export class Connection {
     this.#requests = new GlobalRequests({
       forwards: this.#forwards,
       hostKeys: options.hostKeys,
-      send: (payload) => transport.send(payload),
+      send,
       onEvent: options.onEvent,
-      onRefused: (event) => this.#refusals.tell(event),
+      onRefused,
       onNoMoreSessions: () => this.#opens.noMoreSessions(),
-      violated: (what) => this.#violated(what),
+      violated,
       now: options.now,
     });
     this.#liveness = new Liveness(
       {
         sendKeepalive: () => transport.send(KEEPALIVE),
-        get queuedBytes() {
-          return transport.queuedBytes;
-        },
-        get writeProgress() {
-          return transport.writeProgress;
-        },
-        get isExchanging() {
-          return transport.isExchanging;
-        },
+        line: transport,
         onTick: () => transport.rekeyIfDue(),
         onDead: (reason) => transport.abort(reason),
         now: options.now,
@@ -176,7 +172,7 @@ export class Connection {
     const isGone = (bind: BindAddress): boolean => taken.bind(this.#identity, bind);
     this.#opens.review();
     this.#forwards.review(isGone);
-    for (const { binds, socket } of this.#arriving) if (binds.some(isGone)) socket.destroy();
+    for (const { binds, socket } of this.#arriving ?? []) if (binds.some(isGone)) socket.destroy();
     for (const tunnel of [...this.#live]) {
       const gone = tunnel.rights.some((right) =>
         right.kind === 'bind' ? isGone(right.bind) : taken.open(this.#identity, right.destination, tunnel.farAddress),
@@ -293,7 +289,7 @@ export class Connection {
     };
     if (this.#draining) return refuse('DRAINING');
     const settle = (channel: Channel | null, why?: OpenFailed): void => {
-      this.#arriving.delete(inbound);
+      this.#arriving?.delete(inbound);
       if (channel === null) refuse(why ?? 'PEER_REFUSED');
       else
         tunnel.start(
@@ -302,6 +298,7 @@ export class Connection {
           binds.map((bind) => ({ kind: 'bind', bind })),
         );
     };
+    this.#arriving ??= new Set();
     this.#arriving.add(inbound);
     // The address exactly as it was asked for: OpenSSH finds its forward by it.
     if (bind.kind === 'tcp')

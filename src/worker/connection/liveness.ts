@@ -1,15 +1,20 @@
 /** LIVENESS: is the peer still there, and does it read what we send?
  *  Owns the connection's one timer after login, the keepalive count, and the probes of the primary. */
 
-/** What liveness looks at and does. */
-export interface LivenessPort {
-  /** GLOBAL_REQUEST keepalive@openssh.com with a reply wanted; every SSH peer answers it, if only with a failure. */
-  sendKeepalive(): void;
+/** The way to the peer, as it stands. */
+export interface Line {
   /** Bytes that wait for the peer to read them, and a number that changes when it has read some. */
   readonly queuedBytes: number;
   readonly writeProgress: number;
   /** A key exchange is under way: questions and answers wait for its end, and it has a deadline of its own. */
   readonly isExchanging: boolean;
+}
+
+/** What liveness looks at and does. */
+export interface LivenessPort {
+  /** GLOBAL_REQUEST keepalive@openssh.com with a reply wanted; every SSH peer answers it, if only with a failure. */
+  sendKeepalive(): void;
+  readonly line: Line;
   /** Called at each tick, for what else is due (re-keying). */
   onTick(): void;
   onDead(reason: 'KEEPALIVE_TIMEOUT' | 'WRITE_STALLED'): void;
@@ -44,12 +49,13 @@ export class Liveness {
   #unanswered = 0;
   #progress: number;
   #progressAtMs: number;
-  readonly #probes = new Set<(alive: boolean) => void>();
+  /** Null: none, as nearly always. */
+  #probes: Set<(alive: boolean) => void> | null = null;
 
   constructor(port: LivenessPort, limits: LivenessLimits) {
     this.#port = port;
     this.#limits = limits;
-    this.#progress = port.writeProgress;
+    this.#progress = port.line.writeProgress;
     this.#progressAtMs = port.now();
     this.#lastTickMs = this.#progressAtMs;
     this.#dueMs = this.#lastTickMs + limits.keepaliveMs;
@@ -64,9 +70,7 @@ export class Liveness {
   heard(): void {
     this.#heard = true;
     this.#unanswered = 0;
-    if (this.#probes.size === 0) return;
-    for (const settle of this.#probes) settle(true);
-    this.#probes.clear();
+    if (this.#probes !== null) this.#settle(true);
   }
 
   /** Asks now. @returns whether anything came within the time, or, where bytes waited before the question already, whether
@@ -74,15 +78,15 @@ export class Liveness {
    *  question waits for its end, which may be minutes away: that says nothing of the peer, and in doubt it is there. Price: one that
    *  died in an exchange counts as there until the exchange's deadline ends the connection */
   probe(timeoutMs: number): Promise<boolean> {
-    const port = this.#port;
-    const waited = port.queuedBytes > 0;
-    const progress = port.writeProgress;
-    const wasExchanging = port.isExchanging;
+    const { line } = this.#port;
+    const waited = line.queuedBytes > 0;
+    const progress = line.writeProgress;
+    const wasExchanging = line.isExchanging;
     return new Promise((resolve) => {
       const judge = (): void => {
-        if (!this.#probes.delete(settle)) return;
-        const wasHeldUp = wasExchanging || port.isExchanging;
-        resolve(wasHeldUp || (waited && port.writeProgress !== progress));
+        if (this.#probes?.delete(settle) !== true) return;
+        const wasHeldUp = wasExchanging || line.isExchanging;
+        resolve(wasHeldUp || (waited && line.writeProgress !== progress));
       };
       // Timers run before the poll that may hold the answer.
       const timer = setTimeout(() => setImmediate(judge), timeoutMs);
@@ -90,15 +94,20 @@ export class Liveness {
         clearTimeout(timer);
         resolve(alive);
       };
+      this.#probes ??= new Set();
       this.#probes.add(settle);
-      port.sendKeepalive();
+      this.#port.sendKeepalive();
     });
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    for (const settle of this.#probes) settle(false);
-    this.#probes.clear();
+    this.#settle(false);
+  }
+
+  #settle(isAlive: boolean): void {
+    for (const settle of this.#probes ?? []) settle(isAlive);
+    this.#probes = null;
   }
 
   #tick(): void {
@@ -113,7 +122,7 @@ export class Liveness {
       this.#dueMs += heldUpMs;
       this.#progressAtMs += heldUpMs;
     }
-    if (this.#port.isExchanging) this.#excuse(nowMs);
+    if (this.#port.line.isExchanging) this.#excuse(nowMs);
     else if (this.#isStalled(nowMs)) this.#port.onDead('WRITE_STALLED');
     else if (this.#isSilent(nowMs, beforeMs)) this.#port.onDead('KEEPALIVE_TIMEOUT');
     else this.#port.onTick();
@@ -128,8 +137,8 @@ export class Liveness {
 
   #isStalled(nowMs: number): boolean {
     const { stalledWriteMs } = this.#limits;
-    const progress = this.#port.writeProgress;
-    if (progress === this.#progress && this.#port.queuedBytes > 0)
+    const { queuedBytes, writeProgress: progress } = this.#port.line;
+    if (progress === this.#progress && queuedBytes > 0)
       return stalledWriteMs > 0 && nowMs - this.#progressAtMs >= stalledWriteMs;
     this.#progress = progress;
     this.#progressAtMs = nowMs;

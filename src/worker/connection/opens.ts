@@ -23,7 +23,8 @@ interface Open {
 export class InboundOpens {
   readonly #table: ChannelTable;
   readonly #port: { send(payload: Uint8Array): void };
-  readonly #opens = new Map<number, Open>();
+  /** Null: there was none yet. */
+  #opens: Map<number, Open> | null = null;
 
   constructor(table: ChannelTable, port: { send(payload: Uint8Array): void }) {
     this.#table = table;
@@ -36,6 +37,7 @@ export class InboundOpens {
     const reservation = this.#table.reserve();
     if (reservation === null) return settle(null, this.#table.shortage);
     const timer = setTimeout(() => this.#giveUp(reservation.id), OPEN_TIMEOUT_MS);
+    this.#opens ??= new Map();
     this.#opens.set(reservation.id, { reservation, settle, timer, sentMs: this.#table.now() });
     const { id, openBytes } = reservation;
     this.#port.send(message(MSG.CHANNEL_OPEN, type, id, openBytes, MAX_PACKET_BYTES, ...details));
@@ -63,23 +65,23 @@ export class InboundOpens {
 
   /** The connection is gone. */
   close(): void {
-    for (const open of this.#opens.values()) {
+    for (const open of this.#opens?.values() ?? []) {
       clearTimeout(open.timer);
       open.settle?.(null, 'CONNECTION_LOST');
     }
-    this.#opens.clear();
+    this.#opens = null;
   }
 
   #take(id: number): Open | null {
-    const open = this.#opens.get(id);
+    const open = this.#opens?.get(id);
     if (open === undefined) return null;
-    this.#opens.delete(id);
+    this.#opens?.delete(id);
     clearTimeout(open.timer);
     return open;
   }
 
   #giveUp(id: number): void {
-    const open = this.#opens.get(id);
+    const open = this.#opens?.get(id);
     if (open === undefined) return;
     open.settle?.(null, 'PEER_SILENT');
     open.settle = null;

@@ -54,7 +54,8 @@ export interface PeerOpensOptions {
 
 export class PeerOpens {
   readonly #options: PeerOpensOptions;
-  readonly #sessions: SessionOptions;
+  /** Null before the first session: most who come for tunnels never open one. */
+  #sessions: SessionOptions | null = null;
   #noMoreSessions = false;
   #draining = false;
   /** Changes of the config since the login. */
@@ -62,13 +63,6 @@ export class PeerOpens {
 
   constructor(options: PeerOpensOptions) {
     this.#options = options;
-    const { policy, ending, tunnels } = options;
-    this.#sessions = {
-      ...tunnels,
-      onSession: (session, failed) => policy.onSession(session, ending.signal, failed),
-      onRefused: (what, reason, detail) =>
-        this.#told(reason, { kind: 'session', destination: safeText(`session: ${what}`) }, detail),
-    };
   }
 
   drain(): void {
@@ -118,7 +112,18 @@ export class PeerOpens {
     if (typeof reservation === 'string') return this.#refuse(peer.id, reservation, SESSION);
     const confirmedMs = this.#confirm(peer.id, reservation);
     if (ending.hasEnded) return;
+    this.#sessions ??= this.#sessionOptions();
     new SessionChannel(channels.open(reservation, peer, confirmedMs), this.#sessions);
+  }
+
+  #sessionOptions(): SessionOptions {
+    const { policy, ending, tunnels } = this.#options;
+    return {
+      ...tunnels,
+      onSession: (session, failed) => policy.onSession(session, ending.signal, failed),
+      onRefused: (what, reason, detail) =>
+        this.#told(reason, { kind: 'session', destination: safeText(`session: ${what}`) }, detail),
+    };
   }
 
   /** A fault of ours must not be an unhandled rejection, which would end all connections of the process. */

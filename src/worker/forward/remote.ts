@@ -114,8 +114,8 @@ const MAX_PORT_TRIES = 16;
 
 export class RemoteForwards {
   readonly #options: RemoteOptions;
-  /** By what the peer asked for (RFC 4254 §7.1: the cancel names the same address and port). */
-  readonly #forwards = new Map<string, Forward>();
+  /** By what the peer asked for (RFC 4254 §7.1: the cancel names the same address and port). Null: there was none yet. */
+  #forwards: Map<string, Forward> | null = null;
   #pending = 0;
   /** Changes of the config since the login. */
   #reviews = 0;
@@ -125,13 +125,13 @@ export class RemoteForwards {
   }
 
   get size(): number {
-    return this.#forwards.size;
+    return this.#forwards?.size ?? 0;
   }
   binds(): BindAddress[] {
-    return [...this.#forwards.values()].map(({ bind }) => bind);
+    return [...(this.#forwards?.values() ?? [])].map(({ bind }) => bind);
   }
   sights(): ForwardSight[] {
-    return [...this.#forwards.values()].map(({ bind, counts }) => {
+    return [...(this.#forwards?.values() ?? [])].map(({ bind, counts }) => {
       let { bytesIn, bytesOut } = counts;
       for (const { traffic } of counts.live) {
         bytesIn += traffic.bytesIn;
@@ -143,8 +143,8 @@ export class RemoteForwards {
 
   /** Port 0 asks us to choose; the outcome carries the port. For a Unix socket the port is 0. */
   async request(bind: BindAddress): Promise<ForwardOutcome> {
-    if (this.#forwards.size + this.#pending >= this.#options.maxForwards) return refused('FORWARD_LIMIT');
-    if (this.#forwards.has(keyOf(bind))) return refused('PORT_TAKEN');
+    if (this.size + this.#pending >= this.#options.maxForwards) return refused('FORWARD_LIMIT');
+    if (this.#forwards?.has(keyOf(bind))) return refused('PORT_TAKEN');
     if (!isBindable(bind)) return refused('BAD_ADDRESS');
     if (!this.#options.mayBind()) return refused('FORWARD_RATE');
     this.#pending++;
@@ -164,9 +164,9 @@ export class RemoteForwards {
    *  message for it); its port is free. */
   review(isGone: (bind: BindAddress) => boolean): void {
     this.#reviews++;
-    for (const [id, forward] of [...this.#forwards]) {
+    for (const [id, forward] of [...(this.#forwards ?? [])]) {
       if (!bindsOf(forward).some(isGone)) continue;
-      this.#forwards.delete(id);
+      this.#forwards?.delete(id);
       this.#end(forward, 'RIGHTS_WITHDRAWN');
     }
   }
@@ -176,12 +176,12 @@ export class RemoteForwards {
     const bind = asked.kind === 'tcp' ? { ...asked, port: outcome.port } : asked;
     for (let reviews = -1; reviews !== this.#reviews; ) {
       reviews = this.#reviews;
-      const held = this.#forwards.get(keyOf(bind));
+      const held = this.#forwards?.get(keyOf(bind));
       const verdict = await this.#checkAll(held === undefined ? [bind] : bindsOf(held));
-      const forward = this.#forwards.get(keyOf(bind));
+      const forward = this.#forwards?.get(keyOf(bind));
       if (forward === undefined) return refused('POLICY_DENIED'); // a review has ended it, or the connection has
       if (verdict.allow) continue;
-      this.#forwards.delete(keyOf(bind));
+      this.#forwards?.delete(keyOf(bind));
       this.#free(forward);
       return refused(verdict.code, verdict.detail);
     }
@@ -199,17 +199,17 @@ export class RemoteForwards {
   /** @returns false when this connection has no such forward. Connections that came through it go on. */
   cancel(bind: BindAddress): boolean {
     const id = keyOf(bind);
-    const forward = this.#forwards.get(id);
+    const forward = this.#forwards?.get(id);
     if (forward === undefined) return false;
-    this.#forwards.delete(id);
+    this.#forwards?.delete(id);
     this.#end(forward, 'CANCELLED');
     return true;
   }
 
   /** The connection is gone, and its channels with it. */
   close(): void {
-    for (const forward of this.#forwards.values()) this.#end(forward, 'CONNECTION_CLOSED');
-    this.#forwards.clear();
+    for (const forward of this.#forwards?.values() ?? []) this.#end(forward, 'CONNECTION_CLOSED');
+    this.#forwards = null;
   }
 
   async #requestTcp(host: string, port: number): Promise<ForwardOutcome> {
@@ -281,6 +281,7 @@ export class RemoteForwards {
       this.#free(forward);
       return refused('BIND_FAILED');
     }
+    this.#forwards ??= new Map();
     this.#forwards.set(keyOf(forward.bind), forward);
     return { ok: true, port: forward.key.kind === 'tcp' ? forward.key.port : 0 };
   }

@@ -8,8 +8,7 @@ const MOST_TIMES = 10;
 /** What the deadline looks at and does. */
 export interface ExchangeDeadlinePort {
   /** Bytes that wait for the peer to read them, our KEXINIT behind them, and a number that changes when it has read some. */
-  readonly queuedBytes: number;
-  readonly writeProgress: number;
+  readonly queue: { readonly queuedBytes: number; readonly progress: number };
   now(): number;
   onExpired(): void;
 }
@@ -45,14 +44,14 @@ export class ExchangeDeadline {
   }
 
   #arm(): void {
-    this.#progress = this.#port.writeProgress;
+    this.#progress = this.#port.queue.progress;
     this.#timer = setTimeout(() => this.#look(), this.#timeMs);
   }
 
   #look(): void {
     this.#timer = null;
-    const { queuedBytes, writeProgress } = this.#port;
-    const isReading = queuedBytes > 0 && writeProgress !== this.#progress;
+    const { queuedBytes, progress } = this.#port.queue;
+    const isReading = queuedBytes > 0 && progress !== this.#progress;
     if (isReading && this.#port.now() < this.#latestMs) this.#arm();
     else this.#port.onExpired();
   }

@@ -46,17 +46,7 @@ export class Exchanges {
     this.#hostKeys = hostKeys;
     this.#offered = offered;
     this.#mlKem = mlKem;
-    let current = protocol._kex;
-    const take = (kex: Ssh2KeyExchange): void => this.#take(kex);
-    Object.defineProperty(protocol, '_kex', {
-      configurable: true,
-      enumerable: true,
-      get: () => current,
-      set(kex: Ssh2KeyExchange | undefined) {
-        current = kex;
-        if (kex !== undefined) take(kex);
-      },
-    });
+    protocol.onExchange = (exchange) => this.#take(exchange);
   }
 
   /** From now on the KEXINIT with which the connection begins is read here too; later ones pass through the transport. To be called

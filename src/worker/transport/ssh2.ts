@@ -48,7 +48,7 @@ export interface Ssh2KeyExchange {
   remoteExtInfoEnabled: boolean;
   /** The peer's KEXINIT, for the exchange hash; until that is made. */
   _remoteKexinit?: Buffer | undefined;
-  readonly negotiated?: { kex: string; serverHostKey: string };
+  negotiated?: { kex: string; serverHostKey: string } | undefined;
   readonly _sentNEWKEYS?: boolean;
   readonly _receivedNEWKEYS?: boolean;
   /** Holds the shared secret. */
@@ -73,6 +73,8 @@ export interface Ssh2Protocol {
   cleanup(): void;
   _kexinit: Buffer | undefined;
   _kex: Ssh2KeyExchange | undefined;
+  /** Ours: told of each exchange before it begins. */
+  onExchange: ((exchange: Ssh2KeyExchange) => void) | undefined;
   /** Parts of each exchange hash (RFC 4253 §8). */
   _identRaw: Buffer;
   _remoteIdentRaw: Buffer | undefined;
@@ -147,13 +149,30 @@ export function loadSsh2(): Ssh2 {
   if (version !== PINNED_VERSION)
     throw new TunnelError('SSH2_INCOMPATIBLE', `ssh2 ${String(version)} is installed, ${PINNED_VERSION} is needed`);
   const ssh2: Ssh2 = {
-    Protocol: require('ssh2/lib/protocol/Protocol.js'),
+    Protocol: tellingExchanges(require('ssh2/lib/protocol/Protocol.js')),
     KexInit: require('ssh2/lib/protocol/kex.js').KexInit,
     nativeBinding: require('ssh2/lib/protocol/crypto.js').bindingAvailable === true,
     parseKey: require('ssh2/lib/protocol/keyParser.js').parseKey,
   };
   assertShapes(ssh2);
   return ssh2;
+}
+
+/** ssh2 makes an exchange and begins it in one call, with the exchange as a field of its Protocol. An accessor in each object would make a
+ *  dictionary of it, a KiB and a half for every connection; in ssh2's own class it would be there for whoever else has ssh2 in this process. */
+function tellingExchanges(Protocol: Ssh2['Protocol']): Ssh2['Protocol'] {
+  return class extends Protocol {
+    override onExchange: ((exchange: Ssh2KeyExchange) => void) | undefined = undefined;
+    declare _exchange: Ssh2KeyExchange | undefined; // assigned by ssh2's constructor already, which a field here would undo
+
+    override get _kex(): Ssh2KeyExchange | undefined {
+      return this._exchange;
+    }
+    override set _kex(exchange: Ssh2KeyExchange | undefined) {
+      this._exchange = exchange;
+      if (exchange !== undefined) this.onExchange?.(exchange);
+    }
+  };
 }
 
 /** Without the native binding Poly1305 is WebAssembly, which loads beside everything else. To be awaited before the first
@@ -163,11 +182,12 @@ export async function ciphersReady(): Promise<void> {
 }
 
 /** Lets go of what a finished exchange no longer needs and ssh2 keeps for the life of the connection: the shared secret, the
- *  ephemeral keys, and slices of Node's buffer pool. A slice of ten bytes holds 8 KiB of pool, and each connection held three:
+ *  ephemeral keys, what was agreed, and slices of Node's buffer pool. A slice of ten bytes holds 8 KiB of pool, and each connection held three:
  *  most of what an idle connection weighed. */
 export function forgetExchange(protocol: Ssh2Protocol): void {
   if (protocol._kex !== undefined) {
     protocol._kex.finish = undefined;
+    protocol._kex.negotiated = undefined;
     protocol._kex.getPublicKey = undefined;
     protocol._kex.computeSecret = undefined;
     protocol._kex.convertPublicKey = undefined;
@@ -211,7 +231,7 @@ function assertShapes(ssh2: Ssh2): void {
     ['Protocol._onPayload', typeof protocol._onPayload === 'function'],
     ['Protocol._onHandshakeComplete', typeof protocol._onHandshakeComplete === 'function'],
     ['Protocol._kexinit', '_kexinit' in protocol && protocol._kexinit === undefined],
-    ['Protocol._kex', '_kex' in protocol],
+    ['Protocol._kex', '_kex' in protocol && !Object.hasOwn(protocol, '_kex')],
     ['Protocol._identRaw', Buffer.isBuffer(protocol._identRaw)],
     ['Protocol._remoteIdentRaw', '_remoteIdentRaw' in protocol],
     ['Protocol._hostKeys', '_hostKeys' in protocol],

@@ -146,14 +146,8 @@ export class Transport {
     this.#outbox = new Outbox(this.#socket, options.buffers, account, this.#protocol._cipher, () => {
       if (this.writable) handlers.onWritable();
     });
-    const outbox = this.#outbox;
     this.#deadline = new ExchangeDeadline({
-      get queuedBytes() {
-        return outbox.queuedBytes;
-      },
-      get writeProgress() {
-        return outbox.progress;
-      },
+      queue: this.#outbox,
       now: options.now,
       onExpired: () => this.disconnect(DISCONNECT.KEY_EXCHANGE_FAILED, 'key exchange took too long', 'KEX_TIMEOUT'),
     });

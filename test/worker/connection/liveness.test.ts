@@ -10,9 +10,7 @@ function make(t: Test, limits: Partial<LivenessLimits> = {}) {
   const port = {
     nowMs: 1_000_000,
     heard: [] as string[],
-    queuedBytes: 0,
-    writeProgress: 0,
-    isExchanging: false,
+    line: { queuedBytes: 0, writeProgress: 0, isExchanging: false },
     ticks: 0,
     sendKeepalive: () => port.heard.push(`keepalive at ${(port.nowMs - 1_000_000) / 1000}`),
     onTick: () => {
@@ -59,7 +57,7 @@ t.test('a peer that is held up for long is asked before it is given up, and has 
   });
   await t.test('nor a stalled write', async (t) => {
     const { port, pass, liveness } = make(t);
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     const talking = (): void => liveness.heard();
     pass(30, talking);
     port.nowMs += 600_000;
@@ -112,7 +110,7 @@ t.test('nobody is given up unasked: a count of 1 is one of 2', async (t) => {
 t.test('bytes that wait and do not move are a stalled peer, bytes that move are not', async (t) => {
   await t.test('not moving', async (t) => {
     const { port, pass, liveness } = make(t);
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     t.same(
       pass(60, () => liveness.heard()),
       ['WRITE_STALLED at 60'],
@@ -121,22 +119,22 @@ t.test('bytes that wait and do not move are a stalled peer, bytes that move are 
   });
   await t.test('moving slowly', async (t) => {
     const { port, pass, liveness } = make(t);
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     t.same(
       pass(600, () => {
         liveness.heard();
-        if (port.nowMs % 50_000 === 0) port.writeProgress++;
+        if (port.nowMs % 50_000 === 0) port.line.writeProgress++;
       }),
       [],
     );
   });
   await t.test('gone in between', async (t) => {
     const { port, pass, liveness } = make(t);
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     pass(45, () => liveness.heard());
-    port.queuedBytes = 0;
+    port.line.queuedBytes = 0;
     pass(15, () => liveness.heard());
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     t.same(
       pass(45, () => liveness.heard()),
       [],
@@ -145,7 +143,7 @@ t.test('bytes that wait and do not move are a stalled peer, bytes that move are 
   });
   await t.test('stalledWrite 0 waits for ever', async (t) => {
     const { port, pass, liveness } = make(t, { stalledWriteMs: 0 });
-    port.queuedBytes = 1000;
+    port.line.queuedBytes = 1000;
     t.same(
       pass(1000, () => liveness.heard()),
       [],
@@ -181,26 +179,26 @@ t.test('a probe', async (t) => {
   ] as const)
     await t.test(`takes nobody for dead by a key exchange ${when}`, async (t) => {
       const { port, pass, liveness } = make(t);
-      port.isExchanging = before;
+      port.line.isExchanging = before;
       const probe = liveness.probe(3000);
-      port.isExchanging = during;
+      port.line.isExchanging = during;
       pass(2);
-      port.isExchanging = atItsEnd;
+      port.line.isExchanging = atItsEnd;
       pass(1);
       t.equal(await probe, true);
     });
   await t.test('asked behind a key exchange, is any other', async (t) => {
     const { port, pass, liveness } = make(t);
-    port.isExchanging = true;
+    port.line.isExchanging = true;
     pass(10);
-    port.isExchanging = false;
+    port.line.isExchanging = false;
     const probe = liveness.probe(3000);
     pass(3);
     t.equal(await probe, false);
   });
   await t.test('fails with the connection, within a key exchange too: its deadline ends it', async (t) => {
     const { port, liveness } = make(t);
-    port.isExchanging = true;
+    port.line.isExchanging = true;
     const probe = liveness.probe(3000);
     liveness.stop();
     t.equal(await probe, false);
@@ -217,22 +215,22 @@ t.test('while keys are exchanged nobody can answer: that time counts for nothing
   await t.test('a silent peer', async (t) => {
     const { port, pass } = make(t);
     t.same(pass(30), ['keepalive at 15', 'keepalive at 30'], 'one more interval, and it would be dead');
-    port.isExchanging = true;
+    port.line.isExchanging = true;
     t.same(pass(100), []);
-    port.isExchanging = false;
+    port.line.isExchanging = false;
     const heard = pass(60);
     t.match(heard[0], /^keepalive/, 'then it is asked anew');
     t.match(heard.at(-1), /^KEEPALIVE_TIMEOUT/);
   });
   await t.test('bytes that wait for the end of the exchange', async (t) => {
     const { port, liveness, pass } = make(t, { stalledWriteMs: 10_000 });
-    port.queuedBytes = 100;
-    port.isExchanging = true;
+    port.line.queuedBytes = 100;
+    port.line.isExchanging = true;
     t.same(
       pass(100, () => liveness.heard()),
       [],
     );
-    port.isExchanging = false;
+    port.line.isExchanging = false;
     t.match(pass(20, () => liveness.heard())[0], /^WRITE_STALLED/);
   });
 });

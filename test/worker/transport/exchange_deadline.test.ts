@@ -9,8 +9,7 @@ function make(t: Test) {
   const clock = fakeTimers(t);
   const startMs = clock.nowMs();
   const port = {
-    queuedBytes: 0,
-    writeProgress: 0,
+    queue: { queuedBytes: 0, progress: 0 },
     now: () => clock.nowMs(),
     ends: [] as number[],
     onExpired: () => void port.ends.push(clock.nowMs() - startMs),
@@ -61,9 +60,9 @@ t.test(
 
 t.test('what we had written before our KEXINIT is read first', async (t) => {
   const { port, deadline, pass } = make(t);
-  port.queuedBytes = 100;
+  port.queue.queuedBytes = 100;
   deadline.start(TIME_MS, true);
-  pass(70, () => port.writeProgress++);
+  pass(70, () => port.queue.progress++);
   t.same(pass(100), [4 * TIME_MS], 'a look at each of these times, and the last found it standing still');
 });
 
@@ -71,9 +70,9 @@ t.test('a queue that stands still gives no more time, nor does one that is empty
   for (const queuedBytes of [100, 0])
     await t.test(`${queuedBytes} bytes`, async (t) => {
       const { port, deadline, pass } = make(t);
-      port.queuedBytes = queuedBytes;
+      port.queue.queuedBytes = queuedBytes;
       deadline.start(TIME_MS, true);
-      if (queuedBytes === 0) port.writeProgress++; // the kernel took our KEXINIT itself
+      if (queuedBytes === 0) port.queue.progress++; // the kernel took our KEXINIT itself
       t.same(pass(100), [TIME_MS]);
     });
 });
@@ -83,11 +82,11 @@ t.test('signs of life count ten times, and not before the login', async (t) => {
     for (const sign of ['reads', 'sends'] as const)
       await t.test(`${sign}, ${patient ? 'behind the login' : 'before it'}`, async (t) => {
         const { port, deadline, pass } = make(t);
-        port.queuedBytes = 100;
+        port.queue.queuedBytes = 100;
         deadline.start(TIME_MS, patient);
         const [endMs = 0] = pass(1000, () => {
           if (sign === 'sends') deadline.heard();
-          else port.writeProgress++;
+          else port.queue.progress++;
         });
         if (patient) t.ok(endMs > 8 * TIME_MS && endMs <= 10 * TIME_MS, `${endMs} ms`);
         else t.equal(endMs, TIME_MS);
