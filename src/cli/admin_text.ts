@@ -14,7 +14,11 @@ export function statusLines(status: ServerStatus): readonly string[] {
     `channels     ${channels}, forwards ${forwards}, workers ${workers}`,
     `payload      ${bytesText(bytesIn)} in, ${bytesText(bytesOut)} out, ${bytesText(bufferedBytes)} buffered`,
     `refusals     ${refused.length === 0 ? 'none' : refused.map(({ what, reason, count }) => `${what} ${reason} ${count}`).join(', ')}`,
-    ...(penalisedSources === 0 ? [] : [`penalties    ${penalisedSources} sources have earned some lately`]),
+    ...(penalisedSources === 0
+      ? []
+      : [
+          `penalties    ${penalisedSources} ${penalisedSources === 1 ? 'source is' : 'sources are'} refused for what they have earned`,
+        ]),
   ].map((line) => safeText(line, MAX_LINE));
 }
 

@@ -37,7 +37,7 @@ export interface ServerStatus extends Payload {
     readonly reason: string;
     readonly count: number;
   }[];
-  /** Sources that have earned penalties lately. */
+  /** Sources that are refused now for what they have earned. */
   readonly penalisedSources: number;
 }
 

@@ -223,7 +223,8 @@ t.test('what people read', async (t) => {
       { what: 'channel', reason: 'OPEN_RATE', count: 9 },
     ],
   };
-  t.match(statusLines(status).slice(-2), [/channel OPEN_RATE 9, login UNKNOWN_USER 2$/, /4 sources/]);
+  t.match(statusLines(status).slice(-2), [/channel OPEN_RATE 9, login UNKNOWN_USER 2$/, /4 sources are refused/]);
+  t.match(statusLines({ ...status, penalisedSources: 1 }).at(-1), /1 source is refused/);
   const one: ConnectionView = {
     ...{ id: 5, peer: 'p:1', worker: 1, state: 'open', user: 'eve\u001b[2J', client: 'SSH-2.0-x\r\ny' },
     ...{ openedAt: '', ageMs: 0, bytesIn: 0, bytesOut: 0, channelsTotal: 3, channels: [] },

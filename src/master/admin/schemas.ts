@@ -57,7 +57,7 @@ export const SCHEMAS = {
     refusals: list(
       object({ what: { enum: ['connection', 'login', 'channel', 'forward'] }, reason: TEXT, count: COUNT }),
     ),
-    penalisedSources: { ...COUNT, description: 'sources that have earned penalties lately' },
+    penalisedSources: { ...COUNT, description: 'sources that are refused for what they have earned' },
   }),
   Channel: object({ channel: COUNT, kind: CHANNEL_KIND, destination: TEXT, ageMs: ms('since its open'), ...PAYLOAD }),
   Connection: object(
