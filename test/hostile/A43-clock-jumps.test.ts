@@ -2,13 +2,10 @@
  *  deadline comes early or never, logins go on. A suspend and an NTP step are the same to a process: CLOCK_REALTIME moves,
  *  CLOCK_MONOTONIC, by which every timer of Node's and every duration here is measured, goes on (or stands still with the
  *  machine). The clock of the test machine stays what it is: `Date` is exchanged in the processes alone, since nothing else
- *  in them tells the wall clock, which the second test looks after: only dates that a user has written need it. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+ *  in them tells the wall clock, which wall_clock.test.ts looks after: only dates that a user has written need it. */
 import t from 'tap';
 import { MSG, message } from '../../src/shared/protocol.js';
 import { hostile } from '../support/hostile.js';
-import { projectRoot } from '../support/paths.js';
 import { dataMessage, openDirectChannel, passwordRequest, type RawClient } from '../support/raw_client.js';
 
 /** A module that moves `Date` by ten years at each SIGWINCH: first forwards, then twice as much back, and so on. */
@@ -63,30 +60,3 @@ hostile(
     t.ok(Number(closed.durationMs) < 600_000, 'nor does a duration know of it');
   },
 );
-
-/** Who may ask for the wall clock, and what for. */
-const ASKERS = new Map([
-  ['src/cli/explain.ts', 'whether a key or a code is valid now'],
-  ['src/dashboard/main.ts', 'the page in a browser: when its numbers were true'],
-  ['src/library/codes.ts', 'a code is of its half minute (RFC 6238)'],
-  ['src/library/configured.ts', 'whether a key or a certificate is valid now'],
-  ['src/library/events.ts', 'the time of an event, for a program'],
-  ['src/library/load_config.ts', 'whether a host certificate is valid now, and for how long yet'],
-  ['src/library/webhook_login.ts', 'until when an answer with a ttl holds'],
-  ['src/load/run.ts', 'when a load test began, in its report'],
-  ['src/master/admin/admin.ts', 'since when it serves, and of when a sample of its history is'],
-  ['src/master/admin/feed.ts', 'the time of an event, for a reader'],
-  ['src/master/host_keys.ts', 'whether a half-written file in the folder of keys is an old one, by its date'],
-  ['src/master/metrics.ts', 'the time of the start, for Prometheus'],
-  ['src/worker/expiry.ts', 'whether a session is past the end that its key or certificate names'],
-  ['src/worker/story.ts', 'since when a connection is open, for an operator'],
-  // src/master/event_log.ts: pino writes the time of a line
-]);
-
-t.test('nobody asks for the wall clock but where a date is written or read', async (t) => {
-  const asks = /\bDate\.now\b|\bnew Date\(\)|(?<!new )\bDate\(|process\.hrtime\(\)/;
-  const found = readdirSync(join(projectRoot, 'src'), { recursive: true, encoding: 'utf8' })
-    .map((name) => `src/${name}`)
-    .filter((path) => path.endsWith('.ts') && asks.test(readFileSync(join(projectRoot, path), 'utf8')));
-  t.same(found.sort(), [...ASKERS.keys()]);
-});
