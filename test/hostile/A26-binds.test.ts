@@ -13,7 +13,7 @@ const FORWARDS = 16;
 /** The bind addresses that a client of OpenSSH may send for this machine, and the neighbours by which a port could be had twice. */
 const ADDRESSES = ['', '*', 'localhost', '0.0.0.0', '::', '127.0.0.1', '127.0.0.2', '::1', '::ffff:127.0.0.1'];
 const STORM = 2_000;
-/** Below what may wait for an answer (64). */
+/** Below what may wait for an answer. */
 const ROUND = 50;
 
 hostile(

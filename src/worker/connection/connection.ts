@@ -112,6 +112,7 @@ export class Connection {
     });
     this.#requests = new GlobalRequests({
       forwards: this.#forwards,
+      maxForwards: limits.maxForwards,
       hostKeys: options.hostKeys,
       send,
       onEvent: options.onEvent,

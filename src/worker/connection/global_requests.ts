@@ -14,6 +14,8 @@ import { OrderedReplies } from './replies.js';
 
 export interface GlobalRequestOptions {
   readonly forwards: RemoteForwards;
+  /** That the connection may have at a time. */
+  readonly maxForwards: number;
   readonly hostKeys: HostKeyProver;
   readonly send: (payload: Buffer) => void;
   readonly onEvent: (event: ForwardNews) => void;
@@ -27,8 +29,9 @@ export interface GlobalRequestOptions {
 /** Requests that we do not know, and proofs that we refuse. Clients send a few: keepalives, one a second at most. Whoever sends more
  *  is at something else. */
 const UNKNOWN: RateLimit = { burst: 1_000, perSecond: 20 };
-/** Requests that may wait for their answer (binding takes a round trip to the primary). */
-const MAX_OPEN_REPLIES = 64;
+/** Requests that may wait for their answer (binding takes a round trip to the primary), beside one for each forward that may be: OpenSSH asks
+ *  for all of its -R before it reads an answer, and those that are refused wait for the ones before them. A few hundred bytes each. */
+const MAX_OPEN_REPLIES = 256;
 
 export class GlobalRequests {
   readonly #options: GlobalRequestOptions;
@@ -57,7 +60,8 @@ export class GlobalRequests {
     const name = reader.text();
     const wantReply = reader.boolean();
     if (!reader.ok) return violated('malformed global request');
-    if (this.#replies.open >= MAX_OPEN_REPLIES) return violated('too many requests at once');
+    if (this.#replies.open >= MAX_OPEN_REPLIES + this.#options.maxForwards)
+      return violated('too many requests at once');
     const reply = wantReply ? this.#replies.reserve() : ignore;
     switch (name) {
       case 'tcpip-forward':
