@@ -16,13 +16,18 @@ const PATIENCE_MS = 60_000;
 const MAX_ANSWER_CHARACTERS = 128 * 2 ** 20;
 
 /** Never rejects. */
-export function askAdmin({ listen, token }: AdminPlace, method: string, path: string): Promise<Outcome> {
+export function askAdmin(
+  { listen, token }: AdminPlace,
+  method: string,
+  path: string,
+  patienceMs = PATIENCE_MS,
+): Promise<Outcome> {
   const where = listen.kind === 'unix' ? { socketPath: listen.path } : { host: listen.host, port: listen.port };
   const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   return new Promise((resolve) => {
     const silence = (error: unknown): void =>
       resolve({ kind: 'silence', why: silenceText(adminListenText(listen), error) });
-    const asked = request({ ...where, method, path, headers, agent: false, timeout: PATIENCE_MS }, (response) => {
+    const asked = request({ ...where, method, path, headers, agent: false, timeout: patienceMs }, (response) => {
       const parts: string[] = [];
       let length = 0;
       response.setEncoding('utf8');
@@ -37,7 +42,7 @@ export function askAdmin({ listen, token }: AdminPlace, method: string, path: st
         resolve({ kind: 'answer', status: response.statusCode ?? 0, body });
       });
     });
-    asked.on('timeout', () => asked.destroy(new Error(`it says nothing for ${PATIENCE_MS / 1_000} s`)));
+    asked.on('timeout', () => asked.destroy(new Error(`it says nothing for ${patienceMs / 1_000} s`)));
     asked.on('error', silence);
     asked.end();
   });

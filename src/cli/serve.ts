@@ -8,16 +8,19 @@ import type { KeyLines, Loaded } from '../library/load_config.js';
 import { readAgain } from '../library/reading.js';
 import { startPrimary } from '../master/main.js';
 import type { Reading } from '../master/settings.js';
+import type { Config } from '../shared/config.js';
 import { type ErrorCode, errnoOf, TunnelError } from '../shared/errors.js';
 import type { ListenerAddress } from '../shared/ipc.js';
 import { LineMemory } from '../shared/line_memory.js';
 import { findConfig, loadWith, type ServeOptions, withOptions } from './options.js';
 import { type QuickStart, quickStart } from './quick_start.js';
 import { quickStartSshConfig, quickStartText, sshConfigFile } from './quick_start_text.js';
+import { ownerOf } from './running.js';
 
 /** Runs until the server has ended. @returns the exit code: 0 after a clean drain, 1 run-time failure, 2 bad config */
 export async function serve(options: ServeOptions): Promise<number> {
   const configFile = findConfig(options.config);
+  let inForce: Config | null = null;
   try {
     const keyLines: KeyLines = new LineMemory();
     const quick = configFile === null && options.handler === undefined ? await quickStart() : null;
@@ -26,6 +29,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     const { config, errors, warnings, files } = loaded;
     for (const line of [...warnings, ...errors]) tell(line);
     if (config === null) return 2;
+    inForce = config;
     const onListening = (addresses: readonly ListenerAddress[]): void => {
       if (quick !== null) greet({ ...quick, stateDir: config.stateDir }, addresses);
     };
@@ -45,13 +49,31 @@ export async function serve(options: ServeOptions): Promise<number> {
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;
-    tell(`error: ${thrown.message}`);
-    if (thrown.code === 'LISTEN_FAILED' && options.takeover !== true && errnoOf(thrown.cause) === 'EADDRINUSE')
-      tell('If it is a server of yours with the same stateDir: --takeover takes its place, and its tunnels go on.');
-    if (thrown.code === 'LISTEN_FAILED' && options.listen === undefined && configFile === null)
-      tell('Another port: sallyport --listen 127.0.0.1:2223, or 127.0.0.1:0 for any free one.');
+    await tellWhyNot(thrown, inForce, options, configFile);
     return BAD_CONFIG.includes(thrown.code) ? 2 : 1;
   }
+}
+
+async function tellWhyNot(
+  error: TunnelError,
+  config: Config | null,
+  options: ServeOptions,
+  configFile: string | null,
+): Promise<void> {
+  const isTaken = error.code === 'LISTEN_FAILED' && errnoOf(error.cause) === 'EADDRINUSE';
+  const owner = isTaken && config !== null ? await ownerOf(config, error.cause) : null;
+  if (owner !== null) {
+    tell(
+      `error: ${owner.address} is taken: your own Sallyport runs there already, with this stateDir (process ${owner.pid})`,
+    );
+    tell('--takeover takes its place, and its tunnels go on. `sallyport status` looks at it; SIGTERM ends it.');
+    return;
+  }
+  tell(`error: ${error.message}`);
+  if (isTaken && options.takeover !== true)
+    tell('If it is a server of yours with the same stateDir: --takeover takes its place, and its tunnels go on.');
+  if (error.code === 'LISTEN_FAILED' && options.listen === undefined && configFile === null)
+    tell('Another port: sallyport --listen 127.0.0.1:2223, or 127.0.0.1:0 for any free one.');
 }
 
 /** The server lets go of them when it has ended. One that comes while the process ends as well would kill it, and a service manager

@@ -205,7 +205,7 @@ function listening(server: net.Server, listen: (done: () => void) => void, name:
 function explain(name: string, cause: Error): string {
   switch (errnoOf(cause)) {
     case 'EADDRINUSE':
-      return `${name} is taken: another program listens there; stop it or choose another port`;
+      return `${name} is taken: a program listens there already; stop it or choose another port`;
     case 'EACCES':
       return `${name} is not allowed: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE or socket activation)`;
     case 'EADDRNOTAVAIL':

@@ -5,7 +5,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { deferred } from '../support/deadline.js';
-import { cliEntry } from '../support/paths.js';
+import { cliEntry, projectRoot } from '../support/paths.js';
 import { mustRun, type Running, run, start } from '../support/process.js';
 import { need } from '../support/programs.js';
 import { tempDir } from '../support/temp.js';
@@ -132,6 +132,25 @@ t.test('a port that is taken is told, and what to do', async (t) => {
     env: { HOME: home },
   });
   t.equal(outcome.code, 1);
-  t.match(outcome.stderr, new RegExp(`error: .*127\\.0\\.0\\.1:${port}`));
+  t.match(outcome.stderr, new RegExp(`error: 127\\.0\\.0\\.1:${port} is taken: a program listens there already`));
   t.equal(outcome.stdout, '', 'no lines to paste that would not work');
+});
+
+t.test('where it runs already, that is told: by npm start before it builds, and whose the port is', async (t) => {
+  const { home, cwd } = places(t);
+  const first = await quickStart(t, home, cwd);
+  const port = /listens on +127\.0\.0\.1:(\d+)/.exec(first.stdout)?.[1];
+  const options = { cwd, env: { HOME: home } };
+  const script = join(projectRoot, 'src', 'cli', 'start.mjs');
+  t.match(await run(t, process.execPath, [script, 'serve'], options), {
+    code: 1,
+    stdout: '',
+    stderr: /^Sallyport runs already, .* npm start -- --takeover\n$/,
+  });
+  const own = new RegExp(`^error: 127\\.0\\.0\\.1:${port} is taken: your own Sallyport runs there already`);
+  t.match(await run(t, process.execPath, [cliEntry, '--listen', `127.0.0.1:${port}`, '--workers', '1'], options), {
+    code: 1,
+    stderr: own,
+  });
+  await first.stop('SIGTERM');
 });

@@ -127,7 +127,7 @@ t.test('what cannot be listened on is said, and nothing stays open', async (t) =
   const text = `127.0.0.1:${portOf(taken)}`;
   await t.rejects(open(t, ['127.0.0.1:0', text]), {
     code: 'LISTEN_FAILED',
-    message: `${text} is taken: another program listens there; stop it or choose another port`,
+    message: `${text} is taken: a program listens there already; stop it or choose another port`,
   });
   await t.rejects(open(t, ['203.0.113.7:0']), { message: '203.0.113.7:0 is no address of this machine' });
   await t.rejects(open(t, ['nonsense']), { message: '"nonsense" is no HOST:PORT to listen on' });
