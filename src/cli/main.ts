@@ -53,6 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
     .description('validate the config, the key files and the handler, and print every error')
     .option('-c, --config <file>', 'config file; else ./sallyport.yaml, then /etc/sallyport/sallyport.yaml')
     .option('--handler <module>', 'handler module, instead of that of the config')
+    .option('--json', 'print one JSON object instead of lines')
     .action(async (options: CheckOptions) => {
       const { check } = await import('./check.js');
       process.exit(await check(options)); // a handler that was loaded may hold this process open

@@ -8,6 +8,7 @@ import type { ConfigOptions } from '../shared/config_options.js';
 import { reasonOf, TunnelError } from '../shared/errors.js';
 import type { HandlerStart, ListenerAddress } from '../shared/ipc.js';
 import { LineMemory } from '../shared/line_memory.js';
+import { kindOf } from '../worker/auth/hooks.js';
 import { EventHub } from './events.js';
 import type { KeyLines, Loaded } from './load_config.js';
 import { HEARING } from './served.js';
@@ -144,7 +145,7 @@ function urlOf(handler: unknown): string {
   if (!(handler instanceof URL) && typeof handler !== 'string')
     throw new TunnelError(
       'CONFIG_INVALID',
-      `options: handler: is a ${typeof handler}, allowed: the file: URL of a module whose default export is the class`,
+      `options: handler: is ${kindOf(handler)}, allowed: the file: URL of a module whose default export is the class`,
     );
   const url =
     handler instanceof URL ? handler : URL.canParse(handler) ? new URL(handler) : pathToFileURL(resolve(handler));

@@ -51,6 +51,8 @@ export class EventHub extends EventEmitter<TunnelEvents> {
 
   constructor() {
     super({ captureRejections: true });
+    // Node tells it of each listener, whatever method adds it.
+    EventEmitter.prototype.on.call(this, 'newListener', warnOfWholeName);
   }
 
   /** Every event from now on, in order, until `signal` fires, the loop is left or the server has ended.
@@ -100,6 +102,28 @@ export class EventHub extends EventEmitter<TunnelEvents> {
       ...(thrown instanceof Error && thrown.stack !== undefined ? { detail: thrown.stack } : {}),
     });
   }
+}
+
+const CATEGORIES: { readonly [category in EventCategory]: true } = {
+  server: true,
+  config: true,
+  worker: true,
+  connection: true,
+  source: true,
+  auth: true,
+  channel: true,
+  forward: true,
+};
+
+/** JavaScript lets `auth.failed` be listened to, and nobody would ever be told. Other names may be the program's own. */
+function warnOfWholeName(name: unknown): void {
+  if (typeof name !== 'string') return;
+  const [category = '', rest] = name.split('.');
+  if (rest === undefined || !Object.hasOwn(CATEGORIES, category)) return;
+  process.emitWarning(
+    `'${name}' is no name to listen by: listen by '${category}', and event.event says which one it is`,
+    'SallyportWarning',
+  );
 }
 
 type Step = IteratorResult<TunnelEvent | LostEvents, undefined>;

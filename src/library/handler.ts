@@ -1,6 +1,7 @@
 /** HANDLER: a module of the user's whose default export is a TunnelServer subclass, loaded and made.
  *  Owns nothing. Whatever is wrong with the module is told with its stack. */
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { errnoOf, reasonOf, TunnelError } from '../shared/errors.js';
 import { SERVED, SERVED_VERSION, type Served } from './served.js';
@@ -14,7 +15,11 @@ export async function loadHandler(url: string, options: object): Promise<Served>
   try {
     loaded = await import(url);
   } catch (thrown) {
-    throw invalid(file, `does not load${hintFor(thrown)}: ${placeOf(file, thrown) ?? stackOf(thrown)}`, thrown);
+    throw invalid(
+      file,
+      `does not load${hintFor(thrown)}: ${whyNotThere(file) ?? placeOf(file, thrown) ?? stackOf(thrown)}`,
+      thrown,
+    );
   }
   const found = defaultOf(loaded);
   if (!isServerClass(found)) throw invalid(file, whyNoServerClass(found));
@@ -51,6 +56,11 @@ function hintFor(thrown: unknown): string {
     ` (Node ${process.versions.node} reads no TypeScript by itself: from 22.18 on it does; before, compile the module, ` +
     "or set NODE_OPTIONS='--import tsx' with the package tsx installed)"
   );
+}
+
+/** Node would tell it with a stack of its own insides, in which the path is lost. */
+function whyNotThere(file: string): string | undefined {
+  return existsSync(file) ? undefined : 'there is no such file';
 }
 
 /** Where the text of the module is no JavaScript: Node tells it only to the terminal that an error ends on, not in the stack.

@@ -1,6 +1,7 @@
 /** RULES: the patterns of `permitOpen` and `permitListen`, parsed once, for programs that decide by them.
  *  Owns nothing but the parsed patterns, which are nobody else's business. */
 import { TunnelError } from '../shared/errors.js';
+import { nearest } from '../shared/nearest.js';
 import { parseListenPattern, parseOpenPattern } from '../shared/pattern_text.js';
 import { kindOf } from '../worker/auth/hooks.js';
 import type { Rights } from '../worker/policy.js';
@@ -18,6 +19,7 @@ export class Rules {
 
   /** @throws TunnelError CONFIG_INVALID that names the pattern and what would be right */
   constructor(options: RulesOptions = {}) {
+    refuseMisspelt(options);
     const { permitOpen, permitListen }: RulesOptions = Object(options);
     this.#rights = {
       permitOpen: textsOf('permitOpen', permitOpen).map((text) => patternOf(parseOpenPattern(text))),
@@ -34,6 +36,21 @@ export class Rules {
 
 export function rightsOf(rules: unknown): Rights {
   return Rules.rightsOf(rules);
+}
+
+const KEYS = ['permitOpen', 'permitListen'];
+
+/** A misspelt list would be an empty one, and everything refused with nothing said. Other keys are passed over: a whole user of a config
+ *  may come in here. */
+function refuseMisspelt(options: object): void {
+  for (const name of Object.keys(Object(options))) {
+    const meant = KEYS.includes(name) ? undefined : nearest(name, KEYS);
+    if (meant !== undefined)
+      throw new TunnelError(
+        'CONFIG_INVALID',
+        `${name}: unknown key (did you mean ${meant}?), allowed: ${KEYS.join(', ')}`,
+      );
+  }
 }
 
 /** JavaScript lets anything in here. */

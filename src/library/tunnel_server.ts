@@ -21,7 +21,7 @@ import { parseOtpauth } from '../shared/otpauth.js';
 import { MAX_PORT, type PortRange } from '../shared/port.js';
 import type { Conversation } from '../worker/auth/conversation.js';
 import { askPassword } from '../worker/auth/dialogue.js';
-import type { LoginAnswer } from '../worker/auth/hooks.js';
+import { kindOf, type LoginAnswer } from '../worker/auth/hooks.js';
 import type { Session } from '../worker/connection/session.js';
 import type { DirectAnswer, HookVerdict, IdentityLimits, ServerHooks, Taken } from '../worker/server.js';
 import { type CodeDesk, requireCode } from './codes.js';
@@ -91,7 +91,7 @@ export class TunnelServer<I extends Identity = Identity> extends EventHub implem
     if (typeof options !== 'object' || options === null)
       throw new TunnelError(
         'CONFIG_INVALID',
-        `options: is a ${typeof options}, allowed: an object of the config's keys`,
+        `options: is ${kindOf(options)}, allowed: an object of the config's keys`,
       );
     this.#options = options;
     this.noShell = options.noShell ?? SERVER_KEYS.noShell.default;

@@ -204,7 +204,8 @@ function readVerdict(name: string, value: unknown): Verdict {
   if (value === true) return ALLOW;
   if (value === false) return refuse('POLICY_DENIED');
   if (isVerdict(value)) return value.allow ? ALLOW : value;
-  return refuse('HOOK_FAILED', `${name}: answered ${kindOf(value)}; wanted true, false or refuse(…)`);
+  const wanted = name === 'checkDirect' ? 'true, false, refuse(…), a Duplex or a server' : 'true, false or refuse(…)';
+  return refuse('HOOK_FAILED', `${name}: answered ${kindOf(value)}; wanted ${wanted}`);
 }
 
 function isVerdict(value: unknown): value is Verdict {

@@ -359,3 +359,30 @@ t.test('serve tells the same errors, and those of its own options', async (t) =>
     stderr: /^command line: log\.level: "loud" is not known/m,
   });
 });
+
+t.test('--json: one object with all that is said, and the same exit codes', async (t) => {
+  const dir = tempDir(t);
+  const json = async (...args: string[]) => {
+    const { code, stdout, stderr } = await sallyport(t, dir, ['check', '--json', ...args]);
+    t.match(stdout, /^\{.*\}\n$/, 'one line');
+    return { code, stderr, ...JSON.parse(stdout) };
+  };
+  t.match(await json(), { code: 0, config: null, good: true, summary: /^no config file .*quick start$/ });
+  write(dir, 'c.yaml', 'workers: 1\nlisten: ["127.0.0.1:0"]\nusers: {}\n');
+  t.strictSame(await json('--config', 'c.yaml'), {
+    code: 0,
+    stderr: '',
+    config: 'c.yaml',
+    good: true,
+    errors: [],
+    warnings: ['c.yaml:3:8: users: warning: there is no user: nobody can log in'],
+    summary: 'c.yaml: good: 0 users, 1 worker, listens on 127.0.0.1:0',
+  });
+  write(dir, 'd.yaml', 'workers: 0\nhandler: none.mjs\n');
+  t.match(await json('--config', 'd.yaml'), {
+    code: 2,
+    good: false,
+    errors: [/^d\.yaml:1:10: workers: /, /^d\.yaml:2:10: handler: .*none\.mjs: does not load: there is no such file$/],
+    summary: null,
+  });
+});

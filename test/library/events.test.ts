@@ -1,6 +1,6 @@
 /** EVENTS as a program hears them: listeners that break, iterations that are slow, and the ends of both. The events
  *  themselves are seen in python_original.test.ts and lifecycle.test.ts. */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import t from 'tap';
 import { EventHub, type LostEvents, type TunnelEvent } from '../../src/library/events.js';
 import { HEARING } from '../../src/library/served.js';
@@ -110,4 +110,20 @@ t.test('an iteration ends by its signal, by leaving the loop, and at once where 
     break;
   }
   t.same(await left.next(), { done: true, value: undefined });
+});
+
+t.test('whoever listens by the whole name of an event is told by which name he would hear it', async (t) => {
+  const hub = new EventHub();
+  const on = (name: string): unknown => EventEmitter.prototype.on.call(hub, name, () => undefined);
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error): void => {
+    warnings.push(message);
+  };
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  for (const name of ['auth', 'lost', 'mine', 'mine.own']) on(name);
+  const warned = once(process, 'warning');
+  on('auth.failed');
+  await warned;
+  t.same(warnings, ["'auth.failed' is no name to listen by: listen by 'auth', and event.event says which one it is"]);
 });

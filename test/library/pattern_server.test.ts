@@ -258,3 +258,11 @@ t.test("the server's own listeners are refused, whatever a subclass says of its 
     t.same(server[SERVED].listeners(), [], 'none when it has closed');
   }
 });
+
+t.test('a list that is misspelt is no empty one', async (t) => {
+  const misspelt: object = { permitopen: ['10.0.0.1:443'] };
+  t.throws(() => new Rules(misspelt), {
+    code: 'CONFIG_INVALID',
+    message: 'permitopen: unknown key (did you mean permitOpen?), allowed: permitOpen, permitListen',
+  });
+});

@@ -54,7 +54,9 @@ function ask(hooks: TunnelServer, signal: AbortSignal = new AbortController().si
 
 /** The refusal of an answer that is none; it says what came, and none of its content. */
 function nonsense(kind: string): object {
-  const detail = new RegExp(`^check\\w+: answered ${kind}; wanted true, false or refuse\\(…\\)$`);
+  const detail = new RegExp(
+    `^check\\w+: answered ${kind}; wanted true, false(?:, refuse\\(…\\), a Duplex or a server| or refuse\\(…\\))$`,
+  );
   return { allow: false, code: 'HOOK_FAILED', detail };
 }
 
