@@ -182,14 +182,19 @@ function whatOthersMay(mode: number, isOwn: boolean): string | null {
 function whatIsWrong(pem: string): string | undefined {
   if (/^(ssh-|ecdsa-|sk-)/.test(pem)) return 'this is a public key; the private one is wanted';
   const body = /-----BEGIN ((?:[A-Z]+ )*)PRIVATE KEY-----([\s\S]+?)-----END \1PRIVATE KEY-----/.exec(pem);
-  if (body === null) return 'this is no private key';
+  if (body === null) return pem.includes('PRIVATE KEY-----') ? CUT_SHORT : 'this is no private key';
   if (body[1]?.includes('ENCRYPTED') || body[2]?.includes('ENCRYPTED')) return ENCRYPTED;
+  if (body[1] === '') return PKCS8;
   if (body[1] !== 'OPENSSH ') return undefined;
   const bytes = Buffer.from(body[2] ?? '', 'base64').toString('latin1');
   if (!bytes.startsWith('openssh-key-v1\0')) return 'this private key is damaged';
   return bytes.startsWith('openssh-key-v1\0\0\0\0\x04none') ? undefined : ENCRYPTED;
 }
 
+const CUT_SHORT = 'this private key is cut short: its END line is missing';
+/** What openssl writes. ssh2 reads none of it, and ssh-keygen no Ed25519 in it. */
+const PKCS8 =
+  "this private key is in PKCS#8 form, which is not read: `ssh-keygen -p -N '' -f FILE` rewrites an RSA or ECDSA key; else make another";
 const ENCRYPTED = 'this private key has a passphrase, which a server cannot type: take it off with ssh-keygen -p';
 
 /** A link is something too, wherever it leads: no key is made in its place. */

@@ -34,6 +34,8 @@ const LEVELS: { readonly [event in EventName]: Level } = {
 export function levelOf(event: AuditEvent): Level {
   if (event.event === 'worker.exited' && event.reason === 'DRAINED') return 'info'; // as it was told to
   if ('reason' in event && (event.reason === 'HOOK_FAILED' || event.reason === 'HOOK_TIMEOUT')) return 'warn';
+  // A load balancer and this server that do not agree: nobody gets in by it, and no other line says so.
+  if (event.event === 'connection.closed' && event.reason.startsWith('PROXY_')) return 'warn';
   return Object.hasOwn(LEVELS, event.event) ? LEVELS[event.event] : 'info';
 }
 

@@ -239,7 +239,8 @@ t.test('logins by a certificate', async (t) => {
       certificate: file('dev', own, { principals: ['dev'] }),
       more: { from: '10.0.0.1' },
       code: 'CERT_INVALID',
-      login: /refused keys:1 none of its principals may log in as alice\nrefused keys:2 none of its principals/,
+      login:
+        /refused keys:1 none of its principals may log in as alice: it is for dev\nrefused keys:2 none of its principals/,
     },
     {
       name: 'expired, and the key beside it lets in',

@@ -96,6 +96,14 @@ t.test('what is no usable key is named, and none of it is repeated', async (t) =
     [join(dir, 'missing'), 'no such file'],
     [write('empty', ''), 'this is no private key'],
     [write('secret', 'hunter2'), 'this is no private key'],
+    [
+      write('cut', '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n'),
+      'this private key is cut short: its END line is missing',
+    ],
+    [
+      write('openssl', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'),
+      "this private key is in PKCS#8 form, which is not read: `ssh-keygen -p -N '' -f FILE` rewrites",
+    ],
     [write('public', 'ssh-ed25519 AAAA x'), 'this is a public key; the private one is wanted'],
     [
       write('damaged', '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n'),

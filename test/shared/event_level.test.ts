@@ -30,3 +30,8 @@ t.test('a fault of a hook is a warning wherever it shows', async (t) => {
     false,
   );
 });
+
+t.test('a proxy that does not speak as this server expects is a warning: nobody gets in by it', async (t) => {
+  for (const reason of ['PROXY_MISSING', 'PROXY_INVALID', 'PROXY_TIMEOUT', 'PROXY_UNEXPECTED'] as const)
+    t.equal(levelOf({ event: 'connection.closed', conn: 1, peer: 'p', durationMs: 0, reason }), 'warn', reason);
+});

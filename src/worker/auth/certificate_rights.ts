@@ -51,7 +51,11 @@ export function judgeCertificate(certificate: Certificate, use: CertificateUse):
   const nowS = BigInt(Math.floor(Math.max(use.nowMs, 0) / 1000));
   if (nowS < validAfterS) return invalid(`not valid before ${timeOf(validAfterS)}`);
   if (nowS >= validBeforeS) return invalid(`expired at ${timeOf(validBeforeS)}`);
-  if (!isFor(certificate, use)) return invalid(`none of its principals may log in as ${safeText(use.user, 64)}`);
+  if (!isFor(certificate, use)) {
+    const names = certificate.principals.join(', ');
+    const whom = names === '' ? 'it names nobody' : `it is for ${safeText(names, 128)}`;
+    return invalid(`none of its principals may log in as ${safeText(use.user, 64)}: ${whom}`);
+  }
   const options = readCriticalOptions(certificate);
   if (typeof options === 'string') return invalid(options);
   const corrupt = EXTENSIONS.find((name) => (extensions.get(name)?.length ?? 0) > 0);
