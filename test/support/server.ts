@@ -70,6 +70,7 @@ export class Sallyport implements SshEndpoint {
   readonly #program: Running;
   readonly #start: StartServer;
   #killed = false;
+  #isReplaced = false;
 
   constructor(
     address: SshEndpoint,
@@ -123,7 +124,9 @@ export class Sallyport implements SshEndpoint {
   }
   /** Starts `serve` again, in the place of this one. */
   async takeover(args: readonly string[] = [], node?: string): Promise<Sallyport> {
-    return await this.#start(['--takeover', ...args], node);
+    const next = await this.#start(['--takeover', ...args], node);
+    this.#isReplaced = true;
+    return next;
   }
   signal(signal: NodeJS.Signals): void {
     this.#program.signal(signal);
@@ -143,9 +146,10 @@ export class Sallyport implements SshEndpoint {
     this.signal('SIGHUP');
     return await this.events.wait(outcome, {}, from);
   }
-  /** Drains by SIGTERM and waits for the end. */
+  /** Drains by SIGTERM and waits for the end. One that was replaced ends by itself, and a signal could meet its last milliseconds, in which
+   *  Node has let go of its handlers. */
   async stop(): Promise<Exit> {
-    return await this.#program.stop('SIGTERM', DEADLINE_MS);
+    return this.#isReplaced ? await this.ended : await this.#program.stop('SIGTERM', DEADLINE_MS);
   }
   /** Lines that a healthy server does not write. */
   complaints(): string[] {
