@@ -46,6 +46,8 @@ export async function serve(options: ServeOptions): Promise<number> {
       ...(quick === null ? { files, read: reader(configFile, options, loaded, keyLines) } : {}),
     });
     for (const signal of SIGNALS) process.on(signal, nothing);
+    // Behind its last turn Node takes the handlers away and is not gone yet: a signal then made a clean end one by SIGTERM.
+    process.once('exit', () => process.exit());
     return await primary.exitCode;
   } catch (thrown) {
     if (!(thrown instanceof TunnelError)) throw thrown;

@@ -70,7 +70,6 @@ export class Sallyport implements SshEndpoint {
   readonly #program: Running;
   readonly #start: StartServer;
   #killed = false;
-  #isReplaced = false;
 
   constructor(
     address: SshEndpoint,
@@ -124,9 +123,7 @@ export class Sallyport implements SshEndpoint {
   }
   /** Starts `serve` again, in the place of this one. */
   async takeover(args: readonly string[] = [], node?: string): Promise<Sallyport> {
-    const next = await this.#start(['--takeover', ...args], node);
-    this.#isReplaced = true;
-    return next;
+    return await this.#start(['--takeover', ...args], node);
   }
   signal(signal: NodeJS.Signals): void {
     this.#program.signal(signal);
@@ -146,10 +143,9 @@ export class Sallyport implements SshEndpoint {
     this.signal('SIGHUP');
     return await this.events.wait(outcome, {}, from);
   }
-  /** Drains by SIGTERM and waits for the end. One that was replaced ends by itself, and a signal could meet its last milliseconds, in which
-   *  Node has let go of its handlers. */
+  /** Drains by SIGTERM and waits for the end. */
   async stop(): Promise<Exit> {
-    return this.#isReplaced ? await this.ended : await this.#program.stop('SIGTERM', DEADLINE_MS);
+    return await this.#program.stop('SIGTERM', DEADLINE_MS);
   }
   /** Lines that a healthy server does not write. */
   complaints(): string[] {
