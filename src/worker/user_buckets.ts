@@ -4,6 +4,8 @@
 import { type RateLimit, TokenBucket } from '../shared/limiter.js';
 
 const SWEEP_EVERY_MS = 60_000;
+/** Nobody is forgotten sooner, however fast the last limit fills: another connection of his may have one that is larger. */
+const KEPT_MS = 60_000;
 
 interface Kept {
   readonly bucket: TokenBucket;
@@ -26,15 +28,25 @@ export class UserBuckets {
     return this.#users.size;
   }
 
-  /** @param limit of the connection that asks; it holds from now on, and what is used up stays so
+  /** The limit of the connection that asks holds from now on. Two connections of one user may have different ones: what is used up stays
+   *  so, or going to and fro between them would be a way around both.
    *  @returns false when it happens too often */
   take(user: string, limit: RateLimit): boolean {
     const nowMs = this.#now();
     this.#sweep(nowMs);
     const bucket = this.#users.get(user)?.bucket ?? new TokenBucket(limit, nowMs);
     bucket.change(limit, nowMs);
-    this.#users.set(user, { bucket, fullAtMs: nowMs + (limit.burst / limit.perSecond) * 1_000 });
+    const fullInMs = (limit.burst / limit.perSecond) * 1_000;
+    this.#users.set(user, { bucket, fullAtMs: nowMs + Math.max(KEPT_MS, fullInMs) });
     return bucket.take(nowMs);
+  }
+
+  /** May it happen? Takes nothing, and keeps nobody. */
+  has(user: string, limit: RateLimit): boolean {
+    const nowMs = this.#now();
+    const bucket = this.#users.get(user)?.bucket;
+    bucket?.change(limit, nowMs);
+    return bucket?.has(nowMs) ?? true;
   }
 
   #sweep(nowMs: number): void {
